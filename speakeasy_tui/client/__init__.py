@@ -1,0 +1,1 @@
+"""The link to a runner, and the board: the rows as last told."""

@@ -1,0 +1,77 @@
+"""Finding the runner of a home, and starting one that outlives this terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from speakeasy_tui.client.link import Link, LinkError, NoRunner
+from speakeasy_tui.core.paths import Home
+
+START_TIMEOUT = 20.0
+"""Seconds; a runner that recovers a large queue from a slow disk takes a few."""
+
+
+def attach(home: Home) -> Link:
+    """The runner of `home`; one is started when there is none.
+
+    It gets its own session (the terminal's hangup does not reach it), /dev/null as stdin and
+    a log file as stdout and stderr.
+
+    Raises:
+        LinkError: it did not come up; the message has the end of its log.
+    """
+    try:
+        return Link.connect(home)
+    except NoRunner:
+        pass
+    home.make()
+    mark = home.runner_log.stat().st_size if home.runner_log.exists() else 0
+    process = spawn(home)
+    deadline = time.monotonic() + START_TIMEOUT
+    pause = 0.005
+    while time.monotonic() < deadline:
+        try:
+            return Link.connect(home)
+        except NoRunner:
+            # Ended: either it failed, or another one was faster and holds the lock.
+            if process.poll() is not None and process.returncode != 0:
+                break
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+    raise LinkError(f"the runner did not start. The end of {home.runner_log}:\n{_tail(home, mark)}")
+
+
+def spawn(home: Home) -> subprocess.Popen[bytes]:
+    """Start a runner process for `home` and do not wait for it."""
+    environment = dict(os.environ, SPEAKEASY_HOME=str(home.state))
+    arguments = [sys.executable, "-m", "speakeasy_tui.runner"]
+    arguments += ["--state", str(home.state), "--config", str(home.config)]
+    arguments += ["--cache", str(home.cache)]
+    environment.pop("SPEAKEASY_HOME", None)
+    descriptor = os.open(
+        home.runner_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+    )
+    try:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+            env=environment,
+            cwd="/",
+        )
+    finally:
+        os.close(descriptor)
+
+
+def _tail(home: Home, mark: int) -> str:
+    try:
+        with home.runner_log.open("rb") as log:
+            log.seek(mark)
+            return log.read()[-2000:].decode("utf-8", "replace").strip() or "(empty)"
+    except OSError as error:
+        return f"({error})"

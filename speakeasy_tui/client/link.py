@@ -1,0 +1,182 @@
+"""The connection to a runner: blocking, for a command or for the interface's worker thread."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import socket
+import threading
+import time
+from collections import deque
+from typing import Protocol
+
+from speakeasy_tui.core.paths import Home, short_socket_address
+from speakeasy_tui.core.protocol import (
+    MAX_LINE,
+    VERSION,
+    AnyMessage,
+    AnyRequest,
+    Hello,
+    Message,
+    Refused,
+    Welcome,
+    encode,
+    message_decoder,
+)
+
+
+class LinkError(Exception):
+    """The runner cannot be reached, went away, or speaks another version."""
+
+
+class NoRunner(LinkError):
+    """Nobody listens at this home."""
+
+
+class RefusedError(Exception):
+    """The runner said no; `hint` says what to do."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.message)
+        self.hint = refused.hint
+
+
+class Sender(Protocol):
+    """What can send a request."""
+
+    def send(self, request: AnyRequest) -> int: ...
+
+
+class Link:
+    """A connection after its handshake.
+
+    `send` may be called from any thread; `read` and `request` from one thread only.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._sequence = itertools.count(1)
+        self._sending = threading.Lock()
+        self._buffer = bytearray()
+        self._pushed: deque[AnyMessage] = deque()
+        self.welcome: Welcome
+
+    @classmethod
+    def connect(cls, home: Home, *, timeout: float = 5.0) -> Link:
+        """Connect to the runner of `home`.
+
+        Raises:
+            NoRunner: nobody listens.
+            LinkError: somebody does, but not this program in this version.
+        """
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(timeout)
+        folder = None
+        try:
+            address, folder = short_socket_address(home.socket)
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            raise NoRunner(f"no runner at {home.state}: {error.strerror or error}") from None
+        finally:
+            if folder is not None:
+                os.close(folder)
+        return cls.over(sock, timeout=timeout)
+
+    @classmethod
+    def over(cls, sock: socket.socket, *, timeout: float = 5.0) -> Link:
+        """A link over a connected socket; does the handshake.
+
+        Raises:
+            LinkError: the other side is not a runner of this version.
+        """
+        sock.settimeout(None)
+        link = cls(sock)
+        try:
+            answer = link.request(Hello(version=VERSION, client=f"pid {os.getpid()}"), timeout)
+        except RefusedError as error:
+            link.close()
+            raise LinkError(f"{error}; {error.hint}") from None
+        if not isinstance(answer, Welcome):
+            link.close()
+            raise LinkError("the runner did not greet; is it another program's socket?")
+        link.welcome = answer
+        return link
+
+    def send(self, request: AnyRequest) -> int:
+        """Send `request`; returns its sequence number, which the answer carries.
+
+        Raises:
+            LinkError: the runner is gone.
+        """
+        with self._sending:
+            request.seq = next(self._sequence)
+            try:
+                self._socket.sendall(encode(request))
+            except OSError as error:
+                raise LinkError(f"the runner is gone: {error.strerror or error}") from None
+            return request.seq
+
+    def read(self, timeout: float | None = None) -> AnyMessage | None:
+        """The next message, or None when `timeout` seconds brought none.
+
+        Raises:
+            LinkError: the runner is gone or sent nonsense.
+        """
+        if self._pushed:
+            return self._pushed.popleft()
+        return self._receive(timeout)
+
+    def request(self, request: AnyRequest, timeout: float | None = 30.0) -> AnyMessage:
+        """Send and wait for the answer; what is pushed meanwhile is kept for `read`.
+
+        Raises:
+            RefusedError: the runner said no.
+            LinkError: it is gone, or did not answer in `timeout` seconds.
+        """
+        seq = self.send(request)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            message = self._receive(left)
+            if message is None:
+                raise LinkError(f"the runner did not answer in {timeout:.0f} s")
+            if isinstance(message, Message) and message.seq == seq:
+                if isinstance(message, Refused):
+                    raise RefusedError(message)
+                return message
+            self._pushed.append(message)
+
+    def close(self) -> None:
+        """Hang up. A `read` in another thread ends with `LinkError`."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._socket.close()
+
+    def _receive(self, timeout: float | None) -> AnyMessage | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            end = self._buffer.find(b"\n")
+            if end >= 0:
+                line = bytes(self._buffer[:end])
+                del self._buffer[: end + 1]
+                try:
+                    return message_decoder.decode(line)
+                except ValueError as error:
+                    raise LinkError(f"the runner sent what is not understood: {error}") from None
+            if len(self._buffer) > MAX_LINE:
+                raise LinkError("the runner sent an endless line")
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                ready, _, _ = select.select([self._socket], [], [], left)
+                if not ready:
+                    return None
+                data = self._socket.recv(1 << 18)
+            except (OSError, ValueError) as error:
+                raise LinkError(f"the runner is gone: {error}") from None
+            if not data:
+                raise LinkError("the runner is gone: it closed the connection")
+            self._buffer += data

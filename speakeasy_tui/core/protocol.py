@@ -1,0 +1,518 @@
+"""The two protocols, one JSON object a line: client ↔ runner and runner ↔ engine.
+
+Every message is a declared struct, told apart by its ``op``; what comes in is validated by
+decoding it as one of the unions at the end of each half. `encode` gives a line, `decoder`
+a decoder for a union.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from speakeasy_tui.core.job import (
+    Attempt,
+    Batch,
+    ErrorKind,
+    Job,
+    JobWarning,
+    Lane,
+)
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.transcript import Chunk
+
+VERSION = 1
+"""Of the client ↔ runner protocol; a client and a runner that differ do not talk."""
+
+MAX_LINE = 16 * 2**20
+"""Bytes; a longer line closes the connection it came from."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class ProtocolError(Exception):
+    """The other side sent what is not of the protocol."""
+
+
+def encode(message: Struct) -> bytes:
+    """`message` as one line, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+# ------------------------------------------------------------------ client → runner
+
+
+class Request(Struct, tag_field="op", tag=str.lower, kw_only=True):
+    """Something asked of the runner. `seq` comes back in the answer."""
+
+    seq: int = 0
+
+
+class Hello(Request):
+    """First on every connection."""
+
+    version: int
+    client: str = ""
+
+
+class Subscribe(Request):
+    """From now on: all rows once (`Rows`, the last with `synced`), then what changes."""
+
+    events: bool = False
+    """Also push `Event`s, as ``run --json`` prints them."""
+
+
+class Source(Struct, frozen=True):
+    """Something to queue: a file, or a folder to be searched."""
+
+    path: bytes
+    """Absolute, as the operating system knows it."""
+    root: bytes = b""
+    """Outputs under an output folder mirror the path below this; empty: the path's folder."""
+
+
+class Add(Request):
+    """Queue sources. Answered by `Added` when all folders have been searched."""
+
+    sources: list[Source]
+    options: JobOptions
+    start: bool = False
+    """Also start work, even when paused or stopped."""
+
+
+class Rerun(Request):
+    """Start a new series of tries. Nothing named and not `failed`: nothing."""
+
+    ids: list[int] = []
+    failed: bool = False
+    options: JobOptions | None = None
+    """New options for these jobs, else each keeps its own."""
+
+
+class Hold(Request):
+    """Keep jobs out of the queue's turn; a running one is given back first."""
+
+    ids: list[int]
+
+
+class Release(Request):
+    """Undo `Hold`."""
+
+    ids: list[int]
+
+
+class Cancel(Request):
+    """Cancel jobs; a running one is stopped."""
+
+    ids: list[int]
+
+
+class Remove(Request):
+    """Take final, held or queued jobs off the table. Outputs stay."""
+
+    ids: list[int]
+
+
+class Move(Request):
+    """Move queued jobs by `by` places (negative: sooner)."""
+
+    ids: list[int]
+    by: int
+
+
+class Start(Request):
+    """Work, whatever was paused or stopped."""
+
+
+class PauseQueue(Request, tag="pause"):
+    """Begin no more files; those running finish."""
+
+
+class Resume(Request):
+    """Lift a pause."""
+
+
+class Stop(Request):
+    """Pause and end the engines, once the running files are done or, with `now`, at once."""
+
+    now: bool = False
+
+
+class Shutdown(Request):
+    """End the runner; the queue stays, running files are given back."""
+
+
+class GetStatus(Request, tag="status"):
+    """Answered by `Status`."""
+
+
+class GetJobs(Request, tag="jobs"):
+    """Answered by `Jobs`."""
+
+    ids: list[int] | None = None
+    states: list[str] | None = None
+
+
+class GetDetail(Request, tag="detail"):
+    """Everything about one job; with `watch`, new chunks of it are pushed from now on."""
+
+    id: int
+    watch: bool = False
+
+
+class Unwatch(Request):
+    """Stop pushing chunks."""
+
+
+class CancelDownload(Request):
+    """Give up the model download under way."""
+
+
+AnyRequest = (
+    Hello
+    | Subscribe
+    | Add
+    | Rerun
+    | Hold
+    | Release
+    | Cancel
+    | Remove
+    | Move
+    | Start
+    | PauseQueue
+    | Resume
+    | Stop
+    | Shutdown
+    | GetStatus
+    | GetJobs
+    | GetDetail
+    | Unwatch
+    | CancelDownload
+)
+
+# ------------------------------------------------------------------ runner → client
+
+
+class Message(Struct, tag_field="op", tag=str.lower, kw_only=True):
+    """Something the runner tells. `seq` is 0 unless it answers a request."""
+
+    seq: int = 0
+
+
+class Welcome(Message):
+    """Answer to `Hello`."""
+
+    version: int
+    program: str
+    pid: int
+    home: str
+
+
+class Ok(Message):
+    """Done. `count` jobs were changed; `note` says what was not and why."""
+
+    count: int = 0
+    note: str = ""
+
+
+class Refused(Message):
+    """Not done, and why."""
+
+    message: str
+    hint: str = ""
+
+
+class Added(Message):
+    """What became of `Add`."""
+
+    ids: list[int]
+    """Jobs that are now queued, new ones and ones started again, in order."""
+    known: list[int] = []
+    """Jobs that were in the queue already and not finished; left as they are."""
+
+
+class Status(Message):
+    """The queue as a whole and its lanes."""
+
+    batch: Batch
+    lanes: list[Lane]
+    pid: int | None = None
+    home: str = ""
+
+
+class Jobs(Message):
+    """Rows asked for."""
+
+    jobs: list[Job]
+
+
+class Detail(Message):
+    """One job, opened."""
+
+    job: Job
+    options: JobOptions
+    attempts: list[Attempt]
+    chunks: list[Chunk]
+    """The transcript so far."""
+
+
+class Rows(Message):
+    """Rows that are new or have changed, whole; newer replaces older."""
+
+    jobs: list[Job]
+    gone: list[int] = []
+    synced: bool = False
+    """True on the message that completes the first full picture."""
+
+
+class Pulse(Message):
+    """The batch and lanes as they now are."""
+
+    batch: Batch
+    lanes: list[Lane]
+
+
+class Event(Message):
+    """Something that happened, as ``run --json`` prints it."""
+
+    event: str
+    """queued|started|progress|reload|respawn|retry|done|skipped|failed|quarantined|cancelled|
+    paused|resumed"""
+    ts: float
+    job: Job | None = None
+    detail: Any = None
+
+
+class Chunks(Message):
+    """New parts of the transcript of a watched job; `reset`: forget the earlier ones."""
+
+    id: int
+    chunks: list[Chunk]
+    reset: bool = False
+
+
+class Goodbye(Message):
+    """The runner ends now."""
+
+    reason: str = ""
+
+
+AnyMessage = (
+    Welcome
+    | Ok
+    | Refused
+    | Added
+    | Status
+    | Jobs
+    | Detail
+    | Rows
+    | Pulse
+    | Event
+    | Chunks
+    | Goodbye
+)
+
+# ------------------------------------------------------------------ runner → engine
+
+
+class Command(Struct, tag_field="op", tag=str.lower, kw_only=True):
+    """Something the engine is told to do."""
+
+
+class Load(Command):
+    """Load a model (in place of any other); answered by `Loaded` or `LoadFailed`."""
+
+    model: str
+    """Folder with a CTranslate2 model, or anything when simulated."""
+    name: str
+    """What the model is called, for the transcript."""
+    device: str
+    compute_type: str
+    """`auto` or a CTranslate2 compute type."""
+    cpu_threads: int = 0
+    batch_size: int | None = None
+    """None: the engine picks."""
+
+
+class Reload(Command):
+    """Unload, clear caches, load again, probe. Files in flight were given up before."""
+
+    batch_size: int | None = None
+
+
+class Transcribe(Command):
+    """Work on a file. Several may be in flight; each ends in `Finished` or `Failed`."""
+
+    job: int
+    attempt: int
+    """Number of this try in the series, from 1; fault injection counts by it."""
+    path: bytes
+    options: JobOptions
+    have: list[float] = []
+    """Starts (s) of chunks that are stored already and are not decoded again."""
+
+
+class Abandon(Command):
+    """Stop work on a file; nothing more is said of it."""
+
+    job: int
+
+
+class SetBatch(Command):
+    """Use this batch size from now on."""
+
+    batch_size: int
+
+
+class Quit(Command):
+    """End once nothing is in flight."""
+
+
+AnyCommand = Load | Reload | Transcribe | Abandon | SetBatch | Quit
+
+# ------------------------------------------------------------------ engine → runner
+
+
+class Report(Struct, tag_field="op", tag=str.lower, kw_only=True):
+    """Something the engine tells."""
+
+
+class Ready(Report):
+    """The process is up; no model yet."""
+
+    pid: int
+    engine: str
+    """`real` or `sim`."""
+
+
+class Loaded(Report):
+    """The model is in memory and a probe went through it."""
+
+    device: str
+    compute_type: str
+    batch_size: int
+    seconds: float
+    multilingual: bool = True
+
+
+class LoadFailed(Report):
+    """No model: `text` is the raw error, `kind` what the engine knows of its class."""
+
+    text: str
+    kind: ErrorKind | None = None
+    hint: str = ""
+
+
+class Opened(Report):
+    """A file has been decoded and cut: its lengths are known."""
+
+    job: int
+    audio_s: float
+    """Decoded length, seconds."""
+    speech_s: float
+    """Of that, speech."""
+    chunks: int
+    """How many there are in all, the stored ones included."""
+    language: str | None = None
+    language_probability: float | None = None
+    warnings: list[JobWarning] = []
+
+
+class ChunkDone(Report):
+    """A chunk is decoded."""
+
+    job: int
+    chunk: Chunk
+
+
+class Progress(Report):
+    """Where a file stands: share of its audio finished, 0–1, and in which stage."""
+
+    job: int
+    progress: float
+    stage: str = ""
+    """`decode`, `transcribe`, …"""
+
+
+class Finished(Report):
+    """A file's last chunk is done."""
+
+    job: int
+    language: str
+    language_probability: float | None = None
+    warnings: list[JobWarning] = []
+
+
+class Failed(Report):
+    """A file cannot be done, or an error names it.
+
+    When `kind` is None the runner classifies `text`; then the fault is the engine's and
+    the engine has dropped this file and gone on with the others.
+    """
+
+    job: int
+    text: str
+    """Message for the person (input kinds) or the raw error text."""
+    kind: ErrorKind | None = None
+    hint: str = ""
+    detail: str = ""
+    """Traceback, for the log and the attempt."""
+
+
+class Fault(Report):
+    """An error of the device in a batch. The engine has dropped `jobs` and waits."""
+
+    text: str
+    jobs: list[int]
+    """Files that had chunks in the failed batch."""
+    batch_size: int
+    detail: str = ""
+
+
+class Vitals(Report):
+    """Every few seconds, from a thread that does not feed the model."""
+
+    rss: int
+    """Resident memory, bytes."""
+    busy: float
+    """Share of the last interval in which the model worked, 0–1."""
+
+
+AnyReport = (
+    Ready | Loaded | LoadFailed | Opened | ChunkDone | Progress | Finished | Failed | Fault | Vitals
+)
+
+# ------------------------------------------------------------------ model fetcher → runner, cli
+
+
+class FetchProgress(Struct, tag_field="op", tag="progress"):
+    """Bytes of a model's files here, and in all (0: not known yet)."""
+
+    done: int
+    total: int
+
+
+class FetchDone(Struct, tag_field="op", tag="done"):
+    """The model is here."""
+
+    path: str
+
+
+class FetchFailed(Struct, tag_field="op", tag="failed"):
+    """It could not be had."""
+
+    message: str
+    offline: bool = False
+    """The hub could not be reached (as against: no such model)."""
+
+
+AnyFetch = FetchProgress | FetchDone | FetchFailed
+
+
+request_decoder: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
+message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
+command_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
+report_decoder: msgspec.json.Decoder[AnyReport] = msgspec.json.Decoder(AnyReport)
+fetch_decoder: msgspec.json.Decoder[AnyFetch] = msgspec.json.Decoder(AnyFetch)

@@ -1,0 +1,348 @@
+"""The one declared structure of everything that can be set.
+
+`JobOptions` is what is asked of each file and travels with the job; `Settings` adds what
+concerns the machine, the queue and the interface. Each field's `Meta` carries its help and
+limits; flags, environment variables, the config file's keys, `speakeasy config` and the docs
+are all made from it. Precedence: flag over environment over file over default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Meta, Struct
+
+FORMAT_NAMES = ("txt", "srt", "vtt", "tsv", "json")
+Format = Literal["txt", "srt", "vtt", "tsv", "json"]
+ENV_PREFIX = "SPEAKEASY_"
+
+# Variables with our prefix that are not settings.
+RESERVED_ENV = frozenset({"HOME", "FAULTS", "SIM_SPEED", "COMPLETE"})
+
+# Languages of the multilingual Whisper models (openai/whisper, tokenizer.py).
+_CODES = """
+af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw 
+he hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt 
+my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl 
+tr tt uk ur uz vi yi yo yue zh
+"""
+LANGUAGES = frozenset(_CODES.split())
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names where it stands and what would do."""
+
+
+def _doc(text: str, **limits: Any) -> Meta:
+    return Meta(description=text, **limits)
+
+
+class JobOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is asked of a file."""
+
+    model: Annotated[
+        str, _doc("Model: a name (tiny.en … large-v3-turbo), a folder, or auto.", min_length=1)
+    ] = "auto"
+    device: Annotated[
+        str,
+        _doc(
+            "auto, cpu, cuda (every GPU) or cuda:N[,M].",
+            pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$",
+        ),
+    ] = "auto"
+    compute_type: Annotated[
+        Literal[
+            "auto",
+            "int8",
+            "int8_float32",
+            "int8_float16",
+            "int8_bfloat16",
+            "int16",
+            "float16",
+            "bfloat16",
+            "float32",
+        ],
+        _doc("Arithmetic of the model: auto takes float16 on a GPU, int8 on a CPU."),
+    ] = "auto"
+    language: Annotated[
+        str, _doc("Language code such as en or de; auto detects it for each file.")
+    ] = "auto"
+    task: Annotated[
+        Literal["transcribe", "translate"],
+        _doc("transcribe, or translate into English."),
+    ] = "transcribe"
+    beam_size: Annotated[int, _doc("Beams of the search; 1 is greedy.", ge=1, le=50)] = 5
+    batch_size: Annotated[
+        int | Literal["auto"],
+        _doc("Chunks decoded together; auto picks by device."),
+    ] = "auto"
+    format: Annotated[
+        tuple[Format, ...],
+        _doc("Output formats, separated by commas: txt, srt, vtt, tsv, json.", min_length=1),
+    ] = ("txt", "srt", "vtt", "tsv", "json")
+    output_dir: Annotated[
+        str | None,
+        _doc("Write outputs here, the source tree mirrored; without it next to the source."),
+    ] = None
+    overwrite: Annotated[
+        bool, _doc("Transcribe again and replace outputs that are there already.")
+    ] = False
+    word_timestamps: Annotated[bool, _doc("Find the time of every word.")] = False
+    vad: Annotated[bool, _doc("Leave out stretches without speech (Silero VAD).")] = True
+    initial_prompt: Annotated[str, _doc("Text that goes before: names, spelling, style.")] = ""
+    engine: Annotated[
+        Literal["real", "sim"],
+        _doc("real, or sim: a simulated engine for load tests; its transcripts say so."),
+    ] = "real"
+
+
+class Settings(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set."""
+
+    max_attempts: Annotated[int, _doc("Charged tries before a file fails.", ge=1, le=100)] = 3
+    lanes: Annotated[
+        int | Literal["auto"], _doc("Engine processes on the CPU; auto: as measured best.")
+    ] = "auto"
+    cpu_threads: Annotated[
+        int | Literal["auto"], _doc("Threads of each CPU engine; auto: as measured best.")
+    ] = "auto"
+    stall_s: Annotated[
+        float,
+        _doc("Seconds without progress after which an engine counts as hung.", ge=1),
+    ] = 300.0
+    linger_s: Annotated[
+        float,
+        _doc("Seconds an idle runner with nobody attached stays before it ends.", ge=0),
+    ] = 300.0
+    theme: Annotated[str, _doc("Name of the colour theme.")] = "speakeasy-dark"
+    mouse: Annotated[bool, _doc("Let the interface use the mouse.")] = True
+    foreground: Annotated[
+        bool,
+        _doc("Run the queue inside this process: it ends with the window."),
+    ] = False
+    keys: Annotated[
+        dict[str, str],
+        _doc('Rebound keys: action id = key, e.g. rerun = "ctrl+r" in a [keys] table.'),
+    ] = {}
+
+
+JOB_FIELDS: tuple[str, ...] = JobOptions.__struct_fields__
+ALL_FIELDS: tuple[str, ...] = Settings.__struct_fields__
+DEFAULTS = Settings()
+
+
+class Origin(NamedTuple):
+    """Where a value comes from: `default`, `file`, `environment` or `flag`, and its place."""
+
+    kind: str
+    place: str
+
+
+class Resolved(NamedTuple):
+    """Settings with the origin of each value."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+
+
+def help_of(name: str) -> str:
+    """The help text of a setting, from its declaration."""
+    return str(_FIELD_HELP[name])
+
+
+def _field_help() -> dict[str, str]:
+    hints = msgspec.inspect.type_info(Settings)
+    assert isinstance(hints, msgspec.inspect.StructType)
+    found: dict[str, str] = {}
+    for field in hints.fields:
+        kind = field.type
+        schema = getattr(kind, "extra_json_schema", None) or {}
+        found[field.name] = str(schema.get("description", ""))
+    return found
+
+
+def nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    """`"; did you mean X?"` or the empty string."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def options_of(settings: JobOptions) -> JobOptions:
+    """The part of `settings` that travels with a job."""
+    return JobOptions(**{name: getattr(settings, name) for name in JOB_FIELDS})
+
+
+def convert(name: str, value: object, place: str) -> object:
+    """One setting's value in its declared type.
+
+    Strings are read as the environment and the command line give them: ``true``, ``5``,
+    ``txt,srt``.
+
+    Raises:
+        SettingsError: naming `place`, the key and what would do.
+    """
+    if name not in ALL_FIELDS:
+        raise SettingsError(f"{place}: unknown setting {name!r}{nearest(name, list(ALL_FIELDS))}")
+    given = value
+    if isinstance(value, str):
+        value = _from_text(name, value)
+    try:
+        one = msgspec.convert({name: value}, Settings, strict=not isinstance(given, str))
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(name, given, str(error), place)) from None
+    converted: object = getattr(one, name)
+    _check(name, converted, given, place)
+    return converted
+
+
+def _from_text(name: str, text: str) -> object:
+    if name == "format":
+        parts = [part.strip() for part in text.split(",") if part.strip()]
+        return list(FORMAT_NAMES) if parts == ["all"] else list(dict.fromkeys(parts))
+    if name == "output_dir" and text == "":
+        return None
+    lowered = text.strip().lower()
+    if isinstance(getattr(DEFAULTS, name), bool):
+        if lowered in {"1", "true", "yes", "on"}:
+            return True
+        if lowered in {"0", "false", "no", "off"}:
+            return False
+    if name in {"batch_size", "lanes", "cpu_threads"} and re.fullmatch(r"-?\d+", lowered):
+        return int(lowered)
+    return text
+
+
+def _check(name: str, value: object, given: object, place: str) -> None:
+    if name == "language" and value != "auto" and value not in LANGUAGES:
+        raise SettingsError(
+            f"{place}: language {given!r} is not one Whisper knows"
+            f"{nearest(str(given), sorted(LANGUAGES))}; use a code such as en, de or auto"
+        )
+    if name in {"batch_size", "lanes", "cpu_threads"} and isinstance(value, int) and value < 1:
+        raise SettingsError(f"{place}: {name} is {given!r}; it must be 1 or more, or auto")
+
+
+def _explain(name: str, given: object, reason: str, place: str) -> str:
+    reason = reason.split(" - at `", maxsplit=1)[0]
+    reason = reason[:1].lower() + reason[1:]
+    message = f"{place}: {name} is {given!r}: {reason}"
+    choices = _choices(name)
+    if choices:
+        bad = given if isinstance(given, str) else ""
+        parts = [part.strip() for part in bad.split(",")] if name == "format" else [bad]
+        wrong = next((part for part in parts if part not in choices), "")
+        message = f"{place}: {name} is {given!r}{nearest(wrong, list(choices))}"
+        message += f" Possible: {', '.join(choices)}"
+    return message
+
+
+def _choices(name: str) -> tuple[str, ...]:
+    if name == "format":
+        return FORMAT_NAMES
+    info = msgspec.inspect.type_info(Settings)
+    assert isinstance(info, msgspec.inspect.StructType)
+    field = next(field for field in info.fields if field.name == name)
+    kind: Any = field.type
+    if isinstance(kind, msgspec.inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, msgspec.inspect.LiteralType):
+        return tuple(str(value) for value in kind.values)
+    return ()
+
+
+def from_file(path: Path) -> tuple[dict[str, object], dict[str, Origin]]:
+    """The settings a config file holds.
+
+    Raises:
+        SettingsError: naming the file, the line where it can be told, and the nearest name.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return {}, {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    for key, value in table.items():
+        place = f"{path}{_line_of(text, key)}"
+        values[key] = convert(key, value, place)
+        origins[key] = Origin("file", place)
+    return values, origins
+
+
+def _line_of(text: str, key: str) -> str:
+    pattern = re.compile(rf"^\s*(\[\s*)?[\"']?{re.escape(key)}[\"']?\s*(\]|=|\.)")
+    for number, line in enumerate(text.splitlines(), 1):
+        if pattern.match(line):
+            return f", line {number}"
+    return ""
+
+
+def from_environment(
+    environ: Mapping[str, str],
+) -> tuple[dict[str, object], dict[str, Origin]]:
+    """The settings the environment holds as ``SPEAKEASY_<NAME>``.
+
+    Raises:
+        SettingsError: naming the variable and the nearest valid one.
+    """
+    values: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
+    for variable, text in environ.items():
+        if not variable.startswith(ENV_PREFIX):
+            continue
+        rest = variable.removeprefix(ENV_PREFIX)
+        if rest in RESERVED_ENV or rest.startswith("_"):
+            continue
+        key = rest.lower()
+        if key not in ALL_FIELDS:
+            guess = nearest(rest, [name.upper() for name in ALL_FIELDS])
+            guess = guess.replace("'", f"'{ENV_PREFIX}", 1) if guess else ""
+            raise SettingsError(f"environment: unknown variable {variable}{guess}")
+        if key == "keys":
+            raise SettingsError(f"environment: {variable}: keys are set in the config file only")
+        values[key] = convert(key, text, f"environment, {variable}")
+        origins[key] = Origin("environment", variable)
+    return values, origins
+
+
+def load(
+    config: Path,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Resolved:
+    """Settings from default, `config`, `environ` (default: the process's) and `flags`.
+
+    `flags` maps setting names to values; None means not given.
+
+    Raises:
+        SettingsError: at the first value that cannot be used.
+    """
+    origins = {name: Origin("default", "") for name in ALL_FIELDS}
+    values, found = from_file(config)
+    origins.update(found)
+    more, found = from_environment(os.environ if environ is None else environ)
+    values.update(more)
+    origins.update(found)
+    for name, value in (flags or {}).items():
+        if value is None:
+            continue
+        flag = "--" + name.replace("_", "-")
+        values[name] = convert(name, value, flag)
+        origins[name] = Origin("flag", flag)
+    return Resolved(msgspec.convert(values, Settings), origins)
+
+
+_FIELD_HELP = _field_help()
