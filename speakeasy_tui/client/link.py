@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import select
@@ -150,10 +151,8 @@ class Link:
 
     def close(self) -> None:
         """Hang up. A `read` in another thread ends with `LinkError`."""
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._socket.close()
 
     def _receive(self, timeout: float | None) -> AnyMessage | None:

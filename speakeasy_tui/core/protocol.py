@@ -511,6 +511,42 @@ class FetchFailed(Struct, tag_field="op", tag="failed"):
 AnyFetch = FetchProgress | FetchDone | FetchFailed
 
 
+# ------------------------------------------------------------------ engine.inspect → doctor
+
+
+class GpuFacts(Struct):
+    """A GPU as torch sees it from inside an engine process."""
+
+    device: str
+    name: str
+    capability: str
+    total: int
+    """Bytes."""
+    free: int
+    compute_types: list[str] = []
+
+
+class EngineFacts(Struct):
+    """What an engine process finds on this machine (``python -m speakeasy_tui.engine.inspect``).
+
+    A version is empty when the library cannot be imported; why stands in `problems`.
+    """
+
+    torch: str = ""
+    torch_cuda: str = ""
+    """CUDA version torch was built for; empty for a CPU build."""
+    ctranslate2: str = ""
+    faster_whisper: str = ""
+    av: str = ""
+    cuda_devices: int = 0
+    """As CTranslate2 counts them."""
+    cublas: str = ""
+    """Path of libcublas.so.12; empty when it was not found."""
+    cpu_compute_types: list[str] = []
+    gpus: list[GpuFacts] = []
+    problems: list[str] = []
+
+
 request_decoder: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
 command_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
