@@ -9,6 +9,7 @@ are all made from it. Precedence: flag over environment over file over default.
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -209,6 +210,8 @@ def _from_text(name: str, text: str) -> object:
     if name == "output_dir" and text == "":
         return None
     lowered = text.strip().lower()
+    if name == "language":
+        return lowered
     if isinstance(getattr(DEFAULTS, name), bool):
         if lowered in {"1", "true", "yes", "on"}:
             return True
@@ -225,36 +228,63 @@ def _check(name: str, value: object, given: object, place: str) -> None:
             f"{place}: language {given!r} is not one Whisper knows"
             f"{nearest(str(given), sorted(LANGUAGES))}; use a code such as en, de or auto"
         )
-    if name in {"batch_size", "lanes", "cpu_threads"} and isinstance(value, int) and value < 1:
-        raise SettingsError(f"{place}: {name} is {given!r}; it must be 1 or more, or auto")
+    small = name in {"batch_size", "lanes", "cpu_threads"} and isinstance(value, int) and value < 1
+    if small or (isinstance(value, float) and not math.isfinite(value)):
+        raise SettingsError(_explain(name, given, "", place))
 
 
 def _explain(name: str, given: object, reason: str, place: str) -> str:
-    reason = reason.split(" - at `", maxsplit=1)[0]
-    reason = reason[:1].lower() + reason[1:]
-    message = f"{place}: {name} is {given!r}: {reason}"
-    choices = _choices(name)
+    message = f"{place}: {name} is {given!r}"
+    choices = choices_of(name)
     if choices:
-        bad = given if isinstance(given, str) else ""
-        parts = [part.strip() for part in bad.split(",")] if name == "format" else [bad]
-        wrong = next((part for part in parts if part not in choices), "")
-        message = f"{place}: {name} is {given!r}{nearest(wrong, list(choices))}"
-        message += f" Possible: {', '.join(choices)}"
-    return message
+        parts = given.split(",") if isinstance(given, str) else [str(given)]
+        wrong = next((part.strip() for part in parts if part.strip() not in choices), "")
+        guess = nearest(wrong, list(choices)) or "."
+        return f"{message}{guess} Possible: {', '.join(choices)}"
+    wanted = _wanted(name)
+    if wanted:
+        return f"{message}; it must be {wanted}"
+    reason = reason.split(" - at `", maxsplit=1)[0]
+    return f"{message}: {reason[:1].lower()}{reason[1:]}"
 
 
-def _choices(name: str) -> tuple[str, ...]:
-    if name == "format":
-        return FORMAT_NAMES
+def _declared(name: str) -> Any:
     info = msgspec.inspect.type_info(Settings)
     assert isinstance(info, msgspec.inspect.StructType)
-    field = next(field for field in info.fields if field.name == name)
-    kind: Any = field.type
-    if isinstance(kind, msgspec.inspect.Metadata):
-        kind = kind.type
+    kind: Any = next(field.type for field in info.fields if field.name == name)
+    return kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind
+
+
+def choices_of(name: str) -> tuple[str, ...]:
+    """The words a setting can be, when its declaration lists them all; else nothing."""
+    if name == "format":
+        return FORMAT_NAMES
+    kind = _declared(name)
     if isinstance(kind, msgspec.inspect.LiteralType):
         return tuple(str(value) for value in kind.values)
     return ()
+
+
+def _wanted(name: str) -> str:
+    """What a setting can be, in words, from its declaration."""
+    if name == "device":
+        return "auto, cpu, cuda (every GPU), cuda:N or cuda:N,M"
+    kind = _declared(name)
+    match kind:
+        case msgspec.inspect.UnionType():
+            return "auto or a whole number from 1"
+        case msgspec.inspect.BoolType():
+            return "true or false"
+        case msgspec.inspect.IntType():
+            return f"a whole number from {kind.ge} to {kind.le}"
+        case msgspec.inspect.FloatType():
+            return f"a number from {kind.ge:g} (seconds)"
+        case msgspec.inspect.StrType():
+            return "a text that is not empty" if kind.min_length else "a text"
+        case msgspec.inspect.DictType():
+            return "a table of texts"
+        case _:
+            return ""
 
 
 def from_file(path: Path) -> tuple[dict[str, object], dict[str, Origin]]:
