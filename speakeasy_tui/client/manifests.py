@@ -4,7 +4,8 @@ File names are bytes. Text is decoded with ``surrogateescape``, so an entry in a
 gives back the bytes it was written with.
 """
 
-# ruff: noqa: PTH  (file names are bytes here, which pathlib does not take)
+# File names are bytes here, which pathlib does not take.
+# ruff: noqa: PTH122
 
 from __future__ import annotations
 

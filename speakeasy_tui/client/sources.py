@@ -1,6 +1,7 @@
 """What PATHS on the command line mean: files, folders, globs, lists, ``-`` for stdin."""
 
-# ruff: noqa: PTH  (file names are bytes here, which pathlib does not take)
+# File names are bytes here, which pathlib does not take.
+# ruff: noqa: PTH100, PTH109, PTH112, PTH116, PTH118, PTH120, PTH122, PTH123, PTH207
 
 from __future__ import annotations
 
