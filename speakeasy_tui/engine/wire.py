@@ -1,0 +1,128 @@
+"""The engine's ends of the pipes, and the signs of life that go over them."""
+
+from __future__ import annotations
+
+import os
+import queue
+import resource
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from speakeasy_tui.core.protocol import AnyCommand, Report, Vitals, command_decoder, encode
+
+VITALS_EVERY = 2.0
+"""Seconds."""
+
+
+class Writer:
+    """Writes reports; usable from every thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lock = threading.Lock()
+
+    def send(self, report: Report) -> None:
+        """Write one line. A runner that no longer reads ends the process."""
+        line = memoryview(encode(report))
+        with self._lock:
+            try:
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+            except OSError as error:
+                print(f"engine: cannot report, ending: {error}", file=sys.stderr, flush=True)
+                os._exit(0)
+
+
+class Mailbox:
+    """What reaches the main loop: commands of the runner and notes from the engine's threads."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def put(self, note: object) -> None:
+        """Leave a note for the main loop."""
+        self._queue.put(note)
+
+    def read_commands(self, descriptor: int) -> None:
+        """Read commands from `descriptor` on a thread; its end ends the process at once."""
+        threading.Thread(
+            target=self._read, args=(descriptor,), name="commands", daemon=True
+        ).start()
+
+    def _read(self, descriptor: int) -> None:
+        with open(descriptor, "rb", closefd=False) as stream:
+            for line in stream:
+                try:
+                    command: AnyCommand = command_decoder.decode(line)
+                except msgspec.MsgspecError as error:
+                    print(f"engine: not a command: {error}: {line[:200]!r}", file=sys.stderr)
+                    sys.stderr.flush()
+                    os._exit(2)
+                self._queue.put(command)
+        os._exit(0)
+
+    def take(self, wait: bool, timeout: float | None = None) -> Iterator[Any]:
+        """Everything that has arrived; with `wait`, at least one item or `timeout` seconds."""
+        try:
+            yield self._queue.get(wait, timeout)
+            while True:
+                yield self._queue.get_nowait()
+        except queue.Empty:
+            return
+
+
+class Meter:
+    """Measures how much of the time the model works."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._total = 0.0
+        self._since: float | None = None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Around every call of the model."""
+        with self._lock:
+            self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._since is not None:
+                    self._total += time.monotonic() - self._since
+                self._since = None
+
+    def total(self) -> float:
+        """Seconds of work so far, the call under way included."""
+        with self._lock:
+            running = time.monotonic() - self._since if self._since is not None else 0.0
+            return self._total + running
+
+    def report(self, writer: Writer) -> None:
+        """Send `Vitals` every `VITALS_EVERY` seconds from a thread of its own."""
+        threading.Thread(target=self._report, args=(writer,), name="vitals", daemon=True).start()
+
+    def _report(self, writer: Writer) -> None:
+        before, total = time.monotonic(), self.total()
+        while True:
+            time.sleep(VITALS_EVERY)
+            now, new = time.monotonic(), self.total()
+            busy = min(1.0, max(0.0, (new - total) / (now - before)))
+            writer.send(Vitals(rss=resident(), busy=round(busy, 3)))
+            before, total = now, new
+
+
+def resident() -> int:
+    """Resident memory of this process, bytes (its peak where /proc is missing)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return pages * resource.getpagesize()
