@@ -10,6 +10,9 @@ import time
 from speakeasy_tui.client.link import Link, LinkError, NoRunner
 from speakeasy_tui.core.paths import Home
 
+ANOTHER_RUNS = 75
+"""Exit status of a runner that finds another one in its home (sysexits' EX_TEMPFAIL)."""
+
 START_TIMEOUT = 20.0
 """Seconds; a runner that recovers a large queue from a slow disk takes a few."""
 
@@ -36,8 +39,8 @@ def attach(home: Home) -> Link:
         try:
             return Link.connect(home)
         except NoRunner:
-            # Ended: either it failed, or another one was faster and holds the lock.
-            if process.poll() is not None and process.returncode != 0:
+            # Ended: either it failed, or another one was faster and will listen soon.
+            if process.poll() not in {None, ANOTHER_RUNS}:
                 break
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
@@ -46,11 +49,9 @@ def attach(home: Home) -> Link:
 
 def spawn(home: Home) -> subprocess.Popen[bytes]:
     """Start a runner process for `home` and do not wait for it."""
-    environment = dict(os.environ, SPEAKEASY_HOME=str(home.state))
     arguments = [sys.executable, "-m", "speakeasy_tui.runner"]
     arguments += ["--state", str(home.state), "--config", str(home.config)]
     arguments += ["--cache", str(home.cache)]
-    environment.pop("SPEAKEASY_HOME", None)
     descriptor = os.open(
         home.runner_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
     )
@@ -61,7 +62,6 @@ def spawn(home: Home) -> subprocess.Popen[bytes]:
             stdout=descriptor,
             stderr=descriptor,
             start_new_session=True,
-            env=environment,
             cwd="/",
         )
     finally:

@@ -1,0 +1,63 @@
+"""``python -m speakeasy_tui.runner``: the runner's process, started by the first command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.settings import SettingsError, load
+from speakeasy_tui.runner.lock import LockedError
+from speakeasy_tui.runner.schema import DatabaseError
+from speakeasy_tui.runner.serve import serve
+
+LOG_LIMIT = 16 * 2**20
+ANOTHER_RUNS = 75
+"""Exit status when the home has a runner (sysexits' EX_TEMPFAIL)."""
+
+
+def main() -> int:
+    """Run; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m speakeasy_tui.runner")
+    for name in ("state", "config", "cache"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    given = parser.parse_args()
+    home = Home(given.state, given.config, given.cache)
+    home.make()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        if home.runner_log.stat().st_size > LOG_LIMIT:
+            _rotate(home.runner_log)
+    except OSError:
+        pass
+    try:
+        settings = load(home.config_file).settings
+        asyncio.run(serve(home, settings))
+    except LockedError as error:
+        print(error, file=sys.stderr)
+        return ANOTHER_RUNS
+    except (SettingsError, DatabaseError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _rotate(log: Path) -> None:
+    """Begin a new log file; our stdout and stderr follow it."""
+    log.replace(log.with_suffix(".log.1"))
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The machine's devices: which lanes there can be, and how they fare.
+
+GPUs are seen through NVML, which needs no CUDA context and costs no GPU memory; the runner
+never imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from speakeasy_tui.core.settings import Settings
+
+GIB = 2**30
+
+
+class Gpu(Struct, frozen=True):
+    """A GPU as the driver tells it."""
+
+    index: int
+    """As CUDA numbers it for this process: the N of `cuda:N`."""
+    nvml_index: int
+    name: str
+    memory: int
+    """Bytes."""
+
+
+class GpuVitals(Struct, frozen=True):
+    """A GPU now."""
+
+    use: float
+    memory_used: int
+    memory_total: int
+    temperature: int | None
+
+
+class Devices:
+    """GPUs by NVML, CPUs by the operating system."""
+
+    def __init__(self) -> None:
+        self._nvml: Any = None
+        self.gpus: list[Gpu] = []
+        self.trouble = ""
+        """Why no GPU is seen, when the driver says so."""
+        try:
+            import pynvml
+
+            pynvml.nvmlInit()
+            self._nvml = pynvml
+            self.gpus = self._find()
+        except Exception as error:
+            # NVML's errors have no common base that is importable without it.
+            self.trouble = str(error)
+
+    def _find(self) -> list[Gpu]:
+        count = self._nvml.nvmlDeviceGetCount()
+        gpus = []
+        for index, physical in enumerate(_visible(count)):
+            handle = self._nvml.nvmlDeviceGetHandleByIndex(physical)
+            name = self._nvml.nvmlDeviceGetName(handle)
+            memory = self._nvml.nvmlDeviceGetMemoryInfo(handle).total
+            gpus.append(
+                Gpu(index, physical, name if isinstance(name, str) else name.decode(), memory)
+            )
+        return gpus
+
+    def gpu(self, device: str) -> Gpu | None:
+        """The GPU that `cuda:N` means."""
+        number = int(device.removeprefix("cuda:")) if device.startswith("cuda:") else -1
+        return next((gpu for gpu in self.gpus if gpu.index == number), None)
+
+    def vitals(self, gpu: Gpu) -> GpuVitals | None:
+        """Use, memory and temperature of a GPU now; None when the driver does not answer."""
+        nvml = self._nvml
+        try:
+            handle = nvml.nvmlDeviceGetHandleByIndex(gpu.nvml_index)
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+            use = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+        except Exception:
+            return None
+        try:
+            temperature = nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
+        except Exception:
+            temperature = None
+        return GpuVitals(use, memory.used, memory.total, temperature)
+
+    def free_memory(self, device: str) -> int:
+        """Bytes free on a device; of the machine's memory for a CPU."""
+        gpu = self.gpu(device)
+        if gpu is not None:
+            vitals = self.vitals(gpu)
+            return vitals.memory_total - vitals.memory_used if vitals else gpu.memory
+        return available_memory()
+
+    def devices_for(self, request: str) -> list[str]:
+        """The devices a `--device` value means here: `cpu`, or `cuda:N` for each GPU.
+
+        A GPU that was asked for by number is named even when NVML does not see it: the
+        engine's own attempt gives the better message.
+        """
+        if request == "cpu":
+            return ["cpu"]
+        if request == "auto":
+            return [f"cuda:{gpu.index}" for gpu in self.gpus] or ["cpu"]
+        if request == "cuda":
+            return [f"cuda:{gpu.index}" for gpu in self.gpus] or ["cuda:0"]
+        numbers = request.removeprefix("cuda:").split(",")
+        return [f"cuda:{int(number)}" for number in dict.fromkeys(numbers)]
+
+
+def _visible(count: int) -> list[int]:
+    """NVML's indices of the GPUs CUDA shows this process, in CUDA's order.
+
+    Only numbers are understood in CUDA_VISIBLE_DEVICES, not UUIDs.
+    """
+    text = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if text is None:
+        return list(range(count))
+    chosen = []
+    for part in text.split(","):
+        if not part.strip().isdigit() or int(part) >= count:
+            break  # CUDA, too, ignores all after the first invalid one
+        chosen.append(int(part))
+    return chosen
+
+
+def cores() -> int:
+    """CPU cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def available_memory() -> int:
+    """Bytes of memory that can be taken without swapping."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return 4 * GIB
+
+
+def cpu_lanes(settings: Settings) -> tuple[int, int]:
+    """How many CPU engines, and threads of each.
+
+    Measured with tests/bench/lanes.py: on two cores two engines of one thread beat one of
+    two threads, because decode, VAD and mel of one overlap the model of the other. Beyond
+    four engines each further one costs a copy of the model for little, so threads grow.
+    """
+    count = cores()
+    asked = settings.cpu_threads if isinstance(settings.cpu_threads, int) else 1
+    if isinstance(settings.lanes, int):
+        lanes = settings.lanes
+    else:
+        by_memory = available_memory() // (2 * GIB)
+        lanes = max(1, min(count // asked, 4, by_memory))
+    if isinstance(settings.cpu_threads, int):
+        return lanes, asked
+    return lanes, max(1, count // lanes)

@@ -1,0 +1,90 @@
+"""A file between its start on a lane and its outputs: what changes too often for the disk."""
+
+from __future__ import annotations
+
+import time
+
+from msgspec import Struct, structs
+
+from speakeasy_tui.core.job import Job, JobWarning, State
+from speakeasy_tui.core.transcript import Chunk
+from speakeasy_tui.runner.modelfinder import Found
+from speakeasy_tui.runner.outputs import Plan
+from speakeasy_tui.runner.record import Claim
+
+
+class Prepared(Struct, frozen=True):
+    """A claimed job, checked and ready for an engine."""
+
+    claim: Claim
+    plan: Plan
+    made_of: str
+    found: Found
+
+
+class Flight(Struct):
+    """A job that an engine works on."""
+
+    prepared: Prepared
+    attempt: int
+    lane: int
+    started: float
+    """`time.monotonic()`."""
+    audio_s: float | None = None
+    chunks: int = 0
+    """Chunks of the file; 0 until it has been opened."""
+    done: int = 0
+    """Of those, finished, in this try and before."""
+    resumed: float = 0.0
+    """Share that was there from an earlier try, 0–1."""
+    progress: float = 0.0
+    stage: str = ""
+    language: str | None = None
+    language_probability: float | None = None
+    warnings: list[JobWarning] = []
+
+    @property
+    def id(self) -> int:
+        """The job's id."""
+        return self.prepared.claim.id
+
+    @property
+    def backlog(self) -> int:
+        """Chunks still to come; a file that is not opened yet counts as two."""
+        return 2 if self.chunks == 0 else self.chunks - self.done
+
+    def warn(self, warnings: list[JobWarning]) -> None:
+        """Keep warnings, each once."""
+        self.warnings = self.warnings + [new for new in warnings if new not in self.warnings]
+
+    def finish_chunk(self, chunk: Chunk) -> None:
+        """Count a finished chunk."""
+        self.done += 1
+        if self.audio_s:
+            self.progress = max(self.progress, min(1.0, chunk.end / self.audio_s))
+
+    def overlay(self, job: Job) -> Job:
+        """The row as it is now; `job` is the row on disk."""
+        if job.state is not State.RUNNING:
+            return job
+        elapsed = time.monotonic() - self.started
+        speed = eta = None
+        audio_s = self.audio_s or job.audio_s
+        worked = self.progress - self.resumed
+        if audio_s and worked > 0 and elapsed > 0:
+            speed = round(worked * audio_s / elapsed, 2)
+            eta = round((1 - self.progress) * elapsed / worked, 1)
+        message = job.message
+        if self.attempt > 1 and not message:
+            message = f"try {self.attempt}"
+        return structs.replace(
+            job,
+            progress=round(self.progress, 4),
+            elapsed_s=round(elapsed, 2),
+            speed=speed,
+            eta_s=eta,
+            audio_s=audio_s,
+            language=self.language or job.language,
+            warnings=tuple(self.warnings),
+            message=message or self.stage,
+        )

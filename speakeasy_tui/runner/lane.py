@@ -1,0 +1,630 @@
+"""A lane: one device, its engine process, and the recovery ladder.
+
+Everything happens on the runner's event loop, one item of the inbox at a time: what the
+engine says, that it died, or that there may be work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core.faults import Rung, classify, climb, describe_exit
+from speakeasy_tui.core.job import ErrorKind, JobError, LaneState, State
+from speakeasy_tui.core.job import Lane as View
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.runner.devices import Devices
+from speakeasy_tui.runner.engineprocess import Died, EngineProcess, Item
+from speakeasy_tui.runner.flight import Flight, Prepared
+from speakeasy_tui.runner.modelfinder import Found, ModelError, ModelFinder
+from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.work import FAULT_WORDS, Work
+
+log = logging.getLogger(__name__)
+
+MAX_UNOPENED = 3
+"""Files given to an engine that it has not yet opened: decoding ahead costs memory."""
+MAX_FLIGHTS = 32
+IDLE_UNLOAD_S = 120.0
+"""Seconds without work after which an engine ends and frees its device."""
+LOAD_TRIES = 3
+GRACE_S = 3.0
+
+
+class Wake(Struct, frozen=True):
+    """There may be something to do."""
+
+
+class ModelFound(Struct, frozen=True):
+    """The search for a model has ended."""
+
+    request: str
+    found: Found | None
+    error: str = ""
+    hint: str = ""
+
+
+class Owner(Protocol):
+    """The runner, as far as a lane knows it."""
+
+    home: Home
+    settings: Settings
+    devices: Devices
+    finder: ModelFinder
+    work: Work
+
+    def working(self) -> bool: ...
+    def unloading(self) -> bool: ...
+    def requests_for(self, device: str) -> list[str]: ...
+    def request(self, text: str) -> Any: ...
+    def lane_changed(self) -> None: ...
+    def emit(self, event: str, job: int | None = None, detail: Any = None) -> None: ...
+    def model_missing(self, request: str, error: JobError) -> None: ...
+    def lane_retired(self, lane: Lane, error: JobError) -> None: ...
+    def begin_finish(self, flight: Flight) -> None: ...
+
+
+class Lane:
+    """One device at work."""
+
+    def __init__(self, owner: Owner, number: int, device: str, cpu_threads: int) -> None:
+        gpu = owner.devices.gpu(device)
+        self.view = View(number=number, device=device, name=gpu.name if gpu else None)
+        if gpu is not None:
+            self.view.memory_total = gpu.memory
+        self.flights: dict[int, Flight] = {}
+        self._owner = owner
+        self._work = owner.work
+        self._cpu_threads = cpu_threads
+        self._inbox: asyncio.Queue[tuple[EngineProcess | None, Any]] = asyncio.Queue()
+        self._engine: EngineProcess | None = None
+        self._kind = ""
+        self._request = ""
+        """Request the engine's model was loaded for."""
+        self._found: dict[str, Found] = {}
+        self._claim: Claim | None = None
+        self._hand: Prepared | None = None
+        self._searching: asyncio.Task[None] | None = None
+        self._loading = False
+        self._reloading = False
+        self._load_failures = 0
+        self._ooms = 0
+        self._heard = time.monotonic()
+        self._busy = time.monotonic()
+        self._hung = False
+        self.task: asyncio.Task[None] = asyncio.create_task(self._run())
+
+    # ------------------------------------------------------------------ from the runner
+
+    @property
+    def retired(self) -> bool:
+        """Whether this lane takes no more work."""
+        return self.view.state is LaneState.RETIRED
+
+    @property
+    def busy(self) -> bool:
+        """Whether files are in flight, in hand, or a model is on its way."""
+        return bool(self.flights or self._claim or self._hand or self._loading)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._inbox.put_nowait((None, Wake()))
+
+    def abandon(self, job: int, state: State, message: str) -> bool:
+        """Stop work on a job and leave it in `state`; False when it is not here."""
+        if job not in self.flights:
+            return False
+        del self.flights[job]
+        if self._engine is not None:
+            self._engine.send(say.Abandon(job=job))
+        self._work.give_back(job, outcome="given back", message=message, state=state)
+        self.wake()
+        return True
+
+    async def close(self, message: str) -> None:
+        """Give everything back and end the engine."""
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+        if self._searching is not None:
+            self._searching.cancel()
+        self._give_all_back(message)
+        await self._end_engine()
+
+    async def drop_work(self, message: str) -> None:
+        """Give everything back now and end the engine; the lane stays."""
+        self._give_all_back(message)
+        await self._end_engine()
+
+    # ------------------------------------------------------------------ the loop
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._advance()
+                await self._take_one()
+            except Exception:
+                # A mistake of the program's must cost one engine, never the night's batch.
+                log.exception("lane %d", self.view.number)
+                self._give_all_back("given back after an internal error (see runner.log)")
+                await self._end_engine()
+                await asyncio.sleep(1)
+
+    async def _take_one(self) -> None:
+        try:
+            engine, item = await asyncio.wait_for(self._inbox.get(), 1.0)
+        except TimeoutError:
+            self._check_stall()
+            await self._check_idle()
+            return
+        if isinstance(item, Wake):
+            return
+        if isinstance(item, ModelFound):
+            await self._model_found(item)
+        elif engine is self._engine:
+            await self._heard_from(item)
+
+    async def _advance(self) -> None:
+        """Feed the engine as far as it goes without waiting for it."""
+        while not self.retired and not self._loading and self._searching is None:
+            if not self._owner.working():
+                self._let_go()
+                if not self.flights and self._owner.unloading():
+                    await self._end_engine()
+                return
+            if self._hand is None and not await self._next_in_hand():
+                return
+            assert self._hand is not None
+            if self._request != self._hand.claim.request or self._engine is None:
+                if not self.flights:  # else: drain first
+                    await self._load(self._hand.found, self._hand.claim)
+                return
+            hand, self._hand = self._hand, None
+            self._send(hand)
+
+    async def _next_in_hand(self) -> bool:
+        """Claim and prepare the next job; False when there is none now."""
+        if self._claim is None:
+            if not self._room():
+                return False
+            self._claim = self._work.claim(
+                self._owner.requests_for(self.view.device), suspects=not self.flights
+            )
+            if self._claim is None:
+                return False
+        found = self._found.get(self._claim.request)
+        if found is None:
+            self._search(self._claim.request)
+            return False
+        claim, self._claim = self._claim, None
+        self._busy = time.monotonic()
+        self._hand = await self._work.prepare(claim, found)
+        return self._hand is not None or await self._next_in_hand()
+
+    def _room(self) -> bool:
+        if not self.flights:
+            return True
+        if len(self.flights) >= MAX_FLIGHTS:
+            return False
+        if any(flight.prepared.claim.suspect for flight in self.flights.values()):
+            return False
+        unopened = sum(1 for flight in self.flights.values() if flight.chunks == 0)
+        backlog = sum(flight.backlog for flight in self.flights.values())
+        return unopened < MAX_UNOPENED and backlog < 2 * (self.view.batch_size or 1)
+
+    def _let_go(self) -> None:
+        """Put back what was claimed and not begun."""
+        if self._claim is not None:
+            self._work.unclaim(self._claim)
+            self._claim = None
+        if self._hand is not None:
+            self._work.unclaim(self._hand.claim)
+            self._hand = None
+
+    def _send(self, hand: Prepared) -> None:
+        if self._work.store.state(hand.claim.id) is not State.QUEUED:
+            self._work.unclaim(hand.claim)  # held, cancelled or removed while in hand
+            return
+        assert self._engine is not None
+        if not self.flights:
+            self._heard = time.monotonic()
+        flight = self._work.begin(hand, lane=self.view.number, device=self.view.device)
+        self.flights[flight.id] = flight
+        have = [chunk.start for chunk in self._work.store.chunks(flight.id)]
+        flight.done = len(have)
+        self._engine.send(
+            say.Transcribe(
+                job=flight.id,
+                attempt=flight.attempt,
+                path=hand.claim.path,
+                options=hand.claim.options,
+                have=have,
+            )
+        )
+        self._show(LaneState.RUNNING)
+
+    # ------------------------------------------------------------------ model and engine
+
+    def _search(self, request: str) -> None:
+        self._show(LaneState.STARTING, "looking for the model")
+        self._searching = asyncio.create_task(self._find(request))
+
+    async def _find(self, request: str) -> None:
+        wanted = self._owner.request(request)
+
+        def tell(share: float | None, line: str) -> None:
+            self.view.progress = None if share is None else round(share, 3)
+            self._show(LaneState.DOWNLOADING, line)
+
+        try:
+            if wanted.engine == "sim":
+                answer = ModelFound(request, Found("simulated", "", "simulated engine"))
+            else:
+                found = await self._owner.finder.find(wanted.model, self.view.device, tell)
+                answer = ModelFound(request, found)
+        except ModelError as error:
+            answer = ModelFound(request, None, str(error), error.hint)
+        except Exception as error:
+            log.exception("looking for model %s", wanted.model)
+            answer = ModelFound(request, None, f"looking for the model failed: {error}")
+        self._inbox.put_nowait((None, answer))
+
+    async def _model_found(self, answer: ModelFound) -> None:
+        self._searching = None
+        self.view.progress = None
+        if answer.found is not None:
+            self._found[answer.request] = answer.found
+            self._show(LaneState.READY if self._engine else LaneState.STARTING)
+            return
+        self._let_go()
+        self._show(LaneState.STOPPED if self._engine is None else LaneState.READY, answer.error)
+        self._owner.model_missing(
+            answer.request, JobError(ErrorKind.MODEL, answer.error, answer.hint)
+        )
+
+    async def _load(self, found: Found, claim: Claim) -> None:
+        wanted = self._owner.request(claim.request)
+        if self._engine is not None and self._kind != wanted.engine:
+            await self._end_engine()
+        self._request = claim.request
+        self._loading = True
+        self._heard = time.monotonic()
+        self.view.model = found.name
+        self.view.engine = wanted.engine
+        self.view.why = found.why
+        self.view.warning = found.warning
+        self._show(LaneState.LOADING)
+        if self._engine is None:
+            try:
+                self._engine = await EngineProcess.start(
+                    self._owner.home, self.view.number, wanted.engine, self._tell
+                )
+            except OSError as error:
+                self._loading = False
+                self._retire(f"no engine process could be started: {error}")
+                return
+            self._kind = wanted.engine
+            self._hung = False
+            self.view.pid = self._engine.pid
+        self._engine.send(
+            say.Load(
+                model=found.path,
+                name=found.name,
+                device=self.view.device,
+                compute_type=wanted.compute_type,
+                cpu_threads=self._cpu_threads,
+                batch_size=wanted.batch_size if isinstance(wanted.batch_size, int) else None,
+            )
+        )
+
+    def _tell(self, engine: EngineProcess, item: Item) -> None:
+        self._inbox.put_nowait((engine, item))
+
+    async def _end_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        self._loading = self._reloading = False
+        self._request = ""
+        self._ooms = 0
+        self.view.pid = None
+        self.view.use = self.view.speed = None
+        if not self.view.device.startswith("cuda"):
+            self.view.memory_used = None
+        if engine is not None:
+            engine.kill()
+            await engine.end(GRACE_S)
+        if not self.retired:
+            self._show(LaneState.STOPPED)
+
+    async def _respawn(self, why: str, kind: ErrorKind) -> None:
+        """End the engine; the next work starts a new one."""
+        self.view.respawns += 1
+        self._show(LaneState.RESPAWNING, why)
+        self._owner.emit("respawn", detail=self._fault_detail(kind, why))
+        had_gpu = self._owner.devices.gpu(self.view.device)
+        await self._end_engine()
+        if had_gpu is not None:
+            await self._wait_for_memory()
+
+    async def _wait_for_memory(self, patience: float = 15.0) -> None:
+        """Until the dead engine's GPU memory is back (the driver takes its time)."""
+        gpu = self._owner.devices.gpu(self.view.device)
+        last, deadline = -1, time.monotonic() + patience
+        while gpu is not None and time.monotonic() < deadline:
+            vitals = await asyncio.to_thread(self._owner.devices.vitals, gpu)
+            if vitals is None or vitals.memory_used == last:
+                return
+            last = vitals.memory_used
+            await asyncio.sleep(0.25)
+
+    # ------------------------------------------------------------------ what the engine says
+
+    async def _heard_from(self, item: Item) -> None:
+        if not isinstance(item, say.Vitals):
+            self._heard = time.monotonic()
+        match item:
+            case say.Loaded():
+                self._loaded(item)
+            case say.LoadFailed():
+                await self._load_failed(item)
+            case say.Opened() | say.Progress() | say.ChunkDone() | say.Finished():
+                self._file_report(item)
+            case say.Failed():
+                await self._file_failed(item)
+            case say.Fault():
+                await self._fault(item.text, item.jobs, item.detail)
+            case say.Vitals():
+                self._vitals(item)
+            case Died():
+                await self._died(item)
+            case _:
+                pass
+
+    def _loaded(self, report: say.Loaded) -> None:
+        self._loading = False
+        self._load_failures = 0
+        self.view.compute_type = report.compute_type
+        self.view.batch_size = report.batch_size
+        if self._reloading:
+            self._reloading = False
+            log.info("lane %d: reloaded in %.2f s", self.view.number, report.seconds)
+        self._show(LaneState.RUNNING if self.flights else LaneState.READY)
+
+    async def _load_failed(self, report: say.LoadFailed) -> None:
+        self._loading = False
+        kind = report.kind or classify(report.text)
+        self.view.last_fault = f"{kind.value}: {report.text}"
+        log.warning("lane %d: load failed (%s): %s", self.view.number, kind, report.text)
+        if self._reloading:
+            self._reloading = False
+            self._give_flights_back(f"new engine after {FAULT_WORDS[kind]}")
+            await self._respawn("the reload failed", kind)
+            return
+        self._load_failures += 1
+        if kind is ErrorKind.MODEL:
+            request = self._request
+            self._let_go()
+            self._found.pop(request, None)
+            await self._end_engine()
+            error = JobError(kind, report.text, report.hint or "check the model's folder")
+            self._owner.model_missing(request, error)
+        elif kind is ErrorKind.DEVICE or self._load_failures >= LOAD_TRIES:
+            await self._end_engine()
+            hint = report.hint or "speakeasy doctor says more; --device cpu works without a GPU"
+            self._retire(report.text, hint)
+        else:
+            await self._respawn(f"the model could not be loaded: {report.text}", kind)
+
+    def _file_report(
+        self, report: say.Opened | say.Progress | say.ChunkDone | say.Finished
+    ) -> None:
+        flight = self.flights.get(report.job)
+        if flight is None:
+            return
+        before = flight.progress
+        match report:
+            case say.Opened():
+                self._opened(flight, report)
+                before = flight.progress
+            case say.Progress():
+                flight.stage = report.stage
+                flight.progress = max(flight.progress, min(1.0, report.progress))
+            case say.ChunkDone():
+                self._ooms = 0
+                self._work.store.store_chunk(flight.id, report.chunk)
+                flight.finish_chunk(report.chunk)
+                self._owner.emit("chunk", flight.id, report.chunk)
+            case say.Finished():
+                flight.language = report.language
+                flight.language_probability = report.language_probability
+                flight.warn(report.warnings)
+                flight.progress = 1.0
+                del self.flights[flight.id]
+                self._owner.begin_finish(flight)
+                if not self.flights:
+                    self._show(LaneState.READY)
+        self._work.advanced(flight, before)
+
+    def _opened(self, flight: Flight, report: say.Opened) -> None:
+        flight.audio_s = report.audio_s
+        flight.chunks = report.chunks
+        flight.stage = ""
+        flight.warn(report.warnings)
+        if report.language:
+            flight.language = report.language
+            flight.language_probability = report.language_probability
+        if flight.done and report.audio_s and not flight.resumed:
+            stored = self._work.store.chunks(flight.id)
+            flight.resumed = min(0.99, max(chunk.end for chunk in stored) / report.audio_s)
+            flight.progress = max(flight.progress, flight.resumed)
+        self._work.store.opened(flight.id, report.audio_s, report.language)
+
+    async def _file_failed(self, report: say.Failed) -> None:
+        if report.job not in self.flights:
+            return
+        kind = report.kind or classify(report.text)
+        verdict = climb(kind)
+        if report.kind is not None and not verdict.retry:
+            del self.flights[report.job]
+            log.info("job %d: %s: %s", report.job, kind, report.text)
+            self._work.fail(report.job, JobError(kind, report.text, report.hint), report.detail)
+            return
+        await self._fault(report.text, [report.job], report.detail, kind)
+
+    def _vitals(self, report: say.Vitals) -> None:
+        if not self.view.device.startswith("cuda"):
+            self.view.memory_used = report.rss
+            self.view.use = round(report.busy, 2)
+            self._owner.lane_changed()
+
+    # ------------------------------------------------------------------ the ladder
+
+    async def _fault(
+        self, text: str, jobs: list[int], detail: str, kind: ErrorKind | None = None
+    ) -> None:
+        """An error while the engine is alive; it has dropped `jobs`."""
+        kind = kind or classify(text)
+        batch = self.view.batch_size or 1
+        verdict = climb(kind, batch_size=batch, ooms=self._ooms)
+        rung = verdict.rung
+        if kind is ErrorKind.CRASH:
+            # Not the device's: a mistake met in this file. The engine is well.
+            rung = Rung.NONE
+        self.view.last_fault = f"{kind.value}: {text}"
+        log.warning("lane %d: %s, files %s: %s → %s", self.view.number, kind, jobs, text, rung)
+        if kind is ErrorKind.OOM:
+            self._ooms += 1
+        cure = _CURES[rung]
+        known = [job for job in jobs if job in self.flights]
+        for job in known:
+            del self.flights[job]
+            self._work.retry(
+                job,
+                JobError(kind, text, _HINTS.get(kind, "")),
+                cure=cure,
+                charged=verdict.charged and len(known) == 1,
+                suspect=verdict.charged and len(known) > 1,
+                detail=detail,
+            )
+        await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
+
+    async def _do(self, rung: Rung, kind: ErrorKind, text: str, batch: int) -> None:
+        assert self._engine is not None
+        match rung:
+            case Rung.HALVE:
+                self.view.batch_size = batch
+                self._engine.send(say.SetBatch(batch_size=batch))
+                self._show(self.view.state)
+            case Rung.RELOAD:
+                self.view.reloads += 1
+                self._loading = self._reloading = True
+                self._show(LaneState.RELOADING, f"reloading the model after {FAULT_WORDS[kind]}")
+                self._engine.send(say.Reload(batch_size=batch))
+                self._owner.emit("reload", detail=self._fault_detail(kind, text))
+            case Rung.RESPAWN:
+                self._give_flights_back(f"new engine after {FAULT_WORDS[kind]}")
+                await self._respawn(f"new engine after {FAULT_WORDS[kind]}", kind)
+            case Rung.RETIRE:
+                self._give_flights_back("given back: its device is gone")
+                await self._end_engine()
+                self._retire(text, "speakeasy doctor says more; resume tries the device again")
+            case Rung.PAUSE | Rung.NONE:
+                pass
+
+    async def _died(self, died: Died) -> None:
+        kind = ErrorKind.HANG if self._hung else ErrorKind.CRASH
+        what = describe_exit(died.status)
+        if self._hung:
+            what = f"no progress for {self._owner.settings.stall_s:.0f} s"
+        self.view.last_fault = f"{kind.value}: {what}"
+        log.warning("lane %d: %s; in flight: %s", self.view.number, what, list(self.flights))
+        alone = len(self.flights) == 1
+        for job in list(self.flights):
+            del self.flights[job]
+            self._work.retry(
+                job,
+                JobError(kind, what, _HINTS[kind]),
+                cure="new engine",
+                charged=alone,
+                suspect=not alone,
+                death=alone,
+                detail=f"{what}\n{died.tail}".strip(),
+            )
+        if self._loading:
+            self._load_failures += 1
+        await self._respawn(what, kind)
+        if self._load_failures >= LOAD_TRIES:
+            self._retire(f"{what} while loading the model, {LOAD_TRIES} times; {died.tail[-300:]}")
+
+    def _check_stall(self) -> None:
+        limit = self._owner.settings.stall_s
+        waits = bool(self.flights) or (self._loading and self._engine is not None)
+        if waits and not self._hung and time.monotonic() - self._heard > limit:
+            self._hung = True
+            log.warning("lane %d: no progress for %.0f s", self.view.number, limit)
+            assert self._engine is not None
+            self._engine.kill()
+
+    async def _check_idle(self) -> None:
+        if self.busy:
+            self._busy = time.monotonic()
+        elif self._engine is not None and time.monotonic() - self._busy > IDLE_UNLOAD_S:
+            await self._end_engine()
+
+    def _retire(self, text: str, hint: str = "speakeasy doctor says more") -> None:
+        self._let_go()
+        self._found.clear()
+        self.view.last_fault = self.view.last_fault or text
+        self._show(LaneState.RETIRED, text)
+        self._owner.lane_retired(self, JobError(ErrorKind.DEVICE, text, hint))
+
+    # ------------------------------------------------------------------ small things
+
+    def _give_all_back(self, message: str) -> None:
+        self._let_go()
+        self._give_flights_back(message)
+
+    def _give_flights_back(self, message: str) -> None:
+        for job in list(self.flights):
+            del self.flights[job]
+            self._work.give_back(job, outcome="given back", message=message)
+
+    def _fault_detail(self, kind: ErrorKind, text: str) -> dict[str, object]:
+        return {
+            "lane": self.view.number,
+            "device": self.view.device,
+            "kind": kind,
+            "message": text,
+            "reloads": self.view.reloads,
+            "respawns": self.view.respawns,
+            "batch_size": self.view.batch_size,
+        }
+
+    def _show(self, state: LaneState, why: str | None = None) -> None:
+        self.view.state = state
+        if why is not None:
+            self.view.why = why
+        self._owner.lane_changed()
+
+
+_CURES: dict[Rung, str] = {
+    Rung.NONE: "tried again",
+    Rung.HALVE: "halved the batch",
+    Rung.RELOAD: "reloaded model",
+    Rung.RESPAWN: "new engine",
+    Rung.RETIRE: "given back",
+    Rung.PAUSE: "given back",
+}
+_HINTS: dict[ErrorKind, str] = {
+    ErrorKind.OOM: "use a smaller --model, --compute-type int8, or a smaller --batch-size",
+    ErrorKind.CUDA: "look into the lane's log; rerun it; speakeasy doctor checks the GPU",
+    ErrorKind.STICKY: "look into the lane's log; rerun it; if others fail too, the GPU is suspect",
+    ErrorKind.CRASH: "this file may be what ends the engine; its attempts have the last words",
+    ErrorKind.HANG: "rerun it, or raise stall_s if it was only slow",
+}

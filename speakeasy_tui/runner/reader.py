@@ -1,0 +1,77 @@
+"""Looking at a queue without its runner: read-only, never a second writer."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable
+from contextlib import closing
+from urllib.parse import quote
+
+import msgspec
+
+from speakeasy_tui.core.job import Batch, Job, Pause, RunnerState, State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.protocol import Status
+from speakeasy_tui.runner.record import COLUMNS, OUTPUTS, to_job
+from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
+
+
+def _open(home: Home) -> sqlite3.Connection | None:
+    if not home.database.exists():
+        return None
+    address = f"file:{quote(str(home.database))}?mode=ro"
+    connection = sqlite3.connect(address, uri=True)
+    connection.row_factory = sqlite3.Row
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DatabaseError(f"{home.database} cannot be read: {error}") from None
+    if version == 0:  # being made at this moment
+        connection.close()
+        return None
+    if version != SCHEMA_VERSION:
+        connection.close()
+        raise DatabaseError(
+            f"{home.database} was written by another version of speakeasy "
+            f"(its layout {version}, ours {SCHEMA_VERSION})"
+        )
+    return connection
+
+
+def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:
+    """The rows of a home in queue order; none when it has no queue.
+
+    Raises:
+        DatabaseError: the database cannot be read.
+    """
+    connection = _open(home)
+    if connection is None:
+        return []
+    query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs"
+    values: list[str] = []
+    if states is not None:
+        query += " WHERE state IN (SELECT value FROM json_each(?))"
+        values.append(msgspec.json.encode(list(states)).decode())
+    with closing(connection):
+        return [to_job(row) for row in connection.execute(query + " ORDER BY position", values)]
+
+
+def read_status(home: Home) -> Status:
+    """The queue as a whole when no runner is there.
+
+    Raises:
+        DatabaseError: the database cannot be read.
+    """
+    counts = {state.value: 0 for state in State}
+    why: Pause | None = None
+    connection = _open(home)
+    if connection is not None:
+        with closing(connection):
+            rows = connection.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+            counts.update({row[0]: row[1] for row in rows})
+            row = connection.execute("SELECT value FROM meta WHERE key = 'pause'").fetchone()
+            if row is not None and row[0]:
+                why = msgspec.json.decode(row[0], type=Pause)
+    batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts)
+    return Status(batch=batch, lanes=[], pid=None, home=str(home.state))

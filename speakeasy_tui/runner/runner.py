@@ -1,0 +1,412 @@
+"""The runner: owns the queue, its lanes and its state, and tells clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from speakeasy_tui.core.job import (
+    Batch,
+    JobError,
+    Pause,
+    RunnerState,
+    State,
+)
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.protocol import Source
+from speakeasy_tui.core.settings import JobOptions, Settings
+from speakeasy_tui.runner.devices import Devices, cpu_lanes
+from speakeasy_tui.runner.flight import Flight
+from speakeasy_tui.runner.lane import Lane
+from speakeasy_tui.runner.modelfinder import ModelFinder
+from speakeasy_tui.runner.record import Request
+from speakeasy_tui.runner.scan import search
+from speakeasy_tui.runner.server import Server
+from speakeasy_tui.runner.store import Found, Store, Taken
+from speakeasy_tui.runner.work import Work
+
+log = logging.getLogger(__name__)
+
+SCAN_BATCH = 500
+DISK_ROOM = 64 * 2**20
+"""Bytes that must be free before a batch that a full disk paused goes on."""
+VITALS_S = 2.0
+
+
+class Runner:
+    """The queue of one home, at work."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self.home = home
+        self.settings = settings
+        self.store = Store(home.database)
+        self.devices = Devices()
+        self.finder = ModelFinder(self.devices)
+        self.work = Work(self.store, self, settings.max_attempts)
+        self.server = Server(self)
+        self.lanes: list[Lane] = []
+        self.pause: Pause | None = None
+        self.wanted = RunnerState.STOPPED
+        self.ended = asyncio.Event()
+        self._unload = False
+        self._cpu = cpu_lanes(settings)
+        self._scanning = 0
+        self._notice = ""
+        self._disk_full: bytes | None = None
+        self._output_folder: bytes | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._requests: dict[str, Request] = {}
+        self._idle_since = time.monotonic()
+        self._totals: tuple[float, float, int] = (0.0, 0.0, 0)
+        self._totals_at = 0.0
+        self._why = ""
+
+    # ------------------------------------------------------------------ life
+
+    def recover(self) -> None:
+        """Pick up what an earlier runner left, and say so."""
+        completed, given_back = self.work.recover()
+        wanted = self.store.get("wanted") or RunnerState.STOPPED
+        self.wanted = RunnerState(wanted)
+        why = self.store.get("pause")
+        self.pause = msgspec.json.decode(why, type=Pause) if why else None
+        if completed or given_back:
+            self._notice = f"resumed after the runner had ended: {given_back} files given back"
+            if completed:
+                self._notice += f", {completed} completed"
+            log.info(self._notice)
+        if self.wanted is RunnerState.RUNNING and not self.store.waiting():
+            self._set(RunnerState.STOPPED)
+        self.ensure_lanes()
+
+    async def run(self) -> None:
+        """Work until told to end, or nobody needs this runner."""
+        self._spawn(self._watch())
+        await self.ended.wait()
+        for task in self._tasks:
+            task.cancel()
+        for lane in self.lanes:
+            with contextlib.suppress(Exception):
+                await lane.close("given back: the runner ended")
+        await self.server.goodbye(self._why or "the runner ends")
+        self.store.close()
+
+    def end(self, why: str, *, stop: bool = False) -> None:
+        """End the runner. With `stop` a later start does not go on by itself."""
+        log.info("ending: %s", why)
+        self._why = why
+        if stop:
+            self._set(RunnerState.STOPPED)
+        self.ended.set()
+
+    async def _watch(self) -> None:
+        """Vitals, the disk, and whether anybody needs this runner."""
+        while True:
+            await asyncio.sleep(VITALS_S)
+            try:
+                await self._look()
+            except Exception:
+                log.exception("watching")
+
+    async def _look(self) -> None:
+        for lane in self.lanes:
+            gpu = self.devices.gpu(lane.view.device)
+            vitals = await asyncio.to_thread(self.devices.vitals, gpu) if gpu else None
+            if vitals is not None:
+                lane.view.use = round(vitals.use, 2)
+                lane.view.memory_used = vitals.memory_used
+                lane.view.temperature = vitals.temperature
+                self.server.pulse()
+        if self._disk_full is not None:
+            self._try_disk_again(self._disk_full)
+        if self.active():
+            self.server.pulse()
+        if self.server.attended or self.active() or self._scanning:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > self.settings.linger_s:
+            self.end("idle, and nobody attached", stop=self.wanted is RunnerState.RUNNING)
+
+    def active(self) -> bool:
+        """Whether work is done or could be."""
+        if self.work.flights:
+            return True
+        return self.working() and bool(self.store.waiting())
+
+    def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended_task)
+        return task
+
+    def _ended_task(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a task failed", exc_info=task.exception())
+
+    # ------------------------------------------------------------------ state
+
+    def _set(self, wanted: RunnerState, why: Pause | None = None) -> None:
+        self.wanted, self.pause = wanted, why
+        self.store.put("wanted", wanted)
+        self.store.put("pause", msgspec.json.encode(why).decode() if why else "")
+        self.server.pulse()
+
+    def working(self) -> bool:
+        """Whether lanes may begin files."""
+        return self.wanted is RunnerState.RUNNING and not self.ended.is_set()
+
+    def unloading(self) -> bool:
+        """Whether engines end once they have nothing in flight."""
+        return self._unload
+
+    def start(self) -> None:
+        """Work, whatever was paused or stopped; retired lanes get another try."""
+        before = self.wanted
+        self._unload = False
+        self._disk_full = None
+        self.lanes = [lane for lane in self.lanes if not self._drop_retired(lane)]
+        self._set(RunnerState.RUNNING)
+        if before is RunnerState.PAUSED:
+            self.emit("resumed")
+        self.ensure_lanes()
+        self.wake()
+
+    def _drop_retired(self, lane: Lane) -> bool:
+        if lane.retired:
+            self._spawn(lane.close("given back"))
+        return lane.retired
+
+    def pause_batch(self, why: Pause) -> None:
+        """Begin no more files; those running finish."""
+        if self.wanted is RunnerState.PAUSED and self.pause == why:
+            return
+        self._set(RunnerState.PAUSED, why)
+        self.emit("paused", detail=why)
+        self.wake()
+
+    async def stop(self, *, now: bool) -> None:
+        """Pause and end the engines, after the running files or at once."""
+        self._unload = True
+        self.pause_batch(Pause("person", "stopped", "resume, or speakeasy runner start, goes on"))
+        if now:
+            for lane in self.lanes:
+                await lane.drop_work("given back: stopped")
+        self.wake()
+
+    def batch(self) -> Batch:
+        """The queue as a whole, now."""
+        counts = self.store.counts()
+        now = time.monotonic()
+        if now - self._totals_at > 1.0 or not self.work.flights:
+            self._totals, self._totals_at = self.store.lengths(), now
+        audio_s, done_s, known = self._totals
+        speed = self.work.speed()
+        done_s += self.work.in_flight_s()
+        left = counts["queued"] + counts["running"]
+        eta = None
+        if speed and left and known:
+            unknown = max(0, sum(counts.values()) - counts["cancelled"] - known)
+            eta = max(0.0, audio_s + unknown * audio_s / known - done_s) / speed
+        state = self.wanted
+        if state is RunnerState.RUNNING and not (left or self._scanning):
+            state = RunnerState.IDLE
+        return Batch(
+            state=state,
+            why=self.pause,
+            counts=counts,
+            audio_s=round(audio_s, 1),
+            done_s=round(done_s, 1),
+            speed=None if speed is None else round(speed, 1),
+            eta_s=None if eta is None else round(eta),
+            disk_free=self._disk_free(),
+            scanning=self._scanning,
+            notice=self._notice,
+        )
+
+    def _disk_free(self) -> int | None:
+        try:
+            return shutil.disk_usage(os.fsdecode(self._output_folder or b"/")).free
+        except OSError:
+            return None
+
+    # ------------------------------------------------------------------ lanes
+
+    def request(self, text: str) -> Request:
+        """A request from its text."""
+        if text not in self._requests:
+            self._requests[text] = msgspec.json.decode(text, type=Request)
+        return self._requests[text]
+
+    def requests_for(self, device: str) -> list[str]:
+        """The requests that a lane on `device` may take."""
+        return [
+            request.text()
+            for request in self.store.requests()
+            if device in self.devices.devices_for(request.device)
+        ]
+
+    def ensure_lanes(self) -> None:
+        """A lane for each device that queued jobs may run on."""
+        if not self.working():
+            return
+        for request in self.store.requests():
+            if not self.store.waiting(request.text()):
+                continue
+            for device in self.devices.devices_for(request.device):
+                number, threads = self._cpu if device == "cpu" else (1, 0)
+                here = sum(1 for lane in self.lanes if lane.view.device == device)
+                for _ in range(number - here):
+                    taken = {lane.view.number for lane in self.lanes}
+                    free = next(n for n in range(len(taken) + 1) if n not in taken)
+                    self.lanes.append(Lane(self, free, device, threads))
+        self.server.pulse()
+
+    def lane_changed(self) -> None:
+        """A lane's line is different now."""
+        self.server.pulse()
+
+    def lane_retired(self, lane: Lane, error: JobError) -> None:
+        """A lane takes no more work; if no other can do what waits, the batch pauses."""
+        log.warning("lane %d (%s) retired: %s", lane.view.number, lane.view.device, error.message)
+        alive = {other.view.device for other in self.lanes if not other.retired}
+        busy = any(other.busy for other in self.lanes if not other.retired)
+        for request in self.store.requests():
+            if not self.store.waiting(request.text()):
+                continue
+            if alive & set(self.devices.devices_for(request.device)):
+                self.wake()
+                return
+            if not busy:
+                self.pause_batch(Pause("device", error.message, error.hint))
+
+    def model_missing(self, request: str, error: JobError) -> None:
+        """No such model: what asked for it fails, the rest goes on."""
+        jobs = self.store.jobs(states=[State.QUEUED])
+        wanted = self.request(request)
+        missing = [job.id for job in jobs if Request.of(self.store.options(job.id)) == wanted]
+        log.warning("model: %s; %d files fail", error.message, len(missing))
+        for job in missing:
+            self.work.fail(job, error)
+        self.wake()
+
+    def wake(self) -> None:
+        """There may be work: tell every lane."""
+        for lane in self.lanes:
+            lane.wake()
+        self.server.pulse()
+
+    def begin_finish(self, flight: Flight) -> None:
+        """Write a finished file's outputs, while its lane goes on."""
+        self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
+        self._spawn(self.work.finish(flight))
+
+    def disk_full(self, path: bytes, error: JobError) -> None:
+        """An output found no room."""
+        self._disk_full = os.path.dirname(path)
+        self.pause_batch(Pause("disk", error.message, error.hint))
+
+    def _try_disk_again(self, folder: bytes) -> None:
+        with contextlib.suppress(OSError):
+            free = shutil.disk_usage(os.fsdecode(folder)).free
+            if free > DISK_ROOM and self.pause is not None and self.pause.kind == "disk":
+                self._disk_full = None
+                self.start()
+
+    # ------------------------------------------------------------------ telling
+
+    def changed(self, job: int) -> None:
+        """A row is different now."""
+        self.server.changed(job)
+
+    def emit(self, event: str, job: int | None = None, detail: Any = None) -> None:
+        """Something happened that clients with events are told one by one."""
+        if event == "chunk":
+            self.server.chunk(job or 0, detail)
+            return
+        if job is not None:
+            self.server.changed(job)
+        self.server.event(event, None if job is None else self.work.job(job), detail)
+
+    # ------------------------------------------------------------------ what clients ask
+
+    async def add(self, sources: list[Source], options: JobOptions, *, start: bool) -> Taken:
+        """Search `sources` and queue what is found, in batches, as it is found."""
+        total = Taken([], [], [], [])
+        self._scanning += 1
+        if start:
+            self.start()
+        try:
+            for source in sources:
+                await self._add_source(source, options, total)
+        finally:
+            self._scanning -= 1
+        self.ensure_lanes()
+        self.wake()
+        return total
+
+    async def _add_source(self, source: Source, options: JobOptions, total: Taken) -> None:
+        found = search(source)
+        while batch := await asyncio.to_thread(_some, found):
+            taken = self.store.add(batch, options)
+            total.new += taken.new
+            total.again += taken.again
+            total.known += taken.known
+            total.failed += taken.failed
+            fresh = taken.new + taken.again
+            failed = set(taken.failed)
+            for job in self.work.jobs(fresh):
+                self.server.changed(job.id)
+                self.server.event("queued", job)
+                if job.id in failed:
+                    self.server.event("failed", job)
+            self.ensure_lanes()
+            self.wake()
+
+    def rerun(self, ids: Iterable[int], options: JobOptions | None, *, failed: bool) -> list[int]:
+        """Start new series of tries."""
+        chosen = list(ids)
+        if failed:
+            states = [State.FAILED, State.QUARANTINED]
+            chosen += [job.id for job in self.store.jobs(states=states)]
+        changed = self.store.rerun(chosen, options)
+        for job in changed:
+            self.emit("queued", job)
+        self.ensure_lanes()
+        self.wake()
+        return changed
+
+    def turn(self, ids: list[int], new: State) -> int:
+        """Hold, release or cancel jobs; those running are stopped first."""
+        old = frozenset({State.HELD}) if new is State.QUEUED else frozenset({State.QUEUED})
+        if new is State.CANCELLED:
+            old = frozenset({State.QUEUED, State.HELD})
+        count = 0
+        if new is not State.QUEUED:
+            word = "held" if new is State.HELD else "cancelled"
+            for job in ids:
+                count += any(lane.abandon(job, new, word) for lane in self.lanes)
+        changed = self.store.turn(ids, old, new)
+        for job in changed:
+            if new is State.CANCELLED:
+                self.emit("cancelled", job)
+            else:
+                self.changed(job)
+        self.wake()
+        return count + len(changed)
+
+
+def _some(found: Iterable[Found]) -> list[Found]:
+    batch = []
+    for item in found:
+        batch.append(item)
+        if len(batch) >= SCAN_BATCH:
+            break
+    return batch

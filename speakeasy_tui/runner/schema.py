@@ -1,0 +1,145 @@
+"""The database's tables, and opening it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+SCHEMA_VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What was asked, once; 100,000 rows share it.
+CREATE TABLE options (
+  id INTEGER PRIMARY KEY,
+  json TEXT NOT NULL UNIQUE
+);
+
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  path BLOB NOT NULL,              -- as the operating system knows it
+  root BLOB NOT NULL,              -- folder that was queued, or empty
+  options INTEGER NOT NULL REFERENCES options (id),
+  identity BLOB NOT NULL UNIQUE,   -- digest of path and of what was asked
+  request TEXT NOT NULL,           -- what of the options decides which engine can do it
+  state TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  series INTEGER NOT NULL DEFAULT 1,
+  attempts INTEGER NOT NULL DEFAULT 0,   -- in this series
+  charged INTEGER NOT NULL DEFAULT 0,    -- of those, counted against max_attempts
+  deaths INTEGER NOT NULL DEFAULT 0,     -- of those, engines that died with it alone
+  suspect INTEGER NOT NULL DEFAULT 0,    -- was in flight when an engine died: runs alone
+  progress REAL NOT NULL DEFAULT 0,
+  audio_s REAL,
+  elapsed_s REAL,
+  model TEXT,
+  device TEXT,
+  lane INTEGER,
+  language TEXT,
+  error TEXT,
+  warnings TEXT NOT NULL DEFAULT '[]',
+  message TEXT NOT NULL DEFAULT '',
+  made_of TEXT NOT NULL DEFAULT '',      -- identity of content, model and decode options
+  added REAL NOT NULL,
+  finished REAL
+);
+CREATE INDEX jobs_queued ON jobs (position) WHERE state = 'queued';
+CREATE INDEX jobs_position ON jobs (position);
+CREATE INDEX jobs_state ON jobs (state);
+
+CREATE TABLE attempts (
+  id INTEGER PRIMARY KEY,
+  job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  series INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  epoch INTEGER NOT NULL,                -- which life of the runner began it
+  started REAL NOT NULL,
+  ended REAL,
+  device TEXT,
+  model TEXT,
+  outcome TEXT NOT NULL DEFAULT 'running',
+  message TEXT NOT NULL DEFAULT '',
+  detail TEXT NOT NULL DEFAULT '',
+  charged INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX attempts_job ON attempts (job);
+CREATE INDEX attempts_open ON attempts (job) WHERE outcome = 'running';
+
+-- Finished chunks: what resume and the live transcript are made of.
+CREATE TABLE chunks (
+  job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  start REAL NOT NULL,                   -- seconds
+  number INTEGER NOT NULL,
+  end REAL NOT NULL,
+  segments BLOB NOT NULL,                -- JSON
+  PRIMARY KEY (job, start)
+) WITHOUT ROWID;
+
+-- Outputs, ours alone: a path belongs to one job.
+CREATE TABLE outputs (
+  path BLOB PRIMARY KEY,
+  job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+  part BLOB,                             -- set while staged
+  sha256 TEXT NOT NULL DEFAULT '',
+  state TEXT NOT NULL,                   -- claimed, staged or done
+  made_of TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
+CREATE INDEX outputs_job ON outputs (job);
+"""
+
+
+class DatabaseError(Exception):
+    """The queue's database cannot be used; the message says why and what to do."""
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the queue for writing, creating it if it is not there.
+
+    Raises:
+        DatabaseError: it is readable by others, newer than this program, or damaged.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise DatabaseError(f"{path}: {error.strerror}") from None
+    try:
+        mode = os.fstat(descriptor).st_mode
+    finally:
+        os.close(descriptor)
+    if stat.S_IMODE(mode) & 0o077:
+        raise DatabaseError(
+            f"{path} may be read by others (mode {stat.S_IMODE(mode):o}); "
+            f"if that was not you, look into it; else: chmod 600 {path}"
+        )
+    # The runner's loop runs on one thread, but with --foreground not the main one.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA busy_timeout = 5000")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            connection.executescript(
+                f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        elif version != SCHEMA_VERSION:
+            raise DatabaseError(
+                f"{path} was written by another version of speakeasy (its layout {version}, "
+                f"ours {SCHEMA_VERSION}); use that version, or another --home"
+            )
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DatabaseError(
+            f"{path} is damaged or no queue ({error}); move it away to begin a new one"
+        ) from None
+    except DatabaseError:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,360 @@
+"""The runner's clients: handshake, requests, and telling each what changed at its own pace.
+
+A client that does not read holds up nobody: what it has not been told yet is a set of row
+numbers, not a queue of messages, and its own task waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from speakeasy_tui import __version__
+from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core.job import Job, Pause, State
+from speakeasy_tui.core.paths import short_socket_address
+from speakeasy_tui.core.transcript import Chunk
+
+if TYPE_CHECKING:
+    from speakeasy_tui.runner.runner import Runner
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+PULSE_S = 0.5
+PAGE = 2000
+MAX_EVENTS = 200_000
+"""Unread events of one client before the oldest are dropped; 100k files make 300k."""
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, server: Server, reader: asyncio.StreamReader, writer: Any) -> None:
+        self._server = server
+        self._reader = reader
+        self._writer: asyncio.StreamWriter = writer
+        self._sending = asyncio.Lock()
+        self._greeted = False
+        self.subscribed = False
+        self.events = False
+        self.watched: int | None = None
+        self.dirty: set[int] = set()
+        self.gone: set[int] = set()
+        self.queue: deque[say.Event] = deque(maxlen=MAX_EVENTS)
+        self.chunks: list[Chunk] = []
+        self.pulse = False
+        self.news = asyncio.Event()
+        self._pulsed = 0.0
+        self._synced = False
+        self._pump: asyncio.Task[None] | None = None
+
+    async def serve(self) -> None:
+        """Answer until the client hangs up or breaks the protocol."""
+        try:
+            while line := await self._reader.readline():
+                try:
+                    request = say.request_decoder.decode(line)
+                except msgspec.DecodeError as error:
+                    await self.send(say.Refused(message=f"not understood: {error}"))
+                    break
+                await self.send(await self._answer(request))
+                if isinstance(request, say.Subscribe) and self._pump is None:
+                    self._pump = asyncio.create_task(self._tell())
+        except (ValueError, ConnectionError) as error:  # ValueError: a line over the limit
+            log.info("client dropped: %s", error)
+        finally:
+            if self._pump is not None:
+                self._pump.cancel()
+            self._writer.close()
+
+    async def send(self, *messages: say.Message) -> None:
+        """Write messages and wait until the client takes them."""
+        async with self._sending:
+            self._writer.writelines([say.encode(message) for message in messages])
+            await self._writer.drain()
+
+    async def _answer(self, request: say.AnyRequest) -> say.Message:
+        if not self._greeted:
+            answer = self._greet(request)
+        else:
+            try:
+                answer = await self._server.handle(self, request)
+            except Exception as error:
+                log.exception("request %s", type(request).__name__)
+                answer = say.Refused(message=f"internal error: {error}", hint="see runner.log")
+        answer.seq = request.seq
+        return answer
+
+    def _greet(self, request: say.AnyRequest) -> say.Message:
+        if not isinstance(request, say.Hello):
+            return say.Refused(message="say hello first")
+        if request.version != say.VERSION:
+            return say.Refused(
+                message=f"this runner speaks version {say.VERSION}, you {request.version}",
+                hint="speakeasy runner stop, then start again with one version",
+            )
+        self._greeted = True
+        home = str(self._server.runner.home.state)
+        return say.Welcome(version=say.VERSION, program=__version__, pid=os.getpid(), home=home)
+
+    # ------------------------------------------------------------------ the pump
+
+    async def _tell(self) -> None:
+        try:
+            await self._tell_all()
+            while True:
+                await self.news.wait()
+                self.news.clear()
+                await self._tell_news()
+                await asyncio.sleep(TICK_S)
+        except (ConnectionError, RuntimeError) as error:
+            log.info("client gone: %s", error)
+
+    async def _tell_all(self) -> None:
+        """The first full picture, in pages, so that others are served meanwhile."""
+        runner = self._server.runner
+        await self.send(self._server.pulse_now())
+        after = 0
+        while True:
+            rows = runner.store.page(after, PAGE)
+            await self.send(
+                say.Rows(jobs=[runner.work.live(row) for row in rows], synced=len(rows) < PAGE)
+            )
+            if len(rows) < PAGE:
+                break
+            after = rows[-1].position
+            await asyncio.sleep(0)
+        self._synced = True
+        self.news.set()
+
+    async def _tell_news(self) -> None:
+        work = self._server.runner.work
+        dirty = {self.dirty.pop() for _ in range(min(PAGE, len(self.dirty)))}
+        if self.dirty:
+            self.news.set()
+        gone, self.gone = self.gone, set()
+        events = [self.queue.popleft() for _ in range(len(self.queue))]
+        messages: list[say.Message] = list(events)
+        if dirty or gone:
+            rows = work.jobs(sorted(dirty))
+            messages.append(say.Rows(jobs=rows, gone=sorted(gone)))
+            if self.events:
+                now = round(time.time(), 3)
+                running = [row for row in rows if row.state is State.RUNNING]
+                messages += [say.Event(event="progress", ts=now, job=row) for row in running]
+        if self.chunks and self.watched is not None:
+            chunks, self.chunks = self.chunks, []
+            messages.append(say.Chunks(id=self.watched, chunks=chunks))
+        if self.pulse:
+            if time.monotonic() - self._pulsed >= PULSE_S or events:
+                self.pulse = False
+                self._pulsed = time.monotonic()
+                messages.append(self._server.pulse_now())
+            else:
+                self.news.set()
+        if messages:
+            await self.send(*messages)
+
+
+class Server:
+    """All clients of a runner."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.clients: set[Client] = set()
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        """Open the socket, for the owner alone.
+
+        Raises:
+            OSError: it cannot be bound.
+        """
+        path = self.runner.home.socket
+        path.unlink(missing_ok=True)  # we hold the lock, so it is nobody's
+        address, folder = short_socket_address(path)
+        before = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(
+                self.connected, address, limit=say.MAX_LINE
+            )
+        finally:
+            os.umask(before)
+            if folder is not None:
+                os.close(folder)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection until it ends."""
+        client = Client(self, reader, writer)
+        self.clients.add(client)
+        try:
+            await client.serve()
+        finally:
+            self.clients.discard(client)
+
+    def adopt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a connection that did not come through the socket."""
+        task = asyncio.create_task(self.connected(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def attended(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self.clients)
+
+    async def goodbye(self, reason: str) -> None:
+        """Tell everybody and hang up."""
+        if self._server is not None:
+            self._server.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self.runner.home.socket)
+        for client in list(self.clients):
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(client.send(say.Goodbye(reason=reason)), 0.5)
+
+    # ------------------------------------------------------------------ news
+
+    def changed(self, job: int) -> None:
+        """A row is different now."""
+        for client in self.clients:
+            if client.subscribed:
+                client.dirty.add(job)
+                client.news.set()
+
+    def gone(self, jobs: list[int]) -> None:
+        """Rows are no more."""
+        for client in self.clients:
+            if client.subscribed:
+                client.gone.update(jobs)
+                client.dirty.difference_update(jobs)
+                client.news.set()
+
+    def event(self, event: str, job: Job | None, detail: Any = None) -> None:
+        """Something happened."""
+        now = round(time.time(), 3)
+        for client in self.clients:
+            if client.events:
+                client.queue.append(say.Event(event=event, ts=now, job=job, detail=detail))
+                client.news.set()
+
+    def chunk(self, job: int, chunk: Chunk) -> None:
+        """A watched job's transcript has grown."""
+        for client in self.clients:
+            if client.watched == job:
+                client.chunks.append(chunk)
+                client.news.set()
+
+    def pulse(self) -> None:
+        """The batch or a lane is different now."""
+        for client in self.clients:
+            if client.subscribed:
+                client.pulse = True
+                client.news.set()
+
+    def pulse_now(self) -> say.Pulse:
+        """The batch and the lanes as they are."""
+        return say.Pulse(batch=self.runner.batch(), lanes=[lane.view for lane in self.runner.lanes])
+
+    # ------------------------------------------------------------------ requests
+
+    async def handle(self, client: Client, request: say.AnyRequest) -> say.Message:
+        """Do what is asked and answer."""
+        runner = self.runner
+        match request:
+            case say.Subscribe():
+                client.subscribed, client.events = True, request.events
+            case say.Add():
+                taken = await runner.add(request.sources, request.options, start=request.start)
+                return say.Added(ids=sorted(taken.new + taken.again), known=taken.known)
+            case say.Rerun():
+                changed = runner.rerun(request.ids, request.options, failed=request.failed)
+                return self._unknown(request.ids) or say.Ok(count=len(changed))
+            case say.Hold() | say.Release() | say.Cancel() | say.Remove():
+                return self._unknown(request.ids) or self._turn(request)
+            case say.Move():
+                changed = runner.store.move(request.ids, request.by)
+                for job in changed:
+                    self.changed(job)
+                return say.Ok(count=len(changed))
+            case say.Start() | say.Resume():
+                runner.start()
+            case say.PauseQueue():
+                runner.pause_batch(Pause("person", "paused", "resume goes on"))
+            case say.Stop():
+                await runner.stop(now=request.now)
+            case say.Shutdown():
+                asyncio.get_running_loop().call_later(
+                    0.05, lambda: runner.end("told to", stop=True)
+                )
+            case say.CancelDownload():
+                return say.Ok(count=int(runner.finder.cancel()))
+            case _:
+                return self._look_up(client, request)
+        return say.Ok()
+
+    def _turn(self, request: say.Hold | say.Release | say.Cancel | say.Remove) -> say.Message:
+        match request:
+            case say.Hold():
+                count = self.runner.turn(request.ids, State.HELD)
+            case say.Release():
+                count = self.runner.turn(request.ids, State.QUEUED)
+            case say.Cancel():
+                count = self.runner.turn(request.ids, State.CANCELLED)
+            case say.Remove():
+                removed = self.runner.store.remove(request.ids)
+                self.gone(removed)
+                self.pulse()
+                count = len(removed)
+        note = ""
+        left = len(set(request.ids)) - count
+        if left:
+            note = f"{left} left as they were: their state does not allow it"
+        return say.Ok(count=count, note=note)
+
+    def _unknown(self, ids: list[int]) -> say.Refused | None:
+        missing = [job for job in ids if self.runner.store.state(job) is None]
+        if not missing:
+            return None
+        named = ", ".join(str(job) for job in missing[:10])
+        return say.Refused(message=f"no such job: {named}", hint="speakeasy status lists them")
+
+    def _look_up(self, client: Client, request: say.AnyRequest) -> say.Message:
+        runner = self.runner
+        match request:
+            case say.GetStatus():
+                pulse = self.pulse_now()
+                return say.Status(
+                    batch=pulse.batch,
+                    lanes=pulse.lanes,
+                    pid=os.getpid(),
+                    home=str(runner.home.state),
+                )
+            case say.GetJobs():
+                return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))
+            case say.GetDetail():
+                job = runner.work.job(request.id)
+                if job is None:
+                    return say.Refused(message=f"no such job: {request.id}")
+                if request.watch:
+                    client.watched, client.chunks = request.id, []
+                return say.Detail(
+                    job=job,
+                    options=runner.store.options(request.id),
+                    attempts=runner.store.attempts(request.id),
+                    chunks=runner.store.chunks(request.id),
+                )
+            case say.Unwatch():
+                client.watched, client.chunks = None, []
+                return say.Ok()
+            case _:
+                return say.Refused(message="not now")

@@ -1,0 +1,597 @@
+"""The queue on disk. The runner alone writes it; every public method is one transaction."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from speakeasy_tui.core.job import (
+    FINAL_STATES,
+    NEXT_STATES,
+    Attempt,
+    Job,
+    JobError,
+    JobWarning,
+    State,
+)
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.runner.record import (
+    COLUMNS,
+    OUTPUTS,
+    Claim,
+    Request,
+    job_identity,
+    parse_options,
+    to_job,
+)
+from speakeasy_tui.runner.schema import open_database
+
+_segments = msgspec.json.Decoder(tuple[Segment, ...])
+_FRESH = (
+    "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
+    "error = NULL, warnings = '[]', message = '', finished = NULL, series = series + 1"
+)
+
+
+class StateError(Exception):
+    """A change of state that the diagram does not have; a mistake of the program's."""
+
+
+class Found(Struct, frozen=True):
+    """A file to queue; `error` when the search already knows that it cannot be done."""
+
+    path: bytes
+    root: bytes = b""
+    error: JobError | None = None
+
+
+class Taken(Struct):
+    """What became of files to queue, by job id."""
+
+    new: list[int]
+    again: list[int]
+    """Finished before; queued once more."""
+    known: list[int]
+    """In the queue already, left as they are."""
+    failed: list[int]
+
+
+class Staged(Struct):
+    """An output between its part file and its final name."""
+
+    job: int
+    path: bytes
+    part: bytes
+    sha256: str
+
+
+class Store:
+    """The queue's database."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_database(path)
+        self._db.row_factory = sqlite3.Row
+        self.epoch = int(self.get("epoch") or "0") + 1
+        self.put("epoch", str(self.epoch))
+        rows = self._db.execute("SELECT DISTINCT request FROM jobs")
+        self._requests = {str(row[0]) for row in rows}
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        self._db.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -------------------------------------------------------------- odds and ends
+
+    def get(self, key: str) -> str | None:
+        """A value kept across runs."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, value: str) -> None:
+        """Keep a value across runs."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    def counts(self) -> dict[str, int]:
+        """Number of jobs in each state, all states named."""
+        counts = {state.value: 0 for state in State}
+        rows = self._db.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
+        counts.update(dict(rows.fetchall()))
+        return counts
+
+    def lengths(self) -> tuple[float, float, int]:
+        """Audio seconds known in all, those of finished jobs, and how many rows have one."""
+        row = self._db.execute(
+            "SELECT TOTAL(audio_s), TOTAL(CASE WHEN state IN ('done', 'skipped') "
+            "THEN audio_s END), COUNT(audio_s) FROM jobs WHERE state != 'cancelled'"
+        ).fetchone()
+        return float(row[0]), float(row[1]), int(row[2])
+
+    # -------------------------------------------------------------- rows
+
+    def jobs(
+        self, ids: Iterable[int] | None = None, states: Iterable[str] | None = None
+    ) -> list[Job]:
+        """Rows in queue order; all, or those named."""
+        query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs"
+        conditions, values = [], []
+        if ids is not None:
+            conditions.append("jobs.id IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(list(ids)))
+        if states is not None:
+            conditions.append("jobs.state IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps([str(state) for state in states]))
+        if conditions:
+            query += " WHERE " + " AND ".join(conditions)
+        return [to_job(row) for row in self._db.execute(query + " ORDER BY position", values)]
+
+    def page(self, after: int, limit: int) -> list[Job]:
+        """The next rows in queue order, those behind position `after`."""
+        query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs WHERE position > ? "
+        rows = self._db.execute(query + "ORDER BY position LIMIT ?", (after, limit))
+        return [to_job(row) for row in rows]
+
+    def waiting(self, request: str | None = None) -> int:
+        """A queued job (its id) that asks for `request`, or any; 0: none."""
+        row = self._db.execute(
+            "SELECT id FROM jobs WHERE state = 'queued' AND request = COALESCE(?, request) LIMIT 1",
+            (request,),
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def state(self, job: int) -> State | None:
+        """A job's state, or None when there is no such job."""
+        row = self._db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+        return None if row is None else State(row[0])
+
+    def options(self, job: int) -> JobOptions:
+        """What was asked of a job."""
+        row = self._db.execute(
+            "SELECT json FROM options JOIN jobs ON jobs.options = options.id WHERE jobs.id = ?",
+            (job,),
+        ).fetchone()
+        return parse_options(row[0])
+
+    def attempts(self, job: int) -> list[Attempt]:
+        """All tries at a job, oldest first."""
+        rows = self._db.execute("SELECT * FROM attempts WHERE job = ? ORDER BY id", (job,))
+        fields = Attempt.__struct_fields__
+        return [
+            Attempt(**{name: row[name] for name in fields} | {"charged": bool(row["charged"])})
+            for row in rows
+        ]
+
+    def chunks(self, job: int) -> list[Chunk]:
+        """The finished chunks of a job in the order of the audio."""
+        rows = self._db.execute("SELECT * FROM chunks WHERE job = ? ORDER BY start", (job,))
+        return [
+            Chunk(row["number"], row["start"], row["end"], _segments.decode(row["segments"]))
+            for row in rows
+        ]
+
+    # -------------------------------------------------------------- queueing
+
+    def add(self, found: Sequence[Found], options: JobOptions) -> Taken:
+        """Queue files, or queue finished ones again."""
+        taken = Taken([], [], [], [])
+        request = Request.of(options).text()
+        self._requests.add(request)
+        with self._transaction() as db:
+            asked = self._options_id(options)
+            (position,) = db.execute("SELECT COALESCE(MAX(position), 0) FROM jobs").fetchone()
+            for item in found:
+                identity = job_identity(item.path, options)
+                row = db.execute(
+                    "SELECT id, state FROM jobs WHERE identity = ?", (identity,)
+                ).fetchone()
+                if row is None:
+                    position += 1
+                    cursor = db.execute(
+                        "INSERT INTO jobs (path, root, options, identity, request, state, "
+                        "position, added) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                        (item.path, item.root, asked, identity, request, position, time.time()),
+                    )
+                    job = cursor.lastrowid
+                    assert job is not None
+                    taken.new.append(job)
+                elif State(row["state"]) in FINAL_STATES:
+                    job = row["id"]
+                    db.execute(
+                        f"UPDATE jobs SET state = 'queued', options = ?, request = ?, root = ?, "
+                        f"{_FRESH} WHERE id = ?",
+                        (asked, request, item.root, job),
+                    )
+                    taken.again.append(job)
+                else:
+                    taken.known.append(row["id"])
+                    continue
+                if item.error is not None:
+                    self._fail(db, job, State.FAILED, item.error)
+                    taken.failed.append(job)
+        return taken
+
+    def rerun(self, ids: Iterable[int], options: JobOptions | None = None) -> list[int]:
+        """Start a new series of tries for finished jobs; returns those it did start.
+
+        With new `options` a row that would become equal to another keeps its own.
+        """
+        changed = []
+        if options is not None:
+            self._requests.add(Request.of(options).text())
+        with self._transaction() as db:
+            asked = None if options is None else self._options_id(options)
+            for job in ids:
+                row = db.execute("SELECT state, path FROM jobs WHERE id = ?", (job,)).fetchone()
+                if row is None or State(row["state"]) not in FINAL_STATES:
+                    continue
+                db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
+                if options is not None:
+                    db.execute(
+                        "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? "
+                        "WHERE id = ?",
+                        (
+                            asked,
+                            Request.of(options).text(),
+                            job_identity(row["path"], options),
+                            job,
+                        ),
+                    )
+                changed.append(job)
+        return changed
+
+    def turn(self, ids: Iterable[int], old: frozenset[State], new: State) -> list[int]:
+        """Change the state of those of `ids` that are in one of `old`; returns them."""
+        changed = []
+        with self._transaction() as db:
+            for job in ids:
+                row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+                if row is None or State(row[0]) not in old:
+                    continue
+                if new not in NEXT_STATES[State(row[0])]:
+                    raise StateError(f"job {job}: {row[0]} → {new}")
+                finished = time.time() if new in FINAL_STATES else None
+                message = {State.CANCELLED: "cancelled", State.HELD: "held"}.get(new, "")
+                db.execute(
+                    "UPDATE jobs SET state = ?, finished = ?, message = ? WHERE id = ?",
+                    (new, finished, message, job),
+                )
+                changed.append(job)
+        return changed
+
+    def remove(self, ids: Iterable[int]) -> list[int]:
+        """Take jobs that are not running off the table; returns them."""
+        changed = []
+        with self._transaction() as db:
+            for job in ids:
+                cursor = db.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job,))
+                if cursor.rowcount:
+                    changed.append(job)
+        return changed
+
+    def move(self, ids: Sequence[int], by: int) -> list[int]:
+        """Move queued jobs `by` places among the queued; returns the rows whose place changed."""
+        chosen = set(ids)
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT id, position FROM jobs WHERE state IN ('queued', 'held') ORDER BY position"
+            ).fetchall()
+            order = [row["id"] for row in rows]
+            places = [row["position"] for row in rows]
+            before = dict(zip(order, places, strict=True))
+            for _ in range(abs(by)):
+                _shift(order, chosen, up=by < 0)
+            after = dict(zip(order, places, strict=True))
+            changed = [job for job in order if before[job] != after[job]]
+            db.executemany(
+                "UPDATE jobs SET position = ? WHERE id = ?",
+                [(after[job], job) for job in changed],
+            )
+        return changed
+
+    # -------------------------------------------------------------- a job's way
+
+    def requests(self) -> list[Request]:
+        """The different requests ever seen; there are few, so they are kept in memory."""
+        return [msgspec.json.decode(text, type=Request) for text in self._requests]
+
+    def next_queued(
+        self, requests: Iterable[str], taken: Iterable[int], *, suspects: bool
+    ) -> Claim | None:
+        """The next job in order that asks for one of `requests` and is not in `taken`."""
+        row = self._db.execute(
+            "SELECT jobs.*, options.json FROM jobs JOIN options ON jobs.options = options.id "
+            "WHERE state = 'queued' AND request IN (SELECT value FROM json_each(?)) "
+            "AND jobs.id NOT IN (SELECT value FROM json_each(?)) AND suspect <= ? "
+            "ORDER BY position LIMIT 1",
+            (json.dumps(list(requests)), json.dumps(list(taken)), int(suspects)),
+        ).fetchone()
+        if row is None:
+            return None
+        return Claim(
+            id=row["id"],
+            path=row["path"],
+            root=row["root"],
+            options=parse_options(row["json"]),
+            request=row["request"],
+            suspect=bool(row["suspect"]),
+            attempts=row["attempts"],
+            audio_s=row["audio_s"],
+            made_of=row["made_of"],
+        )
+
+    def begin(self, job: int, *, lane: int, device: str, model: str, made_of: str) -> int:
+        """A lane begins a try; returns its number in the series.
+
+        Chunks that were made of something else (the file, the model or the options have
+        changed) are forgotten.
+        """
+        with self._transaction() as db:
+            self._turn(db, job, State.RUNNING)
+            row = db.execute(
+                "SELECT attempts, series, made_of FROM jobs WHERE id = ?", (job,)
+            ).fetchone()
+            if row["made_of"] != made_of:
+                db.execute("DELETE FROM chunks WHERE job = ?", (job,))
+            number = int(row["attempts"]) + 1
+            db.execute(
+                "UPDATE jobs SET attempts = ?, lane = ?, device = ?, model = ?, made_of = ?, "
+                "error = NULL WHERE id = ?",
+                (number, lane, device, model, made_of, job),
+            )
+            db.execute(
+                "INSERT INTO attempts (job, series, number, epoch, started, device, model) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (job, row["series"], number, self.epoch, time.time(), device, model),
+            )
+        return number
+
+    def opened(self, job: int, audio_s: float, language: str | None) -> None:
+        """The length of a file, and perhaps its language, are known."""
+        self._db.execute(
+            "UPDATE jobs SET audio_s = ?, language = COALESCE(?, language) WHERE id = ?",
+            (audio_s, language, job),
+        )
+
+    def store_chunk(self, job: int, chunk: Chunk) -> None:
+        """A chunk is finished."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
+            (job, chunk.start, chunk.index, chunk.end, msgspec.json.encode(chunk.segments)),
+        )
+
+    def give_back(
+        self,
+        job: int,
+        *,
+        outcome: str,
+        message: str,
+        detail: str = "",
+        charged: bool = False,
+        suspect: bool = False,
+        death: bool = False,
+        state: State = State.QUEUED,
+    ) -> None:
+        """End a try and queue the job again (or hold it)."""
+        with self._transaction() as db:
+            self._turn(db, job, state)
+            self._end_attempt(db, job, outcome, message, detail, charged)
+            db.execute(
+                "UPDATE jobs SET message = ?, charged = charged + ?, deaths = deaths + ?, "
+                "suspect = ?, progress = 0, lane = NULL WHERE id = ?",
+                (message, charged, death, suspect, job),
+            )
+
+    def fail(self, job: int, state: State, error: JobError, detail: str = "") -> None:
+        """End a try for good, or fail a queued job before any."""
+        with self._transaction() as db:
+            self._fail(db, job, state, error, detail)
+
+    def cancel_running(self, job: int) -> None:
+        """End a try because a person cancelled the job."""
+        with self._transaction() as db:
+            self._turn(db, job, State.CANCELLED)
+            self._end_attempt(db, job, "cancelled", "cancelled", "", charged=False)
+            db.execute(
+                "UPDATE jobs SET message = 'cancelled', finished = ? WHERE id = ?",
+                (time.time(), job),
+            )
+
+    def skip(self, job: int, message: str, warnings: Sequence[JobWarning]) -> None:
+        """A queued job's outputs are there already."""
+        with self._transaction() as db:
+            self._turn(db, job, State.SKIPPED)
+            db.execute(
+                "UPDATE jobs SET message = ?, warnings = ?, finished = ?, progress = 1 "
+                "WHERE id = ?",
+                (message, _json(warnings), time.time(), job),
+            )
+
+    def charged(self, job: int) -> tuple[int, int]:
+        """Tries counted against a job in this series, and engines that died with it alone."""
+        row = self._db.execute("SELECT charged, deaths FROM jobs WHERE id = ?", (job,)).fetchone()
+        return int(row[0]), int(row[1])
+
+    # -------------------------------------------------------------- outputs
+
+    def owner(self, path: bytes) -> tuple[int, bytes, str, str] | None:
+        """Whose output a path is: job, its source, state and identity; None: nobody's."""
+        row = self._db.execute(
+            "SELECT outputs.job, jobs.path, outputs.state, outputs.made_of FROM outputs "
+            "JOIN jobs ON jobs.id = outputs.job WHERE outputs.path = ?",
+            (path,),
+        ).fetchone()
+        return None if row is None else (row[0], row[1], row[2], row[3])
+
+    def claim_outputs(self, job: int, paths: Sequence[bytes]) -> None:
+        """Reserve output paths for a job; others it claimed and never wrote are let go."""
+        with self._transaction() as db:
+            db.execute(
+                "DELETE FROM outputs WHERE job = ? AND state = 'claimed' "
+                "AND hex(path) NOT IN (SELECT value FROM json_each(?))",
+                (job, json.dumps([path.hex().upper() for path in paths])),
+            )
+            db.executemany(
+                "INSERT INTO outputs (path, job, state) VALUES (?, ?, 'claimed') "
+                "ON CONFLICT (path) DO UPDATE SET job = excluded.job",
+                [(path, job) for path in paths],
+            )
+
+    def adopt_outputs(self, job: int, paths: Sequence[bytes], made_of: str) -> None:
+        """Outputs found on disk that are this job's."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO outputs (path, job, state, made_of) "
+                "VALUES (?, ?, 'done', ?)",
+                [(path, job, made_of) for path in paths],
+            )
+
+    def stage(self, staged: Sequence[Staged], made_of: str) -> None:
+        """Parts are written and on disk; their renames may begin."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO outputs (path, job, part, sha256, state, made_of) "
+                "VALUES (?, ?, ?, ?, 'staged', ?)",
+                [(item.path, item.job, item.part, item.sha256, made_of) for item in staged],
+            )
+
+    def done(
+        self,
+        job: int,
+        *,
+        language: str,
+        elapsed_s: float,
+        warnings: Sequence[JobWarning],
+        message: str,
+    ) -> None:
+        """The outputs have their names: the job is done."""
+        with self._transaction() as db:
+            self._turn(db, job, State.DONE)
+            self._end_attempt(db, job, "done", message, "", charged=True)
+            db.execute(
+                "UPDATE outputs SET state = 'done', part = NULL WHERE job = ? AND state = 'staged'",
+                (job,),
+            )
+            db.execute(
+                "UPDATE jobs SET progress = 1, language = ?, elapsed_s = ?, warnings = ?, "
+                "message = ?, finished = ?, suspect = 0, charged = charged + 1 WHERE id = ?",
+                (language, elapsed_s, _json(warnings), message, time.time(), job),
+            )
+
+    # -------------------------------------------------------------- after a crash
+
+    def staged(self) -> list[Staged]:
+        """Outputs whose renames were cut off."""
+        rows = self._db.execute(
+            "SELECT job, path, part, sha256 FROM outputs WHERE state = 'staged'"
+        )
+        return [Staged(row["job"], row["path"], row["part"] or b"", row["sha256"]) for row in rows]
+
+    def settle(self, job: int, *, complete: bool) -> None:
+        """Close a cut-off commit: all outputs are in place, or none counts."""
+        with self._transaction() as db:
+            if complete and self.state(job) is State.RUNNING:
+                self._end_attempt(db, job, "done", "completed after a restart", "", charged=True)
+                db.execute(
+                    "UPDATE outputs SET state = 'done', part = NULL WHERE job = ? "
+                    "AND state = 'staged'",
+                    (job,),
+                )
+                db.execute(
+                    "UPDATE jobs SET state = 'done', progress = 1, finished = ?, "
+                    "message = 'completed after a restart' WHERE id = ?",
+                    (time.time(), job),
+                )
+            else:
+                # Those that got their names are still known as ours, by made_of.
+                db.execute(
+                    "UPDATE outputs SET state = 'claimed', part = NULL WHERE job = ? "
+                    "AND state = 'staged'",
+                    (job,),
+                )
+
+    def recover(self) -> int:
+        """Give back what another life of the runner left running; returns how many."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE attempts SET outcome = 'given back', ended = ?, "
+                "message = 'the runner ended' WHERE outcome = 'running'",
+                (time.time(),),
+            )
+            cursor = db.execute(
+                "UPDATE jobs SET state = 'queued', lane = NULL, progress = 0, "
+                "message = 'given back: the runner had ended' WHERE state = 'running'"
+            )
+        return cursor.rowcount
+
+    # -------------------------------------------------------------- inside a transaction
+
+    def _options_id(self, options: JobOptions) -> int:
+        text = msgspec.json.encode(options).decode()
+        self._db.execute("INSERT OR IGNORE INTO options (json) VALUES (?)", (text,))
+        row = self._db.execute("SELECT id FROM options WHERE json = ?", (text,)).fetchone()
+        return int(row[0])
+
+    def _turn(self, db: sqlite3.Connection, job: int, new: State) -> None:
+        row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+        if row is None:
+            raise StateError(f"job {job} is not there")
+        if new not in NEXT_STATES[State(row[0])]:
+            raise StateError(f"job {job}: {row[0]} → {new}")
+        db.execute("UPDATE jobs SET state = ? WHERE id = ?", (new, job))
+
+    def _end_attempt(
+        self,
+        db: sqlite3.Connection,
+        job: int,
+        outcome: str,
+        message: str,
+        detail: str,
+        charged: bool,
+    ) -> None:
+        db.execute(
+            "UPDATE attempts SET outcome = ?, message = ?, detail = ?, charged = ?, ended = ? "
+            "WHERE job = ? AND outcome = 'running'",
+            (outcome, message, detail, charged, time.time(), job),
+        )
+
+    def _fail(
+        self, db: sqlite3.Connection, job: int, state: State, error: JobError, detail: str = ""
+    ) -> None:
+        self._turn(db, job, state)
+        self._end_attempt(db, job, error.kind, error.message, detail, charged=True)
+        db.execute(
+            "UPDATE jobs SET error = ?, message = ?, finished = ?, suspect = 0, "
+            "charged = charged + 1 WHERE id = ?",
+            (msgspec.json.encode(error).decode(), error.message, time.time(), job),
+        )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _shift(order: list[int], chosen: set[int], *, up: bool) -> None:
+    """Move each chosen entry one place, blocks keeping their order."""
+    places = range(1, len(order)) if up else range(len(order) - 2, -1, -1)
+    step = -1 if up else 1
+    for place in places:
+        other = place + step
+        if order[place] in chosen and order[other] not in chosen:
+            order[place], order[other] = order[other], order[place]

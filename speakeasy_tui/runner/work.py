@@ -1,0 +1,328 @@
+"""A job's way, from the queue to its outputs: claiming, checking, finishing, failing.
+
+`Work` joins the store to the disk; lanes use it and know neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from typing import Any, Protocol
+
+from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
+from speakeasy_tui.core.text import show_path
+from speakeasy_tui.core.transcript import Transcript
+from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner.flight import Flight, Prepared
+from speakeasy_tui.runner.modelfinder import Found
+from speakeasy_tui.runner.record import Claim, content_identity, made_of
+from speakeasy_tui.runner.store import Staged, Store
+
+log = logging.getLogger(__name__)
+
+
+class Telling(Protocol):
+    """Whoever passes on what happened."""
+
+    def changed(self, job: int) -> None: ...
+    def emit(self, event: str, job: int | None = None, detail: Any = None) -> None: ...
+    def disk_full(self, path: bytes, error: JobError) -> None: ...
+    def wake(self) -> None: ...
+
+
+class Work:
+    """Jobs on their way."""
+
+    def __init__(self, store: Store, telling: Telling, max_attempts: int) -> None:
+        self.store = store
+        self.max_attempts = max_attempts
+        self._telling = telling
+        self.flights: dict[int, Flight] = {}
+        """Everything an engine works on or whose outputs are being written."""
+        self._held: set[int] = set()
+        """Claimed, not yet begun."""
+        self._planning = asyncio.Lock()
+        self._recent: deque[tuple[float, float]] = deque(maxlen=4096)
+        """(monotonic time, audio seconds finished)."""
+
+    # ------------------------------------------------------------------ telling
+
+    def job(self, job: int) -> Job | None:
+        """A row as it is now."""
+        rows = self.jobs([job])
+        return rows[0] if rows else None
+
+    def jobs(self, ids: list[int] | None, states: list[str] | None = None) -> list[Job]:
+        """Rows as they are now."""
+        return [self.live(row) for row in self.store.jobs(ids, states)]
+
+    def live(self, row: Job) -> Job:
+        """A row on disk with what its flight knows better."""
+        flight = self.flights.get(row.id)
+        return flight.overlay(row) if flight else row
+
+    def speed(self, window: float = 60.0) -> float | None:
+        """Audio seconds finished per second over the last `window` seconds."""
+        now = time.monotonic()
+        while self._recent and self._recent[0][0] < now - window:
+            self._recent.popleft()
+        if len(self._recent) < 2:
+            return None
+        span = max(1.0, now - self._recent[0][0])
+        return sum(seconds for _, seconds in self._recent) / span
+
+    def in_flight_s(self) -> float:
+        """Audio seconds finished of files that are not yet done."""
+        return sum(flight.progress * (flight.audio_s or 0) for flight in self.flights.values())
+
+    def advanced(self, flight: Flight, before: float) -> None:
+        """A flight's progress has grown from `before`."""
+        if flight.audio_s and flight.progress > before:
+            self._recent.append((time.monotonic(), (flight.progress - before) * flight.audio_s))
+        self._telling.changed(flight.id)
+
+    # ------------------------------------------------------------------ beginning
+
+    def claim(self, requests: list[str], *, suspects: bool) -> Claim | None:
+        """Take the next queued job that asks for one of `requests`."""
+        claim = self.store.next_queued(requests, self._held, suspects=suspects)
+        if claim is not None:
+            self._held.add(claim.id)
+        return claim
+
+    def unclaim(self, claim: Claim) -> None:
+        """Let a claimed job go."""
+        self._held.discard(claim.id)
+
+    async def prepare(self, claim: Claim, found: Found) -> Prepared | None:
+        """Look at the source and at what outputs are there.
+
+        None when there is nothing to transcribe: the job was skipped or failed here.
+        """
+        content = ""
+        try:
+            content = await asyncio.to_thread(content_identity, claim.path)
+        except OSError as error:
+            log.info("job %d: %s", claim.id, error)  # the engine says what is wrong with it
+        identity = made_of(content, found.name, claim.options)
+        async with self._planning:  # two files must not choose the same names
+            if self.store.state(claim.id) is not State.QUEUED:
+                self.unclaim(claim)
+                return None
+            try:
+                chosen = await asyncio.to_thread(
+                    outputs.plan,
+                    claim.id,
+                    claim.path,
+                    claim.root,
+                    claim.options,
+                    identity,
+                    self.store.owner,
+                )
+                if content and not chosen.present:
+                    await asyncio.to_thread(outputs.check_folder, chosen)
+            except outputs.OutputError as error:
+                self.unclaim(claim)
+                if self.store.state(claim.id) is State.QUEUED:
+                    self._give_up(claim.id, State.FAILED, error.error)
+                return None
+            if self.store.state(claim.id) is not State.QUEUED:  # held or cancelled meanwhile
+                self.unclaim(claim)
+                return None
+            if content and chosen.present:
+                self._skip(claim, chosen, identity)
+                return None
+            self.store.claim_outputs(claim.id, list(chosen.paths.values()))
+        return Prepared(claim, chosen, identity, found)
+
+    def _skip(self, claim: Claim, chosen: outputs.Plan, identity: str) -> None:
+        warnings = []
+        message = "outputs are there already"
+        if chosen.unverified:
+            message = "outputs are there already, of unknown origin"
+            warnings.append(
+                JobWarning(
+                    "unverified_output",
+                    "nothing says what these outputs were made of; --overwrite makes them anew",
+                )
+            )
+        self.unclaim(claim)
+        self.store.skip(claim.id, message, warnings)
+        made = "" if chosen.unverified else identity
+        self.store.adopt_outputs(claim.id, list(chosen.paths.values()), made)
+        self._telling.emit("skipped", claim.id)
+
+    def begin(self, prepared: Prepared, *, lane: int, device: str) -> Flight:
+        """A lane begins a try."""
+        claim = prepared.claim
+        number = self.store.begin(
+            claim.id,
+            lane=lane,
+            device=device,
+            model=prepared.found.name,
+            made_of=prepared.made_of,
+        )
+        self.unclaim(claim)
+        flight = Flight(prepared, number, lane, time.monotonic(), audio_s=claim.audio_s)
+        self.flights[claim.id] = flight
+        self._telling.emit("started", claim.id)
+        return flight
+
+    # ------------------------------------------------------------------ ending
+
+    async def finish(self, flight: Flight) -> None:
+        """An engine is done with a file: write its outputs and commit."""
+        claim, plan = flight.prepared.claim, flight.prepared.plan
+        transcript = self._transcript(flight)
+        try:
+            staged = await outputs.write_parts(claim.id, flight.attempt, plan, transcript)
+            self.store.stage(staged, flight.prepared.made_of)
+            await asyncio.to_thread(outputs.name_parts, staged, plan.replace)
+        except outputs.OutputError as error:
+            self.store.settle(claim.id, complete=False)
+            self.flights.pop(claim.id, None)
+            if error.error.kind is ErrorKind.DISK:
+                self.store.give_back(claim.id, outcome="disk", message=error.error.message)
+                self._telling.disk_full(next(iter(plan.paths.values())), error.error)
+                self._telling.changed(claim.id)
+            else:
+                self._give_up(claim.id, State.FAILED, error.error)
+            return
+        elapsed = time.monotonic() - flight.started
+        message = ""
+        if flight.warnings:
+            message = "; ".join(warning.message for warning in flight.warnings)
+        self.store.done(
+            claim.id,
+            language=transcript.language,
+            elapsed_s=round(elapsed, 3),
+            warnings=flight.warnings,
+            message=message,
+        )
+        self.flights.pop(claim.id, None)
+        self._telling.emit("done", claim.id)
+        self._telling.wake()
+
+    def _transcript(self, flight: Flight) -> Transcript:
+        claim = flight.prepared.claim
+        chunks = self.store.chunks(claim.id)
+        return Transcript(
+            segments=[segment for chunk in chunks for segment in chunk.segments],
+            language=flight.language or "",
+            duration=flight.audio_s or 0.0,
+            source=show_path(claim.path),
+            model=flight.prepared.found.name,
+            task=claim.options.task,
+            language_probability=flight.language_probability,
+            simulated=claim.options.engine == "sim",
+            identity=flight.prepared.made_of,
+            warnings=[warning.message for warning in flight.warnings],
+        )
+
+    def fail(self, job: int, error: JobError, detail: str = "") -> None:
+        """A file cannot be done."""
+        self.flights.pop(job, None)
+        self._give_up(job, State.FAILED, error, detail)
+
+    def give_back(
+        self, job: int, *, outcome: str, message: str, state: State = State.QUEUED
+    ) -> None:
+        """A try ends through no fault of the file's: queued (or held) again, not charged."""
+        self.flights.pop(job, None)
+        if state is State.CANCELLED:
+            self.store.cancel_running(job)
+            self._telling.emit("cancelled", job)
+            return
+        self.store.give_back(job, outcome=outcome, message=message, state=state)
+        self._telling.changed(job)
+
+    def retry(
+        self,
+        job: int,
+        error: JobError,
+        *,
+        cure: str,
+        charged: bool,
+        suspect: bool = False,
+        death: bool = False,
+        detail: str = "",
+    ) -> None:
+        """A try failed by a fault that another may not meet.
+
+        Args:
+            job: the job.
+            error: what happened; becomes the row's error if this was its last try.
+            cure: what is done about it, for the row: "reloaded model".
+            charged: whether it counts.
+            suspect: the job was one of several in flight; it runs alone next.
+            death: an engine died with this job alone in it.
+            detail: full error text for the attempt.
+        """
+        self.flights.pop(job, None)
+        tries, deaths = self.store.charged(job)
+        tries, deaths = tries + charged, deaths + death
+        if charged and (tries >= self.max_attempts or deaths >= 2):
+            last = State.QUARANTINED if deaths >= 2 else State.FAILED
+            self._give_up(job, last, error, detail)
+            return
+        following = f"try {tries + 1} of {self.max_attempts}"
+        message = f"{cure} after {FAULT_WORDS[error.kind]}, {following}"
+        if suspect:
+            message = f"{cure} after {FAULT_WORDS[error.kind]}; runs alone next"
+        self.store.give_back(
+            job,
+            outcome=error.kind,
+            message=message,
+            detail=detail or error.message,
+            charged=charged,
+            suspect=suspect,
+            death=death,
+        )
+        self._telling.emit(
+            "retry",
+            job,
+            {
+                "kind": error.kind,
+                "message": error.message,
+                "charged": charged,
+                "tries": tries,
+                "max_attempts": self.max_attempts,
+            },
+        )
+
+    def _give_up(self, job: int, state: State, error: JobError, detail: str = "") -> None:
+        self.store.fail(job, state, error, detail)
+        self._telling.emit(state.value, job)
+        self._telling.wake()
+
+    def recover(self) -> tuple[int, int]:
+        """After a start: complete cut-off commits, give back what was running.
+
+        Returns how many jobs were completed and how many given back.
+        """
+        by_job: dict[int, list[Staged]] = {}
+        for item in self.store.staged():
+            by_job.setdefault(item.job, []).append(item)
+        completed = 0
+        for job, items in by_job.items():
+            complete = outputs.finish_staged(items)
+            self.store.settle(job, complete=complete)
+            completed += complete
+        return completed, self.store.recover()
+
+
+FAULT_WORDS: dict[ErrorKind, str] = {
+    ErrorKind.OOM: "out of memory",
+    ErrorKind.CUDA: "CUDA error",
+    ErrorKind.STICKY: "sticky CUDA error",
+    ErrorKind.CRASH: "a crash",
+    ErrorKind.HANG: "a hang",
+    ErrorKind.DEVICE: "loss of the device",
+    ErrorKind.DISK: "full disk",
+    ErrorKind.INPUT: "bad input",
+    ErrorKind.NO_AUDIO: "no audio",
+    ErrorKind.OUTPUT: "output error",
+    ErrorKind.MODEL: "model error",
+}
