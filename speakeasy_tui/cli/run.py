@@ -1,0 +1,157 @@
+"""``speakeasy run``: queue, wait, print progress; no screen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+
+from speakeasy_tui.cli.door import (
+    check_model,
+    settings_of,
+    sources_of,
+    with_home,
+    with_job_options,
+    with_paths,
+)
+from speakeasy_tui.cli.say import Stop, several, warn
+from speakeasy_tui.core.paths import Home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from speakeasy_tui.cli.follow import Follow
+    from speakeasy_tui.cli.report import Reporter
+    from speakeasy_tui.core.job import Job
+    from speakeasy_tui.core.protocol import Source
+    from speakeasy_tui.core.settings import Settings
+
+EXIT_DONE, EXIT_FAILED, EXIT_NOTHING, EXIT_MACHINE, EXIT_INTERRUPTED = 0, 1, 2, 3, 130
+
+
+@click.command()
+@with_paths
+@with_job_options
+@click.option("--json", "as_json", is_flag=True, help="Print one event a line.")
+@click.option(
+    "--foreground/--background", default=None, help="Queue in this process; ends with it."
+)
+@with_home
+def run(
+    paths: tuple[str, ...],
+    flags: dict[str, object],
+    as_json: bool,
+    foreground: bool | None,
+    home: Home,
+) -> int:
+    """Queue PATHS, wait until they are done, print progress.
+
+    Exit code: 0 all done or skipped, 1 some failed, 2 wrong usage or nothing to do,
+    3 this machine cannot run it (model or device), 130 interrupted, the queue kept.
+    """
+    if not paths:
+        raise click.UsageError("no PATHS: name files, folders, globs, lists or -")
+    settings = settings_of(home, {**flags, "foreground": foreground}).settings
+    check_model(settings)
+    sources = sources_of(paths)
+    if not sources:
+        raise Stop("nothing to do: the lists are empty")
+    return run_headless(home, settings, sources, as_json=as_json)[0]
+
+
+def run_headless(
+    home: Home, settings: Settings, sources: list[Source], *, as_json: bool
+) -> tuple[int, list[Job]]:
+    """Queue `sources`, wait and report; returns the exit code and the jobs as they ended."""
+    from speakeasy_tui.cli.follow import Follow, MachineCannot, RunnerStopped
+    from speakeasy_tui.cli.report import JsonReporter, PlainReporter, Summary
+    from speakeasy_tui.cli.window import connector
+    from speakeasy_tui.client.sources import adds
+    from speakeasy_tui.core.settings import options_of
+
+    reporter: Reporter = JsonReporter() if as_json else PlainReporter()
+    requests = adds(sources, options_of(settings), start=True)
+    begun = time.monotonic()
+    follow: Follow | None = None
+    after: list[str] = []
+    try:
+        with _signals_interrupt(), connector(home, settings.foreground) as connect:
+            follow = Follow(connect, requests, reporter)
+            try:
+                follow.run()
+                code = exit_code(list(follow.jobs.values()))
+                if code == EXIT_NOTHING:
+                    after = ["nothing to do: no recordings there"]
+            except MachineCannot as error:
+                code = EXIT_MACHINE
+                after = [f"this machine cannot run it: {error.why.message}"]
+                after += [f"  {error.why.hint}"] if error.why.hint else []
+                after += ["  the files are kept in the queue"]
+            except RunnerStopped as error:
+                code = EXIT_INTERRUPTED
+                after = [f"the runner has ended ({error}); the queue is kept"]
+                after += ["  go on: speakeasy runner start"]
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+        after = _farewell(settings.foreground, follow)
+    except BrokenPipeError:
+        # The reader of our lines has left. The work goes on; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_INTERRUPTED, []
+    jobs = list(follow.jobs.values()) if follow is not None else []
+    with contextlib.suppress(BrokenPipeError):
+        reporter.finish(Summary(jobs, time.monotonic() - begun, code))
+    for line in after:
+        warn(f"speakeasy: {line}" if not line.startswith(" ") else line)
+    return code, jobs
+
+
+def exit_code(jobs: Sequence[Job]) -> int:
+    """What a run that ended in `jobs` says to its shell."""
+    from speakeasy_tui.core.job import State
+
+    if not jobs:
+        return EXIT_NOTHING
+    bad = [job for job in jobs if job.state not in {State.DONE, State.SKIPPED}]
+    if not bad:
+        return EXIT_DONE
+    if all(job.error is not None and job.error.kind in {"model", "device"} for job in bad):
+        return EXIT_MACHINE
+    return EXIT_FAILED
+
+
+def _farewell(foreground: bool, follow: Follow | None) -> list[str]:
+    left = follow.unfinished if follow is not None else 0
+    files = f" with {several(left, 'file')} to do" if left else ""
+    lines = [f"interrupted; the queue is kept{files}"]
+    if foreground:
+        lines += ["  go on: the same command, or speakeasy runner start"]
+    else:
+        lines += ["  the runner goes on; watch: speakeasy   stop: speakeasy stop"]
+    return lines
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does; a second one does not cut the end short."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    wanted = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+    # What was ignored from outside (nohup) stays ignored.
+    wanted = [number for number in wanted if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
