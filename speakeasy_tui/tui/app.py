@@ -1,0 +1,302 @@
+"""The window: holds what the runner told, shows it, and sends what the person asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
+
+import platformdirs
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.command import CommandInput, CommandPalette
+from textual.screen import Screen
+
+from speakeasy_tui.client.board import Changes
+from speakeasy_tui.client.link import Link
+from speakeasy_tui.core.job import Batch, Lane
+from speakeasy_tui.core.paths import APP, Home
+from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused
+from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.core.text import printable_lines
+from speakeasy_tui.tui import hangup, keymap, theme
+from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.faults import FaultTeller
+from speakeasy_tui.tui.format import plural
+from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
+from speakeasy_tui.tui.ink import INK_CSS, LineView
+from speakeasy_tui.tui.overview import farewell
+from speakeasy_tui.tui.screens.board import Board
+from speakeasy_tui.tui.screens.detail import Detail
+from speakeasy_tui.tui.screens.help import Help, Topic
+from speakeasy_tui.tui.style import CSS
+
+LEAVE_WAIT = 1.0
+"""Seconds given to the worker thread, and to the answer to a last request."""
+
+
+class QuietPalette(CommandPalette):
+    """The command palette with a cursor that does not blink over the line."""
+
+    def on_mount(self) -> None:
+        """Blinking is 2.3 kB a second."""
+        self.query_one(CommandInput).cursor_blink = False
+
+
+class SpeakeasyApp(App[str]):
+    """The interface; its result is the line to print on the terminal."""
+
+    TITLE = "speakeasy"
+    CSS = CSS + INK_CSS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("question_mark", "help", "Help", id="help", tooltip="All keys"),
+        Binding("ctrl+p", "command_palette", "Commands", id="palette",
+                tooltip="Search all commands; choose a theme"),
+        Binding("ctrl+q", "leave", "Leave", show=False, tooltip="Leave; the work goes on"),
+    ]  # fmt: skip
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    def __init__(
+        self,
+        connect: Callable[[], Link],
+        home: Home,
+        settings: Settings,
+        *,
+        on_connected: Sequence[AnyRequest] = (),
+        save_theme: Callable[[str], None] | None = None,
+        identity: str | None = None,
+    ) -> None:
+        """`identity` is what the header shows, by default user@host."""
+        no_color = bool(os.environ.get("NO_COLOR"))
+        super().__init__(ansi_color=True if no_color else None)
+        self.identity = identity if identity is not None else _identity()
+        self.home_name = _home_name(home)
+        self.batch: Batch | None = None
+        self.lanes: list[Lane] = []
+        self.link = LinkNews(False)
+        self.ever_up = False
+        self.synced = False
+        self._settings = settings
+        self._save_theme = save_theme
+        self._faults = FaultTeller()
+        self._end_watch: Callable[[], None] = lambda: None
+        first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
+        self.worker = GpuWorker(connect, self, first)
+        self._board = Board()
+        themes, self._theme_problems = theme.load(home.themes)
+        for one in themes:
+            self.register_theme(one)
+        wanted = "terminal" if no_color else settings.theme
+        if self.get_theme(wanted) is None:
+            self._theme_problems.append(f"there is no theme {wanted!r}")
+            wanted = theme.DEFAULT
+        self.theme = wanted
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own variables, for themes that lack them."""
+        return theme.variable_defaults(self.current_theme)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The board is the first screen, not one on top of an empty one."""
+        return self._board
+
+    def on_mount(self) -> None:
+        """Start listening: to the runner, to the terminal's end."""
+        self._end_watch = hangup.watch(self.end_now, self.end_now)
+        self._bind_keys()
+        if self._theme_problems:
+            self._warn("Theme not used", "\n".join(self._theme_problems))
+        self.theme_changed_signal.subscribe(self, self._theme_chosen)
+        self.worker.start()
+
+    def on_unmount(self) -> None:
+        """The terminal is Textual's no more."""
+        self._end_watch()
+
+    # ------------------------------------------------------------------ from the worker
+
+    def apply_changes(self, changes: Changes) -> None:
+        """Show what the runner told since the last time."""
+        if changes.batch is not None:
+            self.batch = changes.batch
+        if changes.lanes is not None:
+            self.lanes = changes.lanes
+        self.synced = self.synced or changes.synced
+        with self.batch_update():
+            self._board.apply(changes)
+            for screen in self.screen_stack:
+                if isinstance(screen, Detail):
+                    screen.apply(changes)
+        for title, text, severity in self._faults.tell(changes.events):
+            self.notify(text, title=title, severity=severity, markup=False, timeout=10)
+
+    def answered(self, answers: list[tuple[Then, AnyMessage]]) -> None:
+        """Hand answers to those who asked."""
+        for then, message in answers:
+            then(message)
+
+    def link_changed(self, news: LinkNews) -> None:
+        """Say whether the runner is there."""
+        if news == self.link:
+            return
+        self.link = news
+        if news.up:
+            if self.ever_up:
+                self._board.say("The runner is back")
+            self.ever_up = True
+            for screen in self.screen_stack:
+                if isinstance(screen, Detail):
+                    screen.ask()
+        self._board.show_overview()
+
+    # ------------------------------------------------------------------ to the runner
+
+    def ask(self, request: AnyRequest, then: Then | str | None) -> None:
+        """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
+        self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
+
+    def _answer_to(self, what: str, *, quiet: bool = False) -> Then:
+        def then(answer: AnyMessage) -> None:
+            match answer:
+                case Refused():
+                    text = f"{answer.message}\n{answer.hint}".strip()
+                    self._warn("Refused", text)
+                case Ok() if what and not quiet:
+                    # A sentence stands for itself; a verb goes with how many files it was.
+                    said = what if what[0].isupper() else f"{plural(answer.count, 'file')} {what}"
+                    self.say(f"{said}. {answer.note}" if answer.note else said)
+                case Added():
+                    said = f"{plural(len(answer.ids), 'file')} queued"
+                    known = f", {len(answer.known):,} queued before" if answer.known else ""
+                    self.say(said + known)
+                case _:
+                    pass
+
+        return then
+
+    def ask_and_leave(self, request: AnyRequest) -> None:
+        """Send a last request and leave when it is answered, or soon if it is not."""
+
+        def leave(_: object = None) -> None:
+            self.run_worker(self.action_leave(), exclusive=True)
+
+        self.worker.ask(request, leave)
+        self.set_timer(LEAVE_WAIT, leave)
+
+    def say(self, text: str) -> None:
+        """A quiet line on the screen that is open."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Board | Detail):
+                screen.say(text)
+                return
+
+    def _warn(self, title: str, text: str) -> None:
+        text = printable_lines(text)
+        self.notify(text, title=title, severity="warning", markup=False, timeout=10)
+
+    # ------------------------------------------------------------------ leaving
+
+    async def action_leave(self) -> None:
+        """Hang up while the loop turns (the worker may be waiting for it), then end."""
+        await asyncio.to_thread(self.worker.stop, LEAVE_WAIT)
+        self.end_now()
+
+    async def action_quit(self) -> None:
+        """Textual's own name for it."""
+        await self.action_leave()
+
+    def action_help_quit(self) -> None:
+        """Ctrl+C: people expect it to end something."""
+        self.say(f"{self.key_of('leave')} leaves and the work goes on")
+
+    def end_now(self) -> None:
+        """End the window; the runner is not touched."""
+        self.exit(farewell(self.batch, self.link.up, self._settings.foreground))
+
+    # ------------------------------------------------------------------ keys, commands, themes
+
+    def _bind_keys(self) -> None:
+        usable, problems = keymap.check(self._settings.keys, self._binding_groups())
+        self.set_keymap(usable)
+        if problems:
+            self._warn("Keys not rebound", "\n".join(problems))
+
+    def _binding_groups(self) -> list[list[Binding]]:
+        ours = _bindings(type(self))
+        table, view = _bindings(BatchTable), _bindings(LineView)
+        return [ours + _bindings(Board) + table, ours + _bindings(Detail) + view]
+
+    def key_of(self, name: str) -> str:
+        """The keys of an action as they are shown; the first of them."""
+        for group in self._binding_groups():
+            for binding in group:
+                if binding.id == name:
+                    keys = self._keymap.get(name) or binding.key
+                    return self.get_key_display(binding.with_key(keys.split(",")[0]))
+        return ""
+
+    def action_help(self) -> None:
+        """Show all keys."""
+        topics: list[Topic] = []
+        titles = (("everywhere", type(self)), ("table", BatchTable), ("files and queue", Board))
+        for title, owner in titles:
+            entries = []
+            for binding in _bindings(owner):
+                if not binding.id:
+                    continue
+                keys = (self._keymap.get(binding.id) or binding.key).split(",")
+                text = "  ".join(self.get_key_display(binding.with_key(key)) for key in keys)
+                entries.append((text, binding.tooltip))
+            topics.append((title, entries))
+        self.push_screen(Help(topics[1:] + topics[:1]))
+
+    def action_command_palette(self) -> None:
+        """Open the palette."""
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(QuietPalette(id="--command-palette"))
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What the palette offers: the theme, and every action of the board."""
+        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
+        for binding in (*_bindings(Board), *_bindings(type(self))):
+            if binding.id and binding.id not in {"palette", "clear", "filter"}:
+                action = binding.action
+                yield SystemCommand(
+                    binding.description, binding.tooltip, lambda a=action: self._act(a)
+                )
+
+    def _act(self, action: str) -> None:
+        self.run_worker(self._board.run_action(action), exclusive=False)
+
+    def _theme_chosen(self, chosen: object) -> None:
+        if self._save_theme is None or os.environ.get("NO_COLOR"):
+            return
+        try:
+            self._save_theme(self.theme)
+        except Exception as error:  # the screen must not end because a file cannot be written
+            self._warn("The theme could not be kept", str(error))
+
+
+def _bindings(owner: type) -> list[Binding]:
+    listed = owner.__dict__.get("BINDINGS", ())
+    return [binding for binding in listed if isinstance(binding, Binding)]
+
+
+def _identity() -> str:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no such uid: containers
+        user = str(os.getuid())
+    return f"{user}@{os.uname().nodename}"
+
+
+def _home_name(home: Home) -> str:
+    """The home as the header names it: empty for the default one."""
+    if str(home.state) == platformdirs.user_state_dir(APP, appauthor=False):
+        return ""
+    text = str(home.state)
+    own = os.path.expanduser("~")
+    return "~" + text[len(own) :] if text.startswith(own + "/") else text

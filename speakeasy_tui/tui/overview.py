@@ -1,0 +1,232 @@
+"""The lines above the table: who and where, the batch, one line for each lane. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.cells import cell_len
+
+from speakeasy_tui.core.job import Batch, Lane, LaneState, RunnerState, State
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.rows import Line, Span, bar
+
+RUNNER_LOOK = {
+    RunnerState.RUNNING: Span("● running", "running"),
+    RunnerState.PAUSED: Span("‖ paused", "held"),
+    RunnerState.IDLE: Span("○ idle", "quiet"),
+    RunnerState.STOPPED: Span("■ stopped", "held"),
+}
+
+LANE_LOOK = {
+    LaneState.STARTING: Span("↻", "held"),
+    LaneState.DOWNLOADING: Span("↓", "held"),
+    LaneState.LOADING: Span("↻", "held"),
+    LaneState.READY: Span("○", "quiet"),
+    LaneState.RUNNING: Span("●", "running"),
+    LaneState.RELOADING: Span("↻", "held"),
+    LaneState.RESPAWNING: Span("↻", "held"),
+    LaneState.RETIRED: Span("✗", "failed"),
+    LaneState.STOPPED: Span("–", "quiet"),
+}
+
+COUNTED = (
+    (State.DONE, "done"),
+    (State.SKIPPED, "quiet"),
+    (State.FAILED, "failed"),
+    (State.QUARANTINED, "failed"),
+    (State.CANCELLED, "quiet"),
+    (State.HELD, "held"),
+    (State.RUNNING, "running"),
+)
+
+
+def justified(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
+    """`left` and `right` at the two ends of a line; `left` is cut when they do not fit."""
+    taken = sum(cell_len(span.text) for span in right)
+    room = max(0, width - taken)
+    spans: list[Span] = []
+    for text, ink in left:
+        fitting = text if cell_len(text) <= room else shown.fit(text, room)
+        if fitting:
+            spans.append(Span(fitting, ink))
+        room -= cell_len(fitting)
+    return (*spans, Span(" " * room), *right)
+
+
+def head(identity: str, home: str, simulated: bool, width: int) -> Line:
+    """The program's name, whether the engine is a simulation, and whose machine this is."""
+    left = [Span(" speakeasy", "title")]
+    if simulated:
+        left.append(Span("  simulated engine", "warning"))
+    place = printable(identity)
+    if home:
+        place += "  " + shown.cut_middle(printable(home), max(8, width // 2 - len(place)))
+    return justified(left, [Span(f"{place} ", "quiet")], width)
+
+
+def batch_lines(batch: Batch, width: int) -> list[Line]:
+    """State, bar, time left and speed; the counts; and why it is paused."""
+    total = batch.audio_s
+    share = batch.done_s / total if total > 0 else 0.0
+    left = [Span(" "), RUNNER_LOOK[batch.state]]
+    right: list[Span] = []
+    if total > 0:
+        right.append(Span(f" {int(min(1.0, share) * 100):3d}%"))
+    if batch.eta_s is not None and batch.state is RunnerState.RUNNING:
+        right.append(Span(f"   {shown.span(batch.eta_s)} left"))
+    if batch.speed:
+        right.append(Span(f"   {shown.speed(batch.speed)} real time", "quiet"))
+    right.append(Span(" "))
+    taken = sum(cell_len(span.text) for span in (*left, *right))
+    room = width - taken - 2
+    if total > 0 and room >= 6:
+        left += [Span("  "), *bar(share, room)]
+    lines = [justified(left, right, width), _counts(batch, width)]
+    if batch.why is not None:
+        lines += [_sentence(batch.why.message, batch.why.hint, "held", width)]
+    if batch.notice:
+        lines.append(_sentence(batch.notice, "", "quiet", width))
+    return lines
+
+
+def _counts(batch: Batch, width: int) -> Line:
+    counts = batch.counts
+    total = sum(counts.values())
+    left = [Span(f" {shown.plural(total, 'file')}")]
+    for state, ink in COUNTED:
+        if count := counts.get(state.value, 0):
+            left += [Span("  "), Span(f"{count:,} {state.value}", ink)]
+    if waiting := counts.get(State.QUEUED.value, 0):
+        left += [Span("  "), Span(f"{waiting:,} waiting")]
+    if batch.scanning:
+        left += [Span("  "), Span(f"searching {shown.plural(batch.scanning, 'folder')}…", "quiet")]
+    right = [Span(" ")]
+    if batch.audio_s > 0:
+        amount = f"{shown.hours(batch.done_s)} of {shown.hours(batch.audio_s)} "
+        if sum(cell_len(span.text) for span in left) + len(amount) + 2 <= width:
+            right = [Span(amount, "quiet")]
+    return justified(left, right, width)
+
+
+def _sentence(text: str, hint: str, ink: str, width: int) -> Line:
+    spans = [Span(f" {printable(text)}", ink)]
+    if hint:
+        spans.append(Span(f"  {printable(hint)}", "quiet"))
+    return justified(spans, [Span(" ")], width)
+
+
+LANE_ROOM = ("device", "model", "state", "faults", "use", "memory", "batch", "warmth", "speed")
+"""Cells of a lane's line in the order in which they are given room."""
+
+LANE_ORDER = ("device", "model", "state", "use", "memory", "warmth", "batch", "speed", "faults")
+
+LANE_RIGHT = {"use", "memory", "warmth", "batch", "speed"}
+
+TEXT_ROOM = 14
+"""Cells that a lane's warning or why is worth beginning with."""
+
+
+def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
+    """A line for each lane, cells under each other; at most `limit` lines."""
+    if len(lanes) > limit:
+        rest = lanes[limit - 1 :]
+        lanes = lanes[: limit - 1]
+    else:
+        rest = ()
+    cells = [_lane_cells(lane, width) for lane in lanes]
+    widths = {
+        name: max((cell_len(cell[name].text) for cell in cells), default=0) for name in LANE_ORDER
+    }
+    gap = 3 if width >= 100 else 2
+    room = width - 2
+    shown_names = set()
+    for name in LANE_ROOM:
+        if widths[name] and room >= widths[name]:
+            shown_names.add(name)
+            room -= widths[name] + gap
+    lines = []
+    for lane, cell in zip(lanes, cells, strict=True):
+        spans = [Span(" ")]
+        for name in LANE_ORDER:
+            if name in shown_names:
+                text = shown.fit(cell[name].text, widths[name], right=name in LANE_RIGHT)
+                spans += [Span(text, cell[name].ink), Span(" " * gap)]
+        if room >= TEXT_ROOM:
+            if lane.warning:
+                spans.append(Span(printable(f"! {lane.warning}"), "warning"))
+            elif lane.why:
+                spans.append(Span(printable(lane.why), "quiet"))
+        lines.append(justified(spans, [], width))
+    if rest:
+        busy = sum(lane.state is LaneState.RUNNING for lane in rest)
+        text = f" and {shown.plural(len(rest), 'more lane')}, {busy} running"
+        lines.append(justified([Span(text, "quiet")], [], width))
+    return lines
+
+
+def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
+    glyph, ink = LANE_LOOK[lane.state]
+    state = f"{glyph} {lane.state.value}"
+    if lane.progress is not None and lane.state is LaneState.DOWNLOADING:
+        state += f" {int(lane.progress * 100)}%"
+    model = printable(lane.model or "no model yet")
+    if lane.engine == "sim":
+        model = "simulated"
+    elif lane.compute_type:
+        model += f" {printable(lane.compute_type)}"
+    device = printable(lane.device)
+    if lane.name and width >= 130:
+        device += f" {printable(lane.name)}"
+    memory = shown.size(lane.memory_used)
+    if lane.memory_used is not None and lane.memory_total:
+        memory += f" of {shown.size(lane.memory_total)}"
+    faults = []
+    if lane.reloads:
+        faults.append(shown.plural(lane.reloads, "reload"))
+    if lane.respawns:
+        faults.append(shown.plural(lane.respawns, "respawn"))
+    return {
+        "device": Span(shown.cut_middle(device, max(8, width // 5))),
+        "model": Span(shown.cut_middle(model, max(12, width // 4)), "quiet"),
+        "state": Span(state, ink),
+        "use": Span("" if lane.use is None else f"{lane.use * 100:.0f}%"),
+        "memory": Span(memory, "quiet"),
+        "warmth": Span("" if lane.temperature is None else f"{lane.temperature} °C", "quiet"),
+        "batch": Span("" if lane.batch_size is None else f"batch {lane.batch_size}", "quiet"),
+        "speed": Span(shown.speed(lane.speed)),
+        "faults": Span(", ".join(faults), "warning"),
+    }
+
+
+def farewell(batch: Batch | None, connected: bool, foreground: bool) -> str:
+    """What is printed once the window is closed: whether work goes on, and what to type."""
+    if batch is None or not connected:
+        return (
+            "No runner was reachable; what is queued is kept. "
+            "speakeasy tries again, speakeasy doctor says what is wrong."
+        )
+    counts = batch.counts
+    running = counts.get(State.RUNNING.value, 0)
+    waiting = counts.get(State.QUEUED.value, 0)
+    failed = counts.get(State.FAILED.value, 0) + counts.get(State.QUARANTINED.value, 0)
+    held = counts.get(State.HELD.value, 0)
+    if foreground and running + waiting:
+        return (
+            f"Work ended with the window: {shown.plural(running + waiting, 'file')} left. "
+            "The queue is kept; speakeasy goes on with it."
+        )
+    if batch.state in {RunnerState.PAUSED, RunnerState.STOPPED} and running + waiting:
+        why = f": {printable(batch.why.message)}" if batch.why is not None else ""
+        busy = f"{shown.plural(running, 'running file')} finish, " if running else ""
+        return f"Paused{why}. {busy}{waiting:,} wait. speakeasy resume goes on."
+    if running + waiting:
+        return (
+            f"{shown.plural(running, 'file')} running, {waiting:,} waiting: the batch goes on. "
+            "speakeasy shows it again; speakeasy stop ends it."
+        )
+    done = counts.get(State.DONE.value, 0) + counts.get(State.SKIPPED.value, 0)
+    parts = [f"{shown.plural(done, 'file')} done"] if done else []
+    parts += [f"{held:,} held"] if held else []
+    parts += [f"{failed:,} failed (speakeasy rerun --failed tries them again)"] if failed else []
+    return ", ".join(parts) + "." if parts else "Nothing is queued. speakeasy FOLDER queues it."

@@ -1,0 +1,44 @@
+"""The filter: words that a row must hold, ``state:failed``, ``lang:de``, ``!word``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from speakeasy_tui.core.job import Job, State
+
+FAILED = frozenset({State.FAILED, State.QUARANTINED})
+
+Test = Callable[[Job], bool]
+
+
+def compile_filter(text: str, only_failed: bool = False) -> Test | None:
+    """A test for rows; None when every row passes.
+
+    Words are separated by blanks and all must match. A plain word is looked for in the path,
+    the message and the error, whatever its case; ``state:`` and ``lang:`` look at the
+    beginning of those; ``!`` before any of them turns it round.
+    """
+    tests = [_term(word) for word in text.lower().split()]
+    if only_failed:
+        tests.append(lambda job: job.state in FAILED)
+    if not tests:
+        return None
+    if len(tests) == 1:
+        return tests[0]
+    return lambda job: all(test(job) for test in tests)
+
+
+def _term(word: str) -> Test:
+    if word.startswith("!") and len(word) > 1:
+        test = _term(word[1:])
+        return lambda job: not test(job)
+    key, colon, value = word.partition(":")
+    if colon and key == "state":
+        return lambda job: job.state.value.startswith(value)
+    if colon and key in {"lang", "language"}:
+        return lambda job: (job.language or "").startswith(value)
+    return lambda job: (
+        word in job.path.lower()
+        or word in job.message.lower()
+        or (job.error is not None and word in job.error.message.lower())
+    )

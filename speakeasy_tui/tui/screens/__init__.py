@@ -1,0 +1,1 @@
+"""The screens: the board, one job, help, a question."""

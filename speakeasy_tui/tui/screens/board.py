@@ -1,0 +1,325 @@
+"""The board: the batch, the lanes and the table, and the keys that steer them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.timer import Timer
+from textual.widgets import Input
+
+from speakeasy_tui.client.board import Changes
+from speakeasy_tui.core.job import Job, RunnerState
+from speakeasy_tui.core.protocol import Move, PauseQueue, Rerun, Resume, Start, Stop
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui import overview
+from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.ink import Lines
+from speakeasy_tui.tui.query import compile_filter
+from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
+from speakeasy_tui.tui.screens.detail import Detail
+
+SAID_FOR = 8.0
+"""Seconds that an answer stays in the status line."""
+
+FOOTER = (
+    ("open", "open"),
+    ("help", "help"),
+    ("leave", "leave"),
+    ("pause", "pause"),
+    ("filter", "filter"),
+    ("mark", "mark"),
+    ("cancel", "cancel"),
+    ("rerun", "rerun"),
+    ("hold", "hold"),
+    ("failed", "failed"),
+    ("copy", "copy path"),
+    ("palette", "commands"),
+)
+"""Actions named at the bottom, the most useful first."""
+
+
+class Board(Deeds):
+    """The main screen."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", id="open", tooltip="Transcript, attempts and errors"),
+        Binding("space", "mark", "Mark", id="mark", tooltip="Mark the row and go to the next"),
+        Binding("V", "mark_all", "Mark all", id="mark_all",
+                tooltip="Mark every row that passes the filter, or unmark them"),
+        Binding("p", "pause", "Pause", id="pause",
+                tooltip="Pause: running files finish, no others begin. Again: resume"),
+        *DEEDS,
+        Binding("R", "rerun_failed", "Rerun failed", id="rerun_failed",
+                tooltip="Run every failed file again"),
+        Binding("K,alt+up", "shift(-1)", "Sooner", id="move_up",
+                tooltip="Move the row up the queue"),
+        Binding("J,alt+down", "shift(1)", "Later", id="move_down",
+                tooltip="Move the row down the queue"),
+        Binding("slash", "filter", "Filter", id="filter",
+                tooltip="Show only rows that match, as you type"),
+        Binding("f", "only_failed", "Failed", id="failed",
+                tooltip="Show only failed rows, or all again"),
+        Binding("escape", "clear", "Clear", id="clear", tooltip="Clear filter, then marks"),
+        Binding("q", "app.leave", "Leave", id="leave", tooltip="Leave; the work goes on"),
+        Binding("Q", "stop_and_leave", "Stop and leave", id="stop",
+                tooltip="Stop the work and leave"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._filter_text = ""
+        self._only_failed = False
+        self._said = ""
+        self._said_timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Lines(self._head, id="head")
+        yield Lines(self._overview, id="overview")
+        yield BatchTable(id="table")
+        field = Input(placeholder="words, state:failed, lang:de, !word", id="filter")
+        field.cursor_blink = False
+        field.can_focus = False
+        yield field
+        yield Lines(self._status, id="status")
+        yield Lines(self._footer, id="footer")
+
+    def on_mount(self) -> None:
+        self.table.focus()
+        self._tell_emptiness()
+
+    @property
+    def table(self) -> BatchTable:
+        """The table."""
+        return self.query_one("#table", BatchTable)
+
+    # ------------------------------------------------------------------ what is told
+
+    def apply(self, changes: Changes) -> None:
+        """Draw what changed."""
+        if changes.jobs or changes.gone:
+            self.table.apply(changes.jobs, changes.gone)
+        if changes.batch is not None or changes.lanes is not None:
+            self.show_overview()
+        self._tell_emptiness()
+
+    def show_overview(self) -> None:
+        """The lines above the table, anew."""
+        for name in ("#head", "#overview", "#footer"):
+            self.query_one(name, Lines).show()
+        self._tell_emptiness()
+
+    def say(self, text: str) -> None:
+        self._said = printable(text)
+        if self._said_timer is not None:
+            self._said_timer.stop()
+        self._said_timer = self.set_timer(SAID_FOR, self._unsay)
+        self._show_status()
+
+    def _unsay(self) -> None:
+        self._said = ""
+        self._show_status()
+
+    def _show_status(self) -> None:
+        self.query_one("#status", Lines).show()
+
+    def _tell_emptiness(self) -> None:
+        app = self.speakeasy
+        if self.table.jobs:
+            text = "No row matches.\nesc shows all of them again."
+        elif not app.link.up:
+            text = ""  # the overview says it
+        elif not app.synced:
+            text = "Reading the queue…"
+        else:
+            text = (
+                "Nothing is queued.\n"
+                "Leave with q and start again with a folder:   speakeasy ~/recordings\n"
+                "or add files from another terminal:   speakeasy add FILE…"
+            )
+        if text != self.table.empty_text:
+            self.table.empty_text = text
+            if not self.table.row_count:
+                self.table.refresh()
+
+    # ------------------------------------------------------------------ lines
+
+    def _head(self, width: int) -> list[Line]:
+        app = self.speakeasy
+        simulated = any(lane.engine == "sim" for lane in app.lanes)
+        return [overview.head(app.identity, app.home_name, simulated, width)]
+
+    def _overview(self, width: int) -> list[Line]:
+        app = self.speakeasy
+        lines: list[Line] = []
+        if not app.link.up:
+            lines += _broken(app.link.why, app.ever_up, width)
+        if app.batch is not None:
+            lines += overview.batch_lines(app.batch, width)
+            limit = max(2, self.size.height // 3)
+            lines += overview.lane_lines(app.lanes, width, limit)
+        return lines or [()]
+
+    def _status(self, width: int) -> list[Line]:
+        table = self.table
+        right: list[Span] = []
+        if table.marks:
+            right.append(Span(f"{len(table.marks):,} marked   ", "accent"))
+        if self._filter_text or self._only_failed:
+            only = "only failed " if self._only_failed else ""
+            text = f"{only}{printable(self._filter_text)}".strip()
+            right.append(Span(f"{shown.cut_middle(text, 30)}   ", "accent"))
+            right.append(Span(f"{table.row_count:,} of {len(table.jobs):,} ", "quiet"))
+        elif table.row_count:
+            right.append(Span(f"{table.cursor_row + 1:,} of {table.row_count:,} ", "quiet"))
+        return [overview.justified([Span(f" {self._said}")], right, width)]
+
+    def _footer(self, width: int) -> list[Line]:
+        app = self.speakeasy
+        spans: list[Span] = [Span(" ")]
+        room = width - 1
+        idle = app.batch is not None and app.batch.state is not RunnerState.RUNNING
+        for name, usual in FOOTER:
+            text = "resume" if name == "pause" and idle else usual
+            key = app.key_of(name)
+            if len(key) + len(text) + 1 > room:
+                break
+            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
+            room -= len(key) + len(text) + 4
+        return [overview.justified(spans, [], width)]
+
+    @on(BatchTable.Moved)
+    def _moved(self) -> None:
+        self._show_status()
+
+    # ------------------------------------------------------------------ marks, filter
+
+    def chosen(self) -> list[Job]:
+        return self.table.chosen()
+
+    def done_with_marks(self) -> None:
+        self.table.mark(list(self.table.marks), False)
+
+    def action_mark(self) -> None:
+        """Mark or unmark the row and go on."""
+        job = self.table.cursor_job
+        if job is not None:
+            self.table.mark([job.id], job.id not in self.table.marks)
+            self.table.action_move(1)
+
+    def action_mark_all(self) -> None:
+        """Mark all rows in view; unmark them when they are."""
+        ids = self.table.ids_in_view()
+        self.table.mark(ids, not self.table.marks.issuperset(ids))
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        field = self.query_one("#filter", Input)
+        field.can_focus = True
+        field.add_class("-open")
+        field.focus()
+
+    def action_only_failed(self) -> None:
+        """Only failed rows, or all again."""
+        self._only_failed = not self._only_failed
+        self._filter()
+
+    def action_clear(self) -> None:
+        """Back one step: the filter, then the marks."""
+        if self._filter_text or self._only_failed or self.focused is not self.table:
+            self._only_failed = False
+            self._close_filter()
+            self.query_one("#filter", Input).value = ""
+            self._filter_text = ""
+            self._filter()
+        elif self.table.marks:
+            self.done_with_marks()
+
+    @on(Input.Changed, "#filter")
+    def _typed(self, event: Input.Changed) -> None:
+        if event.value != self._filter_text:
+            self._filter_text = event.value
+            self._filter()
+
+    @on(Input.Submitted, "#filter")
+    def _close_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        field.remove_class("-open")
+        self.table.focus()
+        field.can_focus = False
+
+    def _filter(self) -> None:
+        self.table.filter(compile_filter(self._filter_text, self._only_failed))
+        self._tell_emptiness()
+        self._show_status()
+
+    # ------------------------------------------------------------------ steering
+
+    @on(BatchTable.Opened)
+    def action_open(self) -> None:
+        """Open the row."""
+        job = self.table.cursor_job
+        if job is not None:
+            self.app.push_screen(Detail(job))
+
+    def action_pause(self) -> None:
+        """Pause or go on."""
+        batch = self.speakeasy.batch
+        state = RunnerState.RUNNING if batch is None else batch.state
+        if state is RunnerState.PAUSED:
+            self.speakeasy.ask(Resume(), "Resumed")
+        elif state is RunnerState.STOPPED:
+            self.speakeasy.ask(Start(), "Started")
+        else:
+            self.speakeasy.ask(PauseQueue(), "Paused: running files finish, no others begin")
+
+    def action_rerun_failed(self) -> None:
+        """Rerun everything that failed."""
+        self.speakeasy.ask(Rerun(failed=True), "queued again")
+
+    def action_shift(self, by: int) -> None:
+        """Move the chosen rows in the queue."""
+        jobs = self.chosen()
+        if jobs:
+            self.speakeasy.ask(Move(ids=[job.id for job in jobs], by=by), "moved")
+
+    def action_stop_and_leave(self) -> None:
+        """Stop the engines at once and leave, when the person says so."""
+
+        def answer(agreed: bool | None) -> None:
+            if agreed:
+                self.speakeasy.ask_and_leave(Stop(now=True))
+
+        self.app.push_screen(
+            Confirm(
+                "Stop the work and leave?",
+                "Running files are given back to the queue; what is finished of them is kept. "
+                "speakeasy goes on with it. To leave and let it work: q.",
+                "stop and leave",
+            ),
+            answer,
+        )
+
+
+def _broken(why: str, ever_up: bool, width: int) -> list[Line]:
+    if not why:
+        return [(Span(" Connecting to the runner…", "quiet"),)]
+    title = " The runner is gone." if ever_up else " No runner answers."
+    texts = [part for text in why.strip().split("\n") for part in shown.wrap(text, width - 2)]
+    return [
+        overview.justified(
+            [
+                Span(title, "failed"),
+                Span(" What is queued is safe on disk. Trying again every second."),
+            ],
+            [],
+            width,
+        ),
+        *((Span(f" {printable(text)}", "quiet"),) for text in texts[-6:]),
+        (Span(" If it stays so: speakeasy runner status, speakeasy doctor", "quiet"),),
+    ]

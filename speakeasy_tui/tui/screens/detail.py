@@ -1,0 +1,307 @@
+"""One job, opened: its transcript as it arrives, its attempts, errors, outputs and options."""
+
+from __future__ import annotations
+
+import time
+from bisect import insort
+from operator import attrgetter
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+
+from speakeasy_tui.client.board import Changes
+from speakeasy_tui.core import protocol
+from speakeasy_tui.core.job import FINAL_STATES, Attempt, Job, State
+from speakeasy_tui.core.protocol import AnyMessage, GetDetail, Unwatch
+from speakeasy_tui.core.settings import DEFAULTS, JOB_FIELDS, JobOptions
+from speakeasy_tui.core.text import printable, printable_lines
+from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui import overview
+from speakeasy_tui.tui.ink import Lines, LineView
+from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, progress_cell
+from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
+
+LABEL = 11
+"""Cells of the labels before the facts."""
+
+FOOTER = (
+    ("back", "back"), ("rerun", "rerun"), ("cancel", "cancel"), ("hold", "hold"),
+    ("copy", "copy path"), ("other_pane", "other pane"), ("help", "help"),
+)  # fmt: skip
+
+
+class Detail(Deeds):
+    """Everything about one job."""
+
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-narrow"),
+        (116, "-wide"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,enter,q", "back", "Back", id="back", tooltip="Back to the table"),
+        Binding("tab", "app.focus_next", "Other pane", id="other_pane",
+                tooltip="Between facts and transcript"),
+        *DEEDS,
+    ]  # fmt: skip
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+        self._options: JobOptions | None = None
+        self._attempts: list[Attempt] = []
+        self._chunks: dict[int, Chunk] = {}
+        self._ordered: list[Chunk] = []
+        self._asked: tuple[int, State] | None = None
+        self._said = ""
+
+    def compose(self) -> ComposeResult:
+        yield Lines(self._title, id="head")
+        with Container(id="panes"):
+            facts = LineView(self._facts, id="facts")
+            facts.border_title = "about"
+            yield facts
+            transcript = LineView(self._transcript, id="transcript")
+            transcript.border_title = "transcript"
+            yield transcript
+        yield Lines(self._status, id="status")
+        yield Lines(self._footer, id="footer")
+
+    def on_mount(self) -> None:
+        self.query_one("#transcript").focus()
+        self.ask()
+
+    def on_unmount(self) -> None:
+        self.speakeasy.ask(Unwatch(), None)
+
+    def ask(self) -> None:
+        """Ask for everything, and to be told of new parts of the transcript."""
+        self._asked = (self.job.attempts, self.job.state)
+        self.speakeasy.ask(GetDetail(id=self.job.id, watch=True), self._got)
+
+    def _got(self, answer: AnyMessage) -> None:
+        match answer:
+            case protocol.Detail():
+                self.job = answer.job
+                self._options = answer.options
+                self._attempts = answer.attempts
+                self._chunks = {chunk.index: chunk for chunk in answer.chunks}
+                self._ordered = sorted(self._chunks.values(), key=_start)
+                self._show()
+                view = self.query_one("#transcript", LineView)
+                view.show()
+                if self.job.state is State.RUNNING:
+                    view.action_scroll_end()
+            case protocol.Refused():
+                self.say(f"{answer.message} {answer.hint}")
+            case _:
+                pass
+
+    # ------------------------------------------------------------------ what is told
+
+    def apply(self, changes: Changes) -> None:
+        """Draw what changed about this job."""
+        job = changes.jobs.get(self.job.id)
+        if job is not None:
+            self.job = job
+            self._show()
+            if (job.attempts, job.state) != self._asked:
+                self.ask()
+        elif self.job.id in changes.gone:
+            self.say("The row was taken off the table")
+        if self.job.id in changes.reset_chunks:
+            self._chunks.clear()
+            self._ordered.clear()
+            self.query_one("#transcript", LineView).show()
+        if new := changes.chunks.get(self.job.id):
+            self._add([chunk for chunk in new if self._chunks.get(chunk.index) != chunk])
+
+    def _add(self, new: list[Chunk]) -> None:
+        view = self.query_one("#transcript", LineView)
+        last = self._ordered[-1].start if self._ordered else -1.0
+        in_order = all(chunk.start >= last and chunk.index not in self._chunks for chunk in new)
+        new.sort(key=_start)
+        for chunk in new:
+            old = self._chunks.get(chunk.index)
+            if old is not None:
+                self._ordered.remove(old)
+            self._chunks[chunk.index] = chunk
+            insort(self._ordered, chunk, key=_start)
+        if in_order and len(self._ordered) > len(new):
+            view.extend(self._lines_of(new, view.size.width), follow=True)
+        else:
+            view.show(follow=True)
+
+    def _show(self) -> None:
+        self.query_one("#head", Lines).show()
+        self.query_one("#facts", LineView).show()
+
+    def say(self, text: str) -> None:
+        self._said = printable(text)
+        self.query_one("#status", Lines).show()
+
+    def chosen(self) -> list[Job]:
+        return [self.job]
+
+    def action_back(self) -> None:
+        """Close."""
+        self.dismiss()
+
+    # ------------------------------------------------------------------ lines
+
+    def _title(self, width: int) -> list[Line]:
+        job = self.job
+        glyph, ink = STATE_LOOK[job.state]
+        right = [Span(f"{glyph} {job.state.value} ", ink)]
+        path = printable(job.path)
+        slash = path.rfind("/") + 1
+        room = width - len(job.state.value) - 6
+        folder = shown.cut_middle(path[:slash], max(1, room - len(path[slash:])))
+        name = shown.cut_middle(path[slash:], room - len(folder))
+        left = [Span(f" {folder}", "quiet"), Span(name, "title")]
+        return [overview.justified(left, right, width)]
+
+    def _facts(self, width: int) -> list[Line]:
+        job = self.job
+        lines: list[Line] = []
+        if job.error is not None:
+            lines += _block(job.error.message, width, "failed" if _has_failed(job) else "warning")
+            if job.error.hint:
+                lines += _block(job.error.hint, width)
+            lines.append(())
+        for warning in job.warnings:
+            lines += _block(f"! {warning.message}", width, "warning")
+        if job.warnings:
+            lines.append(())
+        if job.state is State.RUNNING:
+            room = min(40, width - LABEL)
+            left = f"   {shown.clock(job.eta_s)} left" if job.eta_s is not None else ""
+            progress = progress_cell(job, max(8, room - len(left)))
+            lines.append((Span(shown.fit("progress", LABEL), "quiet"), *progress, Span(left)))
+        facts = (
+            ("audio", shown.clock(job.audio_s)),
+            ("took", shown.clock(job.elapsed_s)),
+            ("speed", f"{shown.speed(job.speed)} real time" if job.speed else ""),
+            ("language", job.language or ""),
+            ("model", job.model or ""),
+            ("device", job.device or ""),
+            ("status", job.message),
+            ("error kind", job.error.kind.value if job.error is not None else ""),
+        )
+        for label, value in facts:
+            lines += _fact(label, value, width)
+        for number, output in enumerate(job.outputs):
+            lines += _fact("" if number else "outputs", output, width)
+        lines += self._attempt_lines(width)
+        if self._options is not None:
+            lines += _option_lines(self._options, width)
+        return lines
+
+    def _attempt_lines(self, width: int) -> list[Line]:
+        if not self._attempts:
+            return []
+        lines: list[Line] = [(), (Span("attempts", "title"),)]
+        series = {attempt.series for attempt in self._attempts}
+        for attempt in reversed(self._attempts):
+            began = time.localtime(attempt.started)
+            number = f"{attempt.series}.{attempt.number}" if len(series) > 1 else attempt.number
+            seconds = None if attempt.ended is None else attempt.ended - attempt.started
+            outcome = printable(attempt.outcome)
+            good = attempt.outcome in {"done", "running"}
+            spans = [
+                Span(shown.fit(str(number), 5)),
+                Span(time.strftime("%m-%d %H:%M:%S ", began), "quiet"),
+                Span(shown.fit(shown.clock(seconds), 8, right=True)),
+                Span("  " + shown.fit(printable(attempt.device or ""), 7), "quiet"),
+                Span(outcome, "" if good else "warning"),
+                Span("" if attempt.charged or good else "  not counted", "quiet"),
+            ]
+            lines.append(overview.justified(spans, [], width))
+            for text in dict.fromkeys((attempt.message, attempt.detail)):
+                parts = shown.wrap(printable_lines(text.rstrip()), width - 5) if text else []
+                lines += [(Span("     "), Span(part, "quiet")) for part in parts]
+        return lines
+
+    def _transcript(self, width: int) -> list[Line]:
+        if self._ordered:
+            return self._lines_of(self._ordered, width)
+        if self.job.state in FINAL_STATES:
+            text = "No transcript is kept of this file."
+        elif self.job.state is State.RUNNING:
+            text = "Nothing yet; a part appears as soon as it is finished."
+        else:
+            text = "Nothing yet."
+        return [(Span(text, "quiet"),)] if self._options is not None else []
+
+    def _lines_of(self, chunks: list[Chunk], width: int) -> list[Line]:
+        lines: list[Line] = []
+        for chunk in chunks:
+            for segment in chunk.segments:
+                lines += _segment_lines(segment, width)
+        return lines
+
+    def _status(self, width: int) -> list[Line]:
+        return [overview.justified([Span(f" {self._said}")], [], width)]
+
+    def _footer(self, width: int) -> list[Line]:
+        spans = [Span(" ")]
+        for name, text in FOOTER:
+            spans += [Span(self.speakeasy.key_of(name), "key"), Span(f" {text}   ", "quiet")]
+        return [overview.justified(spans, [], width)]
+
+
+_start = attrgetter("start")
+
+
+def stamp(seconds: float) -> str:
+    """``[00:12.3]``, ``[1:02:13.4]``."""
+    tenths = int(seconds * 10 + 0.5)
+    minutes, tenth = divmod(tenths, 600)
+    hours, minute = divmod(minutes, 60)
+    rest = f"{minute:02d}:{tenth // 10:02d}.{tenth % 10}"
+    return f"[{hours}:{rest}]" if hours else f"[{rest}]"
+
+
+def _segment_lines(segment: Segment, width: int) -> list[Line]:
+    time_stamp = f"{stamp(segment.start)} "
+    indent = " " * len(time_stamp)
+    parts = shown.wrap(printable(segment.text.strip()), max(8, width - len(indent)))
+    lines: list[Line] = [(Span(time_stamp, "quiet"), Span(parts[0]))]
+    return lines + [(Span(indent), Span(part)) for part in parts[1:]]
+
+
+def _has_failed(job: Job) -> bool:
+    return job.state in {State.FAILED, State.QUARANTINED}
+
+
+def _block(text: str, width: int, ink: str = "") -> list[Line]:
+    return [(Span(part, ink),) for part in shown.wrap(printable_lines(text), width)]
+
+
+def _fact(label: str, value: str, width: int) -> list[Line]:
+    if not value:
+        return []
+    parts = shown.wrap(printable(value), max(8, width - LABEL))
+    return [
+        (Span(shown.fit("" if number else label, LABEL), "quiet"), Span(part))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _option_lines(options: JobOptions, width: int) -> list[Line]:
+    """What was asked for; what differs from the defaults stands out."""
+    lines: list[Line] = [(), (Span("options", "title"),)]
+    room = max(len(name) for name in JOB_FIELDS) + 2
+    for name in JOB_FIELDS:
+        value = getattr(options, name)
+        if value in ("", None):
+            continue
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        if isinstance(value, bool):
+            text = "yes" if value else "no"
+        ink = "quiet" if value == getattr(DEFAULTS, name) else ""
+        for number, part in enumerate(shown.wrap(printable(text), max(8, width - room))):
+            lines.append((Span(shown.fit("" if number else name, room), "quiet"), Span(part, ink)))
+    return lines

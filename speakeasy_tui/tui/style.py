@@ -1,0 +1,39 @@
+"""How the widgets are laid out and coloured."""
+
+CSS = """
+Screen { background: $background; color: $foreground; }
+#head, #footer { background: $panel; }
+#head { margin-bottom: 1; }
+Board #overview { margin-bottom: 1; }
+#filter { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
+#filter.-open { display: block; }
+#filter:focus { border: none; background-tint: transparent; }
+#status { height: 1; }
+LineView { background: $background; scrollbar-background: $background; }
+BatchTable { background: $background; scrollbar-background: $background; }
+LineView, BatchTable { scrollbar-color: $faint; scrollbar-color-hover: $quiet;
+    scrollbar-color-active: $quiet; scrollbar-background-hover: $background;
+    scrollbar-background-active: $background; }
+
+Detail #head { margin-bottom: 0; }
+#panes { height: 1fr; layout: vertical; }
+Detail.-wide #panes { layout: horizontal; }
+#panes LineView { border: none; border-top: solid $faint; border-title-color: $quiet;
+    padding: 0 1; height: 1fr; width: 1fr; }
+#panes LineView:focus { border-top: solid $primary; border-title-color: $primary; }
+Detail.-narrow #facts { height: auto; max-height: 55%; }
+Detail.-wide #facts { width: 2fr; }
+Detail.-wide #transcript { width: 3fr; }
+
+ModalScreen { align: center middle; background: $background 55%; }
+ModalScreen:ansi { background: transparent; }
+.dialog { width: 64; max-width: 92%; height: auto; max-height: 90%; padding: 1 2;
+    background: $panel; border: round $faint; }
+.dialog:ansi { background: ansi_default; border: round ansi_default; }
+.dialog Lines { width: 1fr; }
+.dialog.-wide { width: 78; height: 90%; }
+.dialog LineView { height: 1fr; background: $panel; scrollbar-background: $panel; }
+.dialog LineView:ansi { background: ansi_default; scrollbar-background: ansi_default; }
+
+Toast { background: $panel; padding: 1 2; width: 56; max-width: 70%; }
+"""
