@@ -337,7 +337,7 @@ class Load(Command):
 
 
 class Reload(Command):
-    """Unload, clear caches, load again, probe. Files in flight were given up before."""
+    """Forget every file, unload, clear caches, load again, probe."""
 
     batch_size: int | None = None
 

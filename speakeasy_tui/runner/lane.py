@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from typing import Any, Protocol
 
@@ -69,6 +70,7 @@ class Owner(Protocol):
     def model_missing(self, request: str, error: JobError) -> None: ...
     def lane_retired(self, lane: Lane, error: JobError) -> None: ...
     def begin_finish(self, flight: Flight) -> None: ...
+    def disk_full(self, folder: bytes, error: JobError) -> None: ...
 
 
 class Lane:
@@ -508,8 +510,9 @@ class Lane:
                 job,
                 JobError(kind, text, _HINTS.get(kind, "")),
                 cure=cure,
-                charged=verdict.charged and len(known) == 1,
-                suspect=verdict.charged and len(known) > 1,
+                charged=verdict.charged,
+                alone=len(known) == 1,
+                suspect=verdict.charged and (len(known) > 1 or rung is Rung.RESPAWN),
                 detail=detail,
             )
         await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
@@ -522,6 +525,8 @@ class Lane:
                 self._engine.send(say.SetBatch(batch_size=batch))
                 self._show(self.view.state)
             case Rung.RELOAD:
+                # The engine forgets every file when it reloads; their chunks are stored.
+                self._give_flights_back(f"reloaded model after {FAULT_WORDS[kind]}")
                 self.view.reloads += 1
                 self._loading = self._reloading = True
                 self._show(LaneState.RELOADING, f"reloading the model after {FAULT_WORDS[kind]}")
@@ -534,7 +539,10 @@ class Lane:
                 self._give_flights_back("given back: its device is gone")
                 await self._end_engine()
                 self._retire(text, "speakeasy doctor says more; resume tries the device again")
-            case Rung.PAUSE | Rung.NONE:
+            case Rung.PAUSE:
+                error = JobError(kind, text, "make room; the batch goes on by itself")
+                self._owner.disk_full(os.fsencode(self._owner.home.state), error)
+            case Rung.NONE:
                 pass
 
     async def _died(self, died: Died) -> None:
@@ -552,7 +560,8 @@ class Lane:
                 JobError(kind, what, _HINTS[kind]),
                 cure="new engine",
                 charged=alone,
-                suspect=not alone,
+                alone=alone,
+                suspect=True,
                 death=alone,
                 detail=f"{what}\n{died.tail}".strip(),
             )

@@ -308,9 +308,9 @@ class Runner:
         self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
         self._spawn(self.work.finish(flight))
 
-    def disk_full(self, path: bytes, error: JobError) -> None:
-        """An output found no room."""
-        self._disk_full = os.path.dirname(path)
+    def disk_full(self, folder: bytes, error: JobError) -> None:
+        """Something found no room in `folder`."""
+        self._disk_full = folder
         self.pause_batch(Pause("disk", error.message, error.hint))
 
     def _try_disk_again(self, folder: bytes) -> None:

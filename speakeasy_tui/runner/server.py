@@ -75,6 +75,10 @@ class Client:
                 self._pump.cancel()
             self._writer.close()
 
+    def hang_up(self) -> None:
+        """Close the connection; `serve` ends."""
+        self._writer.close()
+
     async def send(self, *messages: say.Message) -> None:
         """Write messages and wait until the client takes them."""
         async with self._sending:
@@ -221,6 +225,10 @@ class Server:
         for client in list(self.clients):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(client.send(say.Goodbye(reason=reason)), 0.5)
+            client.hang_up()
+        deadline = time.monotonic() + 1
+        while self.clients and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # their tasks see the end and finish
 
     # ------------------------------------------------------------------ news
 

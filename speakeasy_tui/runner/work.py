@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections import deque
 from typing import Any, Protocol
@@ -28,7 +29,7 @@ class Telling(Protocol):
 
     def changed(self, job: int) -> None: ...
     def emit(self, event: str, job: int | None = None, detail: Any = None) -> None: ...
-    def disk_full(self, path: bytes, error: JobError) -> None: ...
+    def disk_full(self, folder: bytes, error: JobError) -> None: ...
     def wake(self) -> None: ...
 
 
@@ -185,7 +186,8 @@ class Work:
             self.flights.pop(claim.id, None)
             if error.error.kind is ErrorKind.DISK:
                 self.store.give_back(claim.id, outcome="disk", message=error.error.message)
-                self._telling.disk_full(next(iter(plan.paths.values())), error.error)
+                folder = os.path.dirname(next(iter(plan.paths.values())))
+                self._telling.disk_full(folder, error.error)
                 self._telling.changed(claim.id)
             else:
                 self._give_up(claim.id, State.FAILED, error.error)
@@ -245,6 +247,7 @@ class Work:
         *,
         cure: str,
         charged: bool,
+        alone: bool,
         suspect: bool = False,
         death: bool = False,
         detail: str = "",
@@ -256,12 +259,15 @@ class Work:
             error: what happened; becomes the row's error if this was its last try.
             cure: what is done about it, for the row: "reloaded model".
             charged: whether it counts.
-            suspect: the job was one of several in flight; it runs alone next.
+            alone: whether no other job can have been the cause. One that shared its batch
+                is charged, but never its last try: then it may be innocent.
+            suspect: it runs alone next.
             death: an engine died with this job alone in it.
             detail: full error text for the attempt.
         """
         self.flights.pop(job, None)
         tries, deaths = self.store.charged(job)
+        charged = charged and (alone or tries + 1 < self.max_attempts)
         tries, deaths = tries + charged, deaths + death
         if charged and (tries >= self.max_attempts or deaths >= 2):
             last = State.QUARANTINED if deaths >= 2 else State.FAILED
@@ -269,7 +275,7 @@ class Work:
             return
         following = f"try {tries + 1} of {self.max_attempts}"
         message = f"{cure} after {FAULT_WORDS[error.kind]}, {following}"
-        if suspect:
+        if suspect and not charged:
             message = f"{cure} after {FAULT_WORDS[error.kind]}; runs alone next"
         self.store.give_back(
             job,
