@@ -31,7 +31,8 @@ class Summary:
         self.counts = {str(state): 0 for state in State}
         for job in jobs:
             self.counts[job.state] += 1
-        self.audio_s = sum(job.audio_s or 0.0 for job in jobs if job.state is State.DONE)
+        lengths = [job.audio_s or 0.0 for job in jobs if job.state is State.DONE]
+        self.audio_s = sum(lengths, 0.0)
 
 
 class Reporter(Protocol):
@@ -102,7 +103,7 @@ class PlainReporter:
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
-        self._shown = False
+        self._shown = ""
         self._last = 0.0
         self._finished = 0
         self._total = 0
@@ -131,7 +132,8 @@ class PlainReporter:
             return
         self._last = now
         running = [job for job in jobs.values() if job.state is State.RUNNING]
-        parts = [f"{len(jobs) - left}/{len(jobs)} files"]
+        running.sort(key=lambda job: -job.progress)
+        parts = [f"{len(jobs) - left}/{len(jobs)} files" if jobs else "queueing"]
         if batch is not None and batch.speed:
             parts.append(f"{times(batch.speed)} real time")
         if batch is not None and batch.eta_s:
@@ -143,9 +145,11 @@ class PlainReporter:
         elif batch is not None and batch.scanning:
             parts.append("searching folders")
         width = shutil.get_terminal_size().columns - 1
-        sys.stdout.write("\r\x1b[K" + printable("  ".join(parts))[:width])
-        sys.stdout.flush()
-        self._shown = True
+        text = printable("  ".join(parts))[:width]
+        if text != self._shown:
+            sys.stdout.write(f"\r\x1b[K{text}")
+            sys.stdout.flush()
+            self._shown = text
 
     def finish(self, summary: Summary) -> None:
         """Counts, failures by what is wrong with them, and how to run them again."""
@@ -191,7 +195,7 @@ class PlainReporter:
         if self._shown:
             sys.stdout.write("\r\x1b[K")
             sys.stdout.flush()
-            self._shown = False
+            self._shown = ""
 
 
 def failures(jobs: Sequence[Job]) -> list[str]:
