@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import getpass
 import os
+import traceback
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar
+from functools import wraps
+from typing import ClassVar, TypeVar
 
 import platformdirs
 from textual.app import App, SystemCommand
@@ -35,6 +38,24 @@ from speakeasy_tui.tui.style import CSS
 
 LEAVE_WAIT = 1.0
 """Seconds given to the worker thread, and to the answer to a last request."""
+
+
+T = TypeVar("T")
+
+
+def _in_the_open(
+    method: Callable[[SpeakeasyApp, T], None],
+) -> Callable[[SpeakeasyApp, T], None]:
+    """A fault in what the worker thread calls is the window's, not that thread's."""
+
+    @wraps(method)
+    def guarded(self: SpeakeasyApp, argument: T) -> None:
+        try:
+            method(self, argument)
+        except Exception as error:
+            self._handle_exception(error)
+
+    return guarded
 
 
 class QuietPalette(CommandPalette):
@@ -79,6 +100,7 @@ class SpeakeasyApp(App[str]):
         self.link = LinkNews(False)
         self.ever_up = False
         self.synced = False
+        self._home = home
         self._settings = settings
         self._save_theme = save_theme
         self._faults = FaultTeller()
@@ -118,6 +140,7 @@ class SpeakeasyApp(App[str]):
 
     # ------------------------------------------------------------------ from the worker
 
+    @_in_the_open
     def apply_changes(self, changes: Changes) -> None:
         """Show what the runner told since the last time."""
         if changes.batch is not None:
@@ -133,11 +156,13 @@ class SpeakeasyApp(App[str]):
         for title, text, severity in self._faults.tell(changes.events):
             self.notify(text, title=title, severity=severity, markup=False, timeout=10)
 
+    @_in_the_open
     def answered(self, answers: list[tuple[Then, AnyMessage]]) -> None:
         """Hand answers to those who asked."""
         for then, message in answers:
             then(message)
 
+    @_in_the_open
     def link_changed(self, news: LinkNews) -> None:
         """Say whether the runner is there."""
         if news == self.link:
@@ -215,6 +240,20 @@ class SpeakeasyApp(App[str]):
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
         self.exit(farewell(self.batch, self.link.up, self._settings.foreground))
+
+    def _handle_exception(self, error: Exception) -> None:
+        """The whole traceback into the log, a sentence on the terminal."""
+        if self.is_headless:  # a test wants to see it
+            super()._handle_exception(error)
+            return
+        log = self._home.logs / "interface.log"
+        with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                traceback.print_exception(error, file=file)
+        self._return_code = 1
+        kind = type(error).__name__
+        self.exit(f"The window failed ({kind}); the work goes on. The whole error: {log}")
 
     # ------------------------------------------------------------------ keys, commands, themes
 

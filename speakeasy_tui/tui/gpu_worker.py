@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from typing import Any, NamedTuple, Protocol
 
 from speakeasy_tui.client.board import Changes
@@ -176,7 +177,7 @@ class GpuWorker(threading.Thread):
             raise ScreenGone
         try:
             self._screen.call_from_thread(callback, argument)
-        except RuntimeError:  # the application has ended, or is ending
+        except (RuntimeError, CancelledError):  # the application has ended, or is ending
             raise ScreenGone from None
 
     def _drop(self, why: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -19,7 +18,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.rows import Line, Span, width_of
 
 INKS = ("quiet", "faint", "running", "done", "failed", "held", "warning", "accent", "title", "key")
 """The names a span's ink may have; `INK_CSS` gives each its look from the theme."""
@@ -33,7 +32,7 @@ INK_CSS = """
 .ink--done { color: $state-done; }
 .ink--failed { color: $state-failed; text-style: bold; }
 .ink--held { color: $state-held; }
-.ink--warning { color: $state-held; }
+.ink--warning { color: $warning; }
 .ink--accent { color: $accent; }
 .ink--title { text-style: bold; }
 .ink--key { color: $accent; text-style: bold; }
@@ -50,11 +49,6 @@ def strip_of(widget: Widget, line: Iterable[Span], width: int, base: Style) -> S
     """`line` drawn on `base`, exactly `width` cells wide."""
     segments = [Segment(text, base + style_of(widget, ink)) for text, ink in line if text]
     return Strip(segments).adjust_cell_length(width, base).simplify()
-
-
-def width_of(line: Iterable[Span]) -> int:
-    """Cells that `line` takes."""
-    return sum(cell_len(span.text) for span in line)
 
 
 def changed(old: Sequence[Span], new: Sequence[Span]) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from speakeasy_tui.core.job import Batch, Lane, LaneState, RunnerState, State
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
-from speakeasy_tui.tui.rows import Line, Span, bar
+from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, bar, width_of
 
 RUNNER_LOOK = {
     RunnerState.RUNNING: Span("● running", "running"),
@@ -43,11 +43,12 @@ COUNTED = (
 
 def justified(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
     """`left` and `right` at the two ends of a line; `left` is cut when they do not fit."""
-    taken = sum(cell_len(span.text) for span in right)
-    room = max(0, width - taken)
+    room = max(0, width - width_of(right))
     spans: list[Span] = []
     for text, ink in left:
-        fitting = text if cell_len(text) <= room else shown.fit(text, room)
+        fitting = text if cell_len(text) <= room else text.rstrip()
+        if cell_len(fitting) > room:
+            fitting = shown.fit(text, room)
         if fitting:
             spans.append(Span(fitting, ink))
         room -= cell_len(fitting)
@@ -78,8 +79,7 @@ def batch_lines(batch: Batch, width: int) -> list[Line]:
     if batch.speed:
         right.append(Span(f"   {shown.speed(batch.speed)} real time", "quiet"))
     right.append(Span(" "))
-    taken = sum(cell_len(span.text) for span in (*left, *right))
-    room = width - taken - 2
+    room = width - width_of((*left, *right)) - 2
     if total > 0 and room >= 6:
         left += [Span("  "), *bar(share, room)]
     lines = [justified(left, right, width), _counts(batch, width)]
@@ -91,22 +91,29 @@ def batch_lines(batch: Batch, width: int) -> list[Line]:
 
 
 def _counts(batch: Batch, width: int) -> Line:
-    counts = batch.counts
-    total = sum(counts.values())
-    left = [Span(f" {shown.plural(total, 'file')}")]
-    for state, ink in COUNTED:
-        if count := counts.get(state.value, 0):
-            left += [Span("  "), Span(f"{count:,} {state.value}", ink)]
-    if waiting := counts.get(State.QUEUED.value, 0):
-        left += [Span("  "), Span(f"{waiting:,} waiting")]
-    if batch.scanning:
-        left += [Span("  "), Span(f"searching {shown.plural(batch.scanning, 'folder')}…", "quiet")]
+    left = _count_spans(batch, words=True)
+    if width_of(left) > width - 1:  # as in the table, the glyph alone tells the state
+        left = _count_spans(batch, words=False)
     right = [Span(" ")]
     if batch.audio_s > 0:
         amount = f"{shown.hours(batch.done_s)} of {shown.hours(batch.audio_s)} "
-        if sum(cell_len(span.text) for span in left) + len(amount) + 2 <= width:
+        if width_of(left) + len(amount) + 2 <= width:
             right = [Span(amount, "quiet")]
     return justified(left, right, width)
+
+
+def _count_spans(batch: Batch, *, words: bool) -> list[Span]:
+    counts = batch.counts
+    spans = [Span(f" {shown.plural(sum(counts.values()), 'file')}  ")]
+    for state, ink in COUNTED:
+        if count := counts.get(state.value, 0):
+            name = state.value if words else STATE_LOOK[state].text
+            spans.append(Span(f" {count:,} {name} ", ink))
+    if waiting := counts.get(State.QUEUED.value, 0):
+        spans.append(Span(f" {waiting:,} waiting "))
+    if batch.scanning:
+        spans.append(Span(f" searching {shown.plural(batch.scanning, 'folder')}…", "quiet"))
+    return spans
 
 
 def _sentence(text: str, hint: str, ink: str, width: int) -> Line:
@@ -116,7 +123,7 @@ def _sentence(text: str, hint: str, ink: str, width: int) -> Line:
     return justified(spans, [Span(" ")], width)
 
 
-LANE_ROOM = ("device", "model", "state", "faults", "use", "memory", "batch", "warmth", "speed")
+LANE_ROOM = ("device", "model", "state", "faults", "use", "memory", "warmth", "batch", "speed")
 """Cells of a lane's line in the order in which they are given room."""
 
 LANE_ORDER = ("device", "model", "state", "use", "memory", "warmth", "batch", "speed", "faults")
@@ -180,7 +187,10 @@ def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
         device += f" {printable(lane.name)}"
     memory = shown.size(lane.memory_used)
     if lane.memory_used is not None and lane.memory_total:
-        memory += f" of {shown.size(lane.memory_total)}"
+        if width >= 100:
+            memory += f" of {shown.size(lane.memory_total)}"
+        else:
+            memory = f"{lane.memory_used / 2**30:.0f}/{lane.memory_total / 2**30:.0f} GB"
     faults = []
     if lane.reloads:
         faults.append(shown.plural(lane.reloads, "reload"))

@@ -6,6 +6,7 @@ here knows the screen.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -25,6 +26,12 @@ class Span(NamedTuple):
 
 
 Line = tuple[Span, ...]
+
+
+def width_of(line: Iterable[Span]) -> int:
+    """Cells that `line` takes."""
+    return sum(cell_len(span.text) for span in line)
+
 
 STATE_LOOK: dict[State, Span] = {
     State.QUEUED: Span("○", "quiet"),
@@ -74,6 +81,10 @@ MESSAGE_FROM = 76
 """Narrower than this the names need the room more than the message does."""
 
 
+FILE_WIDEST = 72
+"""Cells beyond which the message gets the rest."""
+
+
 @lru_cache(maxsize=64)
 def plan(width: int) -> tuple[Column, ...]:
     """The columns for a table `width` cells wide, and how wide each is."""
@@ -90,8 +101,11 @@ def plan(width: int) -> tuple[Column, ...]:
     room = max(0, room)
     extra = {"progress": min(14, room // 4)}
     room -= extra["progress"]
-    extra["message"] = room * 9 // 20 if "message" in chosen else 0
-    extra["file"] = room - extra["message"]
+    extra["file"] = min(room * 11 // 20, FILE_WIDEST - COLUMNS["file"].width)
+    if "message" in chosen:
+        extra["message"] = room - extra["file"]
+    else:
+        extra["file"] = room
     return tuple(
         COLUMNS[name]._replace(width=max(1, COLUMNS[name].width + extra.get(name, 0)))
         for name in ORDER

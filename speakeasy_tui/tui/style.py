@@ -5,8 +5,10 @@ Screen { background: $background; color: $foreground; }
 #head, #footer { background: $panel; }
 #head { margin-bottom: 1; }
 Board #overview { margin-bottom: 1; }
-#filter { display: none; height: 1; border: none; padding: 0 1; background: $panel; }
-#filter.-open { display: block; }
+#filter-bar { display: none; height: 1; background: $panel; }
+#filter-bar.-open { display: block; }
+#slash { width: 3; }
+#filter { height: 1; width: 1fr; border: none; padding: 0; background: $panel; }
 #filter:focus { border: none; background-tint: transparent; }
 #status { height: 1; }
 LineView { background: $background; scrollbar-background: $background; }

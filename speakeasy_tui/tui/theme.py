@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from textual.color import Color, ColorParseError
+from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import Theme
 
 from speakeasy_tui.core.settings import nearest
@@ -74,6 +75,8 @@ def read(path: Path) -> Theme:
             raise ThemeError(f"{where}: variables.{key} is {value!r}; it must be text in quotes")
         if not key.endswith("-style"):
             _check_color(where, f"variables.{key}", value)
+        elif unknown := set(value.split()) - VALID_STYLE_FLAGS:
+            raise ThemeError(f"{where}: variables.{key} holds {unknown.pop()!r}, not a text style")
     return Theme(name=path.stem, **table)
 
 
@@ -113,6 +116,8 @@ def variable_defaults(theme: Theme) -> dict[str, str]:
     }
     if theme.ansi:
         return colors | {
+            "ansi-background": "ansi_black",  # Textual's own, which it leaves undefined
+            "ansi-foreground": "ansi_white",
             "quiet": "ansi_default",
             "faint": "ansi_default",
             "quiet-style": "dim",

@@ -7,6 +7,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -85,7 +86,9 @@ class Board(Deeds):
         field = Input(placeholder="words, state:failed, lang:de, !word", id="filter")
         field.cursor_blink = False
         field.can_focus = False
-        yield field
+        with Horizontal(id="filter-bar"):
+            yield Lines(lambda width: [(Span(" / ", "key"),)], id="slash")
+            yield field
         yield Lines(self._status, id="status")
         yield Lines(self._footer, id="footer")
 
@@ -177,7 +180,17 @@ class Board(Deeds):
             right.append(Span(f"{table.row_count:,} of {len(table.jobs):,} ", "quiet"))
         elif table.row_count:
             right.append(Span(f"{table.cursor_row + 1:,} of {table.row_count:,} ", "quiet"))
-        return [overview.justified([Span(f" {self._said}")], right, width)]
+        left = Span(f" {self._said}") if self._said else Span(f" {self._about_row()}", "quiet")
+        return [overview.justified([left], [Span("  "), *right], width)]
+
+    def _about_row(self) -> str:
+        """What is wrong with the row under the cursor, for which its cell has no room."""
+        job = self.table.cursor_job
+        if job is None:
+            return ""
+        if job.error is not None:
+            return printable(f"{job.error.message}: {job.error.hint}".rstrip(": "))
+        return printable("; ".join(warning.message for warning in job.warnings))
 
     def _footer(self, width: int) -> list[Line]:
         app = self.speakeasy
@@ -221,8 +234,9 @@ class Board(Deeds):
         """Open the filter."""
         field = self.query_one("#filter", Input)
         field.can_focus = True
-        field.add_class("-open")
+        self.query_one("#filter-bar").add_class("-open")
         field.focus()
+        self.query_one("#footer", Lines).show()
 
     def action_only_failed(self) -> None:
         """Only failed rows, or all again."""
@@ -249,9 +263,10 @@ class Board(Deeds):
     @on(Input.Submitted, "#filter")
     def _close_filter(self) -> None:
         field = self.query_one("#filter", Input)
-        field.remove_class("-open")
+        self.query_one("#filter-bar").remove_class("-open")
         self.table.focus()
         field.can_focus = False
+        self.query_one("#footer", Lines).show()
 
     def _filter(self) -> None:
         self.table.filter(compile_filter(self._filter_text, self._only_failed))

@@ -36,10 +36,7 @@ FOOTER = (
 class Detail(Deeds):
     """Everything about one job."""
 
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-narrow"),
-        (116, "-wide"),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (116, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "back", "Back", id="back", tooltip="Back to the table"),
         Binding("tab", "app.focus_next", "Other pane", id="other_pane",
