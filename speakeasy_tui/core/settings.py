@@ -224,9 +224,11 @@ def _from_text(name: str, text: str) -> object:
 
 def _check(name: str, value: object, given: object, place: str) -> None:
     if name == "language" and value != "auto" and value not in LANGUAGES:
+        code = str(value)[:2]  # english, eng, en-GB
+        guess = f"; did you mean {code!r}?" if code in LANGUAGES else "."
         raise SettingsError(
-            f"{place}: language {given!r} is not one Whisper knows"
-            f"{nearest(str(given), sorted(LANGUAGES))}; use a code such as en, de or auto"
+            f"{place}: language {given!r} is not one Whisper knows{guess}"
+            " It takes codes such as en or de, or auto"
         )
     small = name in {"batch_size", "lanes", "cpu_threads"} and isinstance(value, int) and value < 1
     if small or (isinstance(value, float) and not math.isfinite(value)):

@@ -39,8 +39,15 @@ SAMPLE = "evening-list"
 """A few seconds of plain speech."""
 
 
+HINT = "--device cpu works without a GPU; the whole story: speakeasy run, then its logs"
+
+
 class _ProblemError(Exception):
     """The smoke run cannot go on."""
+
+    def __init__(self, text: str, hint: str = "") -> None:
+        super().__init__(text)
+        self.hint = hint or HINT
 
 
 def smoke(device: str, compute_type: str, model: LocalModel | None) -> Iterator[Check]:
@@ -61,9 +68,10 @@ def smoke(device: str, compute_type: str, model: LocalModel | None) -> Iterator[
         except _ProblemError as problem:
             log.seek(0)
             said = log.read().decode("utf-8", "replace").strip().splitlines()[-1:]
-            text = f"{model.name} on {device}: {problem}" + (f" ({said[0]})" if said else "")
-            hint = "--device cpu works without a GPU; the whole story: speakeasy run, then its logs"
-            yield error("smoke", text, hint)
+            text = f"{model.name} on {device}: {problem}"
+            if said and str(problem) not in said[0]:
+                text += f" ({said[0]})"
+            yield error("smoke", text, problem.hint)
 
 
 def _through_engine(
@@ -85,7 +93,7 @@ def _through_engine(
         _send(engine, load)
         loaded = _await(reports, (Loaded, LoadFailed))
         if isinstance(loaded, LoadFailed):
-            raise _ProblemError(loaded.text)
+            raise _ProblemError(loaded.text, loaded.hint)
         assert isinstance(loaded, Loaded)
         ready = time.monotonic()
         where = f"{loaded.device} ({loaded.compute_type})"

@@ -1,0 +1,150 @@
+"""How the command line is read, and what is refused before anything is queued."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from speakeasy_tui.cli.main import cli
+from speakeasy_tui.core.settings import JOB_FIELDS
+
+HEAVY = ("textual", "rich", "torch", "av", "ctranslate2", "faster_whisper", "numpy", "asyncio")
+
+
+@pytest.mark.parametrize("line", ["--help", "run --help", "--version", "config path"])
+def test_the_way_to_a_help_text_imports_nothing_heavy(line: str) -> None:
+    code = f"""
+import sys
+sys.argv = ["speakeasy", *{line.split()!r}]
+from speakeasy_tui.cli.main import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["run", "add", ""])
+def test_every_job_option_is_a_flag_of_every_command_that_queues(command: str) -> None:
+    shown = CliRunner().invoke(cli, [*command.split(), "--help"]).output
+    for name in JOB_FIELDS:
+        assert "--" + name.replace("_", "-") in shown
+
+
+def test_help_lists_every_promised_command() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    names = "run add status rerun pause resume hold release cancel stop runner doctor models demo"
+    for name in [*names.split(), "config"]:
+        assert f"\n  {name} " in shown
+
+
+def test_options_may_stand_before_the_command(speakeasy, tmp_path: Path) -> None:
+    home = tmp_path / "elsewhere"
+    done = speakeasy("--home", str(home), "config", "path")
+    assert done.stdout.strip() == str(home / "config.toml")
+    assert speakeasy("config", f"--home={home}", "path").stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["run", "x", "--batch-size", "some"], "--batch-size"),
+        (["run", "x", "--device", "gpu"], "cuda:N"),
+        (["run", "x", "--format", "txt,str"], "'srt'"),
+        (["run", "x", "--task", "translat"], "'translate'"),
+        (["run", "x", "--language", "enn"], "'en'"),
+        (["run", "x", "--beam-size", "0"], "from 1 to 50"),
+        (["run", "x", "--fromat", "txt"], "--format"),
+        (["add", "--compute-type", "fp16"], "PATHS"),
+        (["statsu"], "'status'"),
+        (["runner", "strat"], "'start'"),
+        (["status", "--state", "faild"], "'failed'"),
+        (["rerun"], "--failed"),
+        (["hold", "seven"], "seven"),
+    ],
+)
+def test_wrong_usage_names_what_is_wrong_and_what_would_do(speakeasy, args, said) -> None:
+    done = speakeasy(*args)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_flag_beats_environment_beats_file_beats_default(speakeasy, recordings: Path) -> None:
+    def format_of(*args: str, env: dict[str, str] | None = None) -> set[str]:
+        args = ("--foreground", "--engine", "sim", "--output-dir", "out", "--overwrite", *args)
+        assert speakeasy("run", str(recordings / "a.wav"), *args, env=env).returncode == 0
+        written = {path.suffix for path in (recordings.parent / "out").iterdir()}
+        for path in (recordings.parent / "out").iterdir():
+            path.unlink()
+        return written
+
+    assert format_of() == {".txt", ".srt", ".vtt", ".tsv", ".json"}
+    speakeasy("config", "set", "format", "txt")
+    assert format_of() == {".txt"}
+    assert format_of(env={"SPEAKEASY_FORMAT": "srt"}) == {".srt"}
+    assert format_of("-f", "vtt", "-f", "tsv", env={"SPEAKEASY_FORMAT": "srt"}) == {".vtt", ".tsv"}
+
+
+def test_a_bad_config_file_is_one_line_that_names_file_and_line(speakeasy, tmp_path: Path) -> None:
+    config = tmp_path / "home" / "config.toml"
+    config.parent.mkdir()
+    config.write_text('model = "tiny.en"\nbeam_sise = 5\n')
+    done = speakeasy("run", "x")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"{config}, line 2" in done.stderr
+    assert "'beam_size'" in done.stderr
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest(speakeasy) -> None:
+    done = speakeasy("config", "show", env={"SPEAKEASY_MODLE": "tiny"})
+    assert done.returncode == 2
+    assert "'SPEAKEASY_MODEL'" in done.stderr
+
+
+def test_a_path_that_is_not_there_is_refused_and_nothing_queued(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    done = speakeasy("run", str(recordings), "nowhere.wav", "--engine", "sim")
+    assert done.returncode == 2
+    assert "nowhere.wav" in done.stderr
+    assert not (tmp_path / "home" / "queue.db").exists()
+
+
+def test_a_name_that_is_not_utf8_is_refused_readably(speakeasy) -> None:
+    done = speakeasy("run", b"caf\xe9.wav")
+    assert done.returncode == 2
+    assert "caf\\xe9.wav" in done.stderr
+
+
+@pytest.mark.parametrize(("model", "said"), [("larg-v3", "'large-v3'"), ("./empty", "model.bin")])
+def test_a_model_nobody_has_is_refused_as_the_machines_lack(
+    speakeasy, recordings: Path, model: str, said: str
+) -> None:
+    done = speakeasy("run", str(recordings), "--model", model)
+    assert done.returncode == 3
+    assert said in done.stderr
+
+
+def test_without_a_terminal_the_interface_points_to_run(speakeasy) -> None:
+    done = speakeasy()
+    assert done.returncode == 2
+    assert "speakeasy run" in done.stderr
+
+
+def test_bash_completes_commands_and_choices(speakeasy) -> None:
+    def complete(words: str, index: int) -> str:
+        env = {"_SPEAKEASY_COMPLETE": "bash_complete", "COMP_WORDS": words}
+        return speakeasy(env=env | {"COMP_CWORD": str(index)}).stdout
+
+    assert "plain,status" in complete("speakeasy sta", 1)
+    assert "plain,translate" in complete("speakeasy run --task tra", 3)
+    assert "file," in complete("speakeasy ", 1)

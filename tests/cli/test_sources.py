@@ -1,0 +1,148 @@
+"""What PATHS mean."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from speakeasy_tui.client.sources import SourceError, adds, find_sources
+from speakeasy_tui.core.protocol import Source, encode
+from speakeasy_tui.core.settings import JobOptions
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> bytes:
+    base = os.fsencode(tmp_path)
+    for name in (b"a.wav", b"b.wav", b"caf\xe9.wav", b"what[1].wav", b"sub/c.wav"):
+        path = os.path.join(base, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(os.fsdecode(path)).write_bytes(b"")
+    return base
+
+
+def found(place: bytes, *paths: bytes | str, stdin: bytes = b"") -> list[bytes]:
+    sources = find_sources(paths, cwd=place, read_stdin=lambda: stdin)
+    return [os.path.relpath(source.path, place) for source in sources]
+
+
+def write(place: bytes, name: str, data: bytes) -> str:
+    Path(os.fsdecode(place), name).write_bytes(data)
+    return name
+
+
+def test_a_file_has_no_root_and_a_folder_is_its_own(place: bytes) -> None:
+    file, folder = find_sources(["a.wav", "sub/"], cwd=place)
+    assert file == Source(place + b"/a.wav", b"")
+    assert folder == Source(place + b"/sub", place + b"/sub")
+
+
+def test_each_source_comes_once_in_the_order_given(place: bytes) -> None:
+    assert found(place, "b.wav", "a.wav", "./b.wav", "sub/../a.wav") == [b"b.wav", b"a.wav"]
+
+
+def test_a_glob_is_expanded_only_when_no_such_file_exists(place: bytes) -> None:
+    assert found(place, "what[1].wav") == [b"what[1].wav"]
+    assert found(place, "[ab].wav") == [b"a.wav", b"b.wav"]
+    assert found(place, "**/c.wav") == [b"sub/c.wav"]
+
+
+def test_what_a_glob_finds_is_mirrored_below_its_fixed_part(place: bytes) -> None:
+    assert find_sources(["sub/*"], cwd=place)[0].root == place + b"/sub"
+    assert find_sources(["*/c.wav"], cwd=place)[0].root == place
+
+
+@pytest.mark.parametrize("path", ["nowhere.wav", "no*where", b"\xff.wav"])
+def test_what_is_not_there_is_refused_by_name(place: bytes, path: str | bytes) -> None:
+    with pytest.raises(SourceError, match="no such file"):
+        find_sources([path], cwd=place)
+
+
+def test_a_broken_link_is_queued(place: bytes) -> None:
+    os.symlink(b"gone", place + b"/link.wav")
+    assert found(place, "link.wav") == [b"link.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("list.txt", b"a.wav\r\ncaf\xe9.wav\n\n#1.wav\n"),
+        ("list.txt", b"\xef\xbb\xbfa.wav\ncaf\xe9.wav\n#1.wav"),
+        ("list.txt", b"a.wav\0caf\xe9.wav\0#1.wav\0"),
+        ("list.csv", b"id,audio_filepath\n1,a.wav\n2,caf\xe9.wav\n3,#1.wav\n"),
+        ("list.csv", b'Path;text\na.wav;x\n"caf\xe9.wav";y\n#1.wav;\n'),
+        ("list.csv", b"a.wav,1\ncaf\xe9.wav,2\n#1.wav,3\n"),
+        ("list.csv", b"recording\na.wav\ncaf\xe9.wav\n#1.wav\n"),
+        (
+            "list.jsonl",
+            b'{"audio_filepath": "a.wav", "duration": 1}\n{"path": "caf\xe9.wav"}\n"#1.wav"\n',
+        ),
+        ("list.m3u", b"#EXTM3U\n#EXTINF:1,x\na.wav\nfile:caf\n"),
+        ("LIST.M3U8", b"#EXTM3U\na.wav\n"),
+    ],
+)
+def test_each_kind_of_list_gives_its_entries(place: bytes, name: str, data: bytes) -> None:
+    entries = found(place, write(place, name, data))
+    if "m3u" in name.lower():
+        assert entries[0] == b"a.wav"
+    else:
+        assert entries == [b"a.wav", b"caf\xe9.wav", b"#1.wav"]
+
+
+def test_an_m3u_may_hold_file_urls(place: bytes) -> None:
+    url = b"file://" + place + b"/a%20b.wav"
+    assert found(place, write(place, "x.m3u", url)) == [b"a b.wav"]
+
+
+def test_entries_are_relative_to_their_list_not_to_us(place: bytes) -> None:
+    write(place, "sub/list.txt", b"c.wav\n../a.wav\n")
+    assert found(place, "sub/list.txt") == [b"sub/c.wav", b"a.wav"]
+
+
+def test_an_entry_that_is_not_there_is_kept_for_its_row(place: bytes) -> None:
+    assert found(place, write(place, "list.txt", b"gone.wav\n")) == [b"gone.wav"]
+
+
+def test_a_folder_in_a_list_is_searched_as_its_own_root(place: bytes) -> None:
+    write(place, "list.txt", b"sub\n")
+    assert find_sources(["list.txt"], cwd=place) == [Source(place + b"/sub", place + b"/sub")]
+
+
+def test_stdin_gives_a_list_by_lines_or_nul(place: bytes) -> None:
+    assert found(place, "-", stdin=b"a.wav\ncaf\xe9.wav\n") == [b"a.wav", b"caf\xe9.wav"]
+    assert found(place, "-", stdin=b"a\nb.wav\0c.wav\0") == [b"a\nb.wav", b"c.wav"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("x.jsonl", b'{"path": "a.wav"}\n{oops\n', "line 2"),
+        ("x.jsonl", b'{"text": "hi"}\n', "audio_filepath"),
+        ("x.jsonl", b'{"path": "\\ud800"}\n', "cannot be a file name"),
+        ("x.jsonl", b'{"path": "a\\u0000"}\n', "cannot be a file name"),
+    ],
+)
+def test_a_list_that_cannot_be_read_is_refused(
+    place: bytes, name: str, data: bytes, said: str
+) -> None:
+    with pytest.raises(SourceError, match=said):
+        find_sources([write(place, name, data)], cwd=place)
+
+
+def test_transcripts_that_a_star_brought_are_not_taken_for_lists(place: bytes) -> None:
+    for name in ("a.txt", "a.srt", "a.json", "b.wav.txt"):
+        write(place, name, b"Hello there.\n")
+    notes: list[str] = []
+    names = ["a.json", "a.srt", "a.txt", "a.wav", "b.wav", "b.wav.txt"]
+    sources = find_sources(names, cwd=place, note=notes.append)
+    assert [os.path.basename(source.path) for source in sources] == [b"a.wav", b"b.wav"]
+    assert notes == ["left out 4 transcripts beside their recordings"]
+
+
+def test_a_long_list_travels_in_several_requests_of_bounded_size() -> None:
+    sources = [Source(b"/%d/" % n + b"x" * 4000, b"") for n in range(5000)]
+    requests = adds(sources, JobOptions(), start=True)
+    assert len(requests) > 1
+    assert [source for request in requests for source in request.sources] == sources
+    assert max(len(encode(request)) for request in requests) < 8 * 2**20
