@@ -43,6 +43,13 @@ class Wake(Struct, frozen=True):
     """There may be something to do."""
 
 
+class Drop(Struct, frozen=True):
+    """Give everything back and end the engine."""
+
+    message: str
+    dropped: asyncio.Future[None]
+
+
 class ModelFound(Struct, frozen=True):
     """The search for a model has ended."""
 
@@ -142,8 +149,9 @@ class Lane:
 
     async def drop_work(self, message: str) -> None:
         """Give everything back now and end the engine; the lane stays."""
-        self._give_all_back(message)
-        await self._end_engine()
+        dropped = asyncio.get_running_loop().create_future()
+        self._inbox.put_nowait((None, Drop(message, dropped)))
+        await dropped
 
     # ------------------------------------------------------------------ the loop
 
@@ -168,7 +176,11 @@ class Lane:
             return
         if isinstance(item, Wake):
             return
-        if isinstance(item, ModelFound):
+        if isinstance(item, Drop):
+            self._give_all_back(item.message)
+            await self._end_engine()
+            item.dropped.set_result(None)
+        elif isinstance(item, ModelFound):
             await self._model_found(item)
         elif engine is self._engine:
             await self._heard_from(item)

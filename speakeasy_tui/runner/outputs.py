@@ -49,6 +49,16 @@ class Plan(Struct, frozen=True):
     """Those that may be replaced: our own earlier ones, or all with overwrite."""
 
 
+class _Ours(Struct):
+    identity: str = ""
+
+
+class _Output(Struct):
+    """Of a json output, what tells whose it is."""
+
+    speakeasy: _Ours | None = None
+
+
 class OutputError(Exception):
     """Outputs cannot be written; carries what the row is to say."""
 
@@ -155,17 +165,11 @@ def _look(
 
 
 def _identity_in(path: bytes) -> str:
-    class Ours(Struct):
-        identity: str = ""
-
-    class Output(Struct):
-        speakeasy: Ours | None = None
-
     try:
         with Path(os.fsdecode(path)).open("rb") as file:
             if os.fstat(file.fileno()).st_size > 1 << 28:
                 return ""
-            found = msgspec.json.decode(file.read(), type=Output)
+            found = msgspec.json.decode(file.read(), type=_Output)
     except (OSError, msgspec.DecodeError):
         return ""
     return found.speakeasy.identity if found.speakeasy else ""

@@ -197,8 +197,8 @@ class Runner:
         self._unload = True
         self.pause_batch(Pause("person", "stopped", "resume, or speakeasy runner start, goes on"))
         if now:
-            for lane in self.lanes:
-                await lane.drop_work("given back: stopped")
+            drops = [lane.drop_work("given back: stopped") for lane in self.lanes]
+            await asyncio.gather(*drops)
         self.wake()
 
     def batch(self) -> Batch:

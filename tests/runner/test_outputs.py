@@ -1,0 +1,156 @@
+"""Where outputs go, and the staged commit."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from speakeasy_tui.core.job import ErrorKind
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.transcript import Segment, Transcript
+from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner.store import Staged
+
+SPEECH = Transcript([Segment(0, 1, " hello")], "en", 1.0, identity="id-1")
+
+
+def nobody(path: bytes) -> None:
+    return None
+
+
+def plan(path: Path, root: Path | None = None, owner=nobody, made_of="id-1", **options):  # type: ignore[no-untyped-def]
+    return outputs.plan(
+        1,
+        os.fsencode(path),
+        os.fsencode(root) if root else b"",
+        JobOptions(**options),
+        made_of,
+        owner,
+    )
+
+
+def write(chosen: outputs.Plan) -> list[Staged]:
+    return asyncio.run(outputs.write_parts(1, 1, chosen, SPEECH))
+
+
+def commit(chosen: outputs.Plan) -> None:
+    outputs.name_parts(write(chosen), chosen.replace)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_outputs_stand_next_to_the_source(tmp_path: Path) -> None:
+    (tmp_path / "talk.mp3").touch()
+    commit(plan(tmp_path / "talk.mp3", format=("txt", "srt")))
+    assert names(tmp_path) == ["talk.mp3", "talk.srt", "talk.txt"]
+
+
+def test_an_output_folder_mirrors_the_source_tree(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for sub in ("a", "b"):
+        chosen = plan(
+            tmp_path / "in" / sub / "x.wav", tmp_path / "in", output_dir=str(out), format=("txt",)
+        )
+        outputs.check_folder(chosen)
+        commit(chosen)
+    assert names(out) == ["a/x.txt", "b/x.txt"]
+
+
+def test_equal_names_keep_their_ending(tmp_path: Path) -> None:
+    for name in ("talk.mp3", "talk.wav"):
+        (tmp_path / name).touch()
+    first = plan(tmp_path / "talk.mp3", tmp_path, format=("txt",))
+    second = plan(tmp_path / "talk.wav", tmp_path, format=("txt",))
+    assert os.path.basename(first.paths["txt"]) == b"talk.txt"
+    assert os.path.basename(second.paths["txt"]) == b"talk.wav.txt"
+
+
+def test_a_name_another_job_has_is_left_to_it(tmp_path: Path) -> None:
+    def owner(path: bytes) -> tuple[int, bytes, str, str] | None:
+        return (7, b"/other/x.wav", "done", "") if path.endswith((b"/x.txt", b"wav.txt")) else None
+
+    chosen = plan(tmp_path / "x.wav", output_dir=str(tmp_path), format=("txt",), owner=owner)
+    assert os.path.basename(chosen.paths["txt"]).startswith(b"x.wav~")
+
+
+def test_a_long_name_is_cut_to_what_file_systems_take(tmp_path: Path) -> None:
+    chosen = plan(tmp_path / ("ä" * 124 + ".mp3"), format=("json",))
+    commit(chosen)
+    assert len(os.path.basename(chosen.paths["json"])) <= 255
+
+
+def test_a_strangers_file_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_text("my own notes")
+    with pytest.raises(outputs.OutputError) as caught:
+        plan(tmp_path / "talk.mp3", format=("txt", "srt"))
+    assert caught.value.error.kind is ErrorKind.OUTPUT
+    assert "--overwrite" in caught.value.error.hint
+    assert (tmp_path / "talk.txt").read_text() == "my own notes"
+
+
+def test_overwrite_replaces_it(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_text("my own notes")
+    commit(plan(tmp_path / "talk.mp3", format=("txt",), overwrite=True))
+    assert (tmp_path / "talk.txt").read_text() == "hello\n"
+
+
+def test_outputs_of_the_same_content_and_options_are_recognised_by_the_json(tmp_path: Path) -> None:
+    commit(plan(tmp_path / "talk.mp3"))
+    assert plan(tmp_path / "talk.mp3").present
+    with pytest.raises(outputs.OutputError):
+        plan(tmp_path / "talk.mp3", made_of="of another model")
+
+
+def test_complete_outputs_of_unknown_origin_are_present_but_unverified(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_text("from somewhere")
+    chosen = plan(tmp_path / "talk.mp3", format=("txt",))
+    assert chosen.present
+    assert chosen.unverified
+
+
+def test_a_file_that_appears_during_the_commit_is_not_replaced(tmp_path: Path) -> None:
+    chosen = plan(tmp_path / "talk.mp3", format=("txt",))
+    staged = write(chosen)
+    (tmp_path / "talk.txt").write_text("another home's")
+    with pytest.raises(outputs.OutputError):
+        outputs.name_parts(staged, chosen.replace)
+    assert (tmp_path / "talk.txt").read_text() == "another home's"
+
+
+def test_no_part_is_left_when_the_folder_vanishes(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    chosen = plan(folder / "talk.mp3", format=("txt",))
+    with pytest.raises(outputs.OutputError) as caught:
+        write(chosen)
+    assert caught.value.error.kind is ErrorKind.OUTPUT
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("named", [0, 1, 2])
+def test_a_commit_cut_off_between_renames_is_completed(tmp_path: Path, named: int) -> None:
+    chosen = plan(tmp_path / "talk.mp3", format=("txt", "srt"))
+    staged = write(chosen)
+    for item in staged[:named]:
+        os.rename(item.part, item.path)
+    assert outputs.finish_staged(staged)
+    assert names(tmp_path) == ["talk.srt", "talk.txt"]
+
+
+def test_a_cut_off_commit_whose_part_is_damaged_does_not_count(tmp_path: Path) -> None:
+    staged = write(plan(tmp_path / "talk.mp3", format=("txt",)))
+    Path(os.fsdecode(staged[0].part)).write_bytes(b"half")
+    assert not outputs.finish_staged(staged)
+    assert names(tmp_path) == []
+
+
+def test_a_missing_output_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file, not a folder")
+    chosen = plan(tmp_path / "talk.mp3", output_dir=str(tmp_path / "out" / "x"), format=("txt",))
+    with pytest.raises(outputs.OutputError) as caught:
+        outputs.check_folder(chosen)
+    assert "--output-dir" in caught.value.error.hint

@@ -1,0 +1,176 @@
+"""The queue's database."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from speakeasy_tui.core.job import ErrorKind, JobError, State
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.runner.schema import DatabaseError
+from speakeasy_tui.runner.store import Found, StateError, Store
+
+SIM = JobOptions(engine="sim")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "queue.db")
+
+
+def fill(store: Store, count: int) -> list[int]:
+    return store.add([Found(f"/r/{number}.wav".encode()) for number in range(count)], SIM).new
+
+
+def begin(store: Store, job: int) -> int:
+    return store.begin(job, lane=0, device="cpu", model="m", made_of="x")
+
+
+def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    Store(tmp_path / "queue.db").close()
+    assert stat.S_IMODE((tmp_path / "queue.db").stat().st_mode) == 0o600
+
+
+def test_a_database_others_may_read_is_refused(tmp_path: Path) -> None:
+    Store(tmp_path / "queue.db").close()
+    (tmp_path / "queue.db").chmod(0o644)
+    with pytest.raises(DatabaseError, match="chmod 600"):
+        Store(tmp_path / "queue.db")
+
+
+def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path / "queue.db")
+    fill(store, 2)
+    store.close()
+    with sqlite3.connect(tmp_path / "queue.db") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(DatabaseError, match="another version"):
+        Store(tmp_path / "queue.db")
+    with sqlite3.connect(tmp_path / "queue.db") as db:
+        assert db.execute("SELECT COUNT(*) FROM jobs").fetchone() == (2,)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "queue.db").write_bytes(b"not a database, but long enough to be read" * 50)
+    (tmp_path / "queue.db").chmod(0o600)
+    with pytest.raises(DatabaseError, match="damaged or no queue"):
+        Store(tmp_path / "queue.db")
+
+
+def test_paths_keep_their_bytes(store: Store) -> None:
+    raw = b"/r/caf\xe9 \n\x1b[31m[bold].wav"
+    (job,) = store.add([Found(raw)], SIM).new
+    (row,) = store.jobs([job])
+    assert row.path == "/r/caf\\xe9 \n\x1b[31m[bold].wav"
+    claim = store.next_queued([r.text() for r in store.requests()], [], suspects=True)
+    assert claim is not None
+    assert claim.path == raw
+
+
+def test_the_same_file_and_options_make_one_job(store: Store) -> None:
+    fill(store, 3)
+    taken = store.add([Found(b"/r/1.wav"), Found(b"/r/9.wav")], SIM)
+    assert (len(taken.new), len(taken.known)) == (1, 1)
+
+
+def test_other_options_make_another_job(store: Store) -> None:
+    fill(store, 1)
+    taken = store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language="de"))
+    assert len(taken.new) == 1
+
+
+def test_a_finished_file_is_queued_again_with_a_new_series(store: Store) -> None:
+    (job,) = fill(store, 1)
+    store.fail(job, State.FAILED, JobError(ErrorKind.INPUT, "broken"))
+    taken = store.add([Found(b"/r/0.wav")], SIM)
+    assert taken.again == [job]
+    begin(store, job)
+    assert [(a.series, a.number) for a in store.attempts(job)] == [(2, 1)]
+
+
+def test_attempts_are_kept_over_series(store: Store) -> None:
+    (job,) = fill(store, 1)
+    begin(store, job)
+    store.fail(job, State.FAILED, JobError(ErrorKind.CUDA, "no handle"), "traceback")
+    store.rerun([job])
+    begin(store, job)
+    first, second = store.attempts(job)
+    assert (first.series, first.outcome, first.detail) == (1, "cuda", "traceback")
+    assert (second.series, second.outcome) == (2, "running")
+    assert store.jobs([job])[0].attempts == 1
+
+
+def test_a_state_change_outside_the_diagram_is_refused(store: Store) -> None:
+    (job,) = fill(store, 1)
+    with pytest.raises(StateError):
+        store.done(job, language="en", elapsed_s=1, warnings=[], message="")
+    assert store.state(job) is State.QUEUED
+
+
+def test_chunks_are_forgotten_when_the_content_changes(store: Store) -> None:
+    (job,) = fill(store, 1)
+    begin(store, job)
+    store.store_chunk(job, Chunk(0, 0.0, 30.0, (Segment(0, 1, " hello"),)))
+    store.give_back(job, outcome="given back", message="")
+    begin(store, job)
+    assert [c.segments[0].text for c in store.chunks(job)] == [" hello"]
+    store.give_back(job, outcome="given back", message="")
+    store.begin(job, lane=0, device="cpu", model="m", made_of="something else")
+    assert store.chunks(job) == []
+
+
+def test_moving_keeps_a_block_in_order_and_stops_at_the_top(store: Store) -> None:
+    ids = fill(store, 5)
+    store.move([ids[2], ids[3]], -1)
+    assert [job.id for job in store.jobs()] == [ids[0], ids[2], ids[3], ids[1], ids[4]]
+    store.move([ids[2], ids[3]], -9)
+    assert [job.id for job in store.jobs()] == [ids[2], ids[3], ids[0], ids[1], ids[4]]
+    store.move([ids[2]], 2)
+    assert [job.id for job in store.jobs()] == [ids[3], ids[0], ids[2], ids[1], ids[4]]
+
+
+def test_the_next_job_is_the_first_by_position_that_may_run(store: Store) -> None:
+    ids = fill(store, 3)
+    requests = [request.text() for request in store.requests()]
+    store.move([ids[2]], -2)
+    claim = store.next_queued(requests, [ids[2]], suspects=True)
+    assert claim is not None
+    assert claim.id == ids[0]
+
+
+def test_a_suspect_is_offered_only_to_an_empty_engine(store: Store) -> None:
+    (job,) = fill(store, 1)
+    begin(store, job)
+    store.give_back(job, outcome="crash", message="", suspect=True)
+    requests = [request.text() for request in store.requests()]
+    assert store.next_queued(requests, [], suspects=False) is None
+    assert store.next_queued(requests, [], suspects=True) is not None
+
+
+def test_another_life_of_the_runner_gives_back_what_ran(tmp_path: Path) -> None:
+    store = Store(tmp_path / "queue.db")
+    jobs = fill(store, 3)
+    begin(store, jobs[0])
+    store.close()
+    again = Store(tmp_path / "queue.db")
+    assert again.recover() == 1
+    assert again.counts()["queued"] == 3
+    assert again.attempts(jobs[0])[0].outcome == "given back"
+    assert again.epoch == 2
+
+
+def test_running_jobs_cannot_be_removed(store: Store) -> None:
+    ids = fill(store, 2)
+    begin(store, ids[0])
+    assert store.remove(ids) == [ids[1]]
+
+
+def test_the_socket_and_home_of_a_link_are_not_followed(tmp_path: Path) -> None:
+    os.symlink("/dev/null", tmp_path / "queue.db")
+    with pytest.raises(DatabaseError):
+        Store(tmp_path / "queue.db")
