@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from speakeasy_tui.core.text import printable_lines
+from speakeasy_tui.core.text import printable, printable_lines
 
 
 class Stop(Exception):
@@ -74,7 +74,7 @@ def mebibytes(size: int | None) -> str:
 
 def table(rows: list[list[str]], right: frozenset[int] = frozenset()) -> list[str]:
     """Aligned columns, two spaces between; no drawing characters a screen reader would spell."""
-    shown = [[printable_lines(cell).replace("\n", " ") for cell in row] for row in rows]
+    shown = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in shown) for i in range(len(shown[0]))] if shown else []
     lines = []
     for row in shown:

@@ -1,0 +1,103 @@
+"""doctor and models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from speakeasy_tui.cli.checks import gpu
+from speakeasy_tui.cli.checks.machine import disks, file_system, terminal
+from speakeasy_tui.core.models import REPOSITORIES
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.protocol import EngineFacts, GpuFacts
+
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
+30 22 0:30 / /data rw - nfs4 server:/data rw
+31 30 0:31 / /data/local\\040disk rw - xfs /dev/sdb rw
+32 22 0:32 / /database rw - btrfs /dev/sdc rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/home/x", "ext4"),
+        ("/data", "nfs4"),
+        ("/data/x", "nfs4"),
+        ("/data/local disk/x", "xfs"),
+        ("/database/x", "btrfs"),
+    ],
+)
+def test_the_file_system_of_a_path_is_that_of_the_deepest_mount(path: str, kind: str) -> None:
+    assert file_system(Path(path), MOUNTS) == kind
+
+
+def test_a_home_on_a_network_disk_is_a_warning(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("speakeasy_tui.cli.checks.machine.file_system", lambda path: "nfs4")
+    check = next(disks(Home.find(tmp_path), None))
+    assert check.level == "warning"
+    assert "--home" in check.hint
+
+
+def test_tmux_and_ssh_get_their_hints() -> None:
+    hints = [check.hint for check in terminal({"TERM": "xterm", "TMUX": "/tmp/x"})]
+    assert any("set-clipboard" in hint for hint in hints)
+    hints = [check.hint for check in terminal({"TERM": "xterm", "SSH_CONNECTION": "1 2 3 4"})]
+    assert any("work goes on" in hint for hint in hints)
+
+
+def test_a_gpu_without_cublas_is_an_error_that_says_what_to_install() -> None:
+    facts = EngineFacts(
+        torch="2", ctranslate2="4", faster_whisper="1", av="14", cuda_devices=1,
+        gpus=[GpuFacts("cuda:0", "A GPU", "9.0", 1 << 34, 1 << 33, ["float16"])],
+    )  # fmt: skip
+    found = {check.check: check for check in gpu.engine(facts, gpus=True)}
+    assert found["cublas"].level == "error"
+    assert "speakeasy-tui[cuda]" in found["cublas"].hint
+    facts.cublas = "/lib/libcublas.so.12"
+    assert all(check.level == "ok" for check in gpu.engine(facts, gpus=True))
+
+
+def test_a_library_that_cannot_be_imported_is_named() -> None:
+    facts = EngineFacts(torch="2", ctranslate2="4", av="14", problems=["faster_whisper: gone"])
+    check = next(gpu.engine(facts, gpus=False))
+    assert check.level == "error"
+    assert "faster_whisper: gone" in check.message
+
+
+def test_doctor_tells_each_finding_in_json(speakeasy) -> None:
+    done = speakeasy("doctor", "--json", "--no-smoke")
+    found = json.loads(done.stdout)
+    assert all(check.keys() == {"check", "level", "message", "hint"} for check in found)
+    assert {"python", "platform", "terminal", "home", "driver", "engine", "runner"} <= {
+        check["check"] for check in found
+    }
+    errors = [check for check in found if check["level"] == "error"]
+    assert done.returncode == (1 if errors else 0)
+    assert all(check["hint"] for check in found if check["level"] != "ok")
+
+
+def test_models_lists_each_model_once_and_whether_it_is_here(speakeasy) -> None:
+    rows = [json.loads(line) for line in speakeasy("models", "--json").stdout.splitlines()]
+    assert {row["repository"] for row in rows} == set(REPOSITORIES.values())
+    assert len(rows) == len(set(REPOSITORIES.values()))
+    assert all(row["size"] > 0 and isinstance(row["local"], bool) for row in rows)
+    assert "models get small" in speakeasy("models").stdout
+
+
+def test_a_model_nobody_knows_is_refused_with_the_nearest(speakeasy) -> None:
+    done = speakeasy("models", "get", "smal")
+    assert done.returncode == 2
+    assert "'small'" in done.stderr
+
+
+def test_a_download_that_fails_names_the_ways_out(speakeasy) -> None:
+    done = speakeasy(
+        "models", "get", "tiny", env={"HF_ENDPOINT": "http://127.0.0.1:9", "no_proxy": "*"}
+    )
+    assert done.returncode == 3
+    for way in ("HF_ENDPOINT", "--model FOLDER", "speakeasy-tui[starter]"):
+        assert way in done.stderr

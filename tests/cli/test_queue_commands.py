@@ -1,0 +1,123 @@
+"""add, status, rerun, hold, release, cancel, pause, resume, stop, runner."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+SIM = ("--engine", "sim", "--output-dir", "out")
+STATES = {"queued", "held", "running", "done", "skipped", "failed", "quarantined", "cancelled"}
+
+
+def states(speakeasy, *args: str) -> list[str]:
+    shown = speakeasy("status", "--json", *args).stdout
+    return [json.loads(line)["state"] for line in shown.splitlines()]
+
+
+def lives(pid: int) -> bool:
+    """An orphan that nobody has reaped yet has ended all the same."""
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_status_of_an_empty_home_makes_nothing_and_starts_nothing(
+    speakeasy, tmp_path: Path
+) -> None:
+    assert speakeasy("status", "--json").stdout == ""
+    done = speakeasy("status")
+    assert done.returncode == 0
+    assert "0 files" in done.stdout
+    told = json.loads(speakeasy("runner", "status", "--json").stdout)
+    assert told == {
+        "pid": None,
+        "home": str(tmp_path / "home"),
+        "state": "stopped",
+        "why": None,
+        "lanes": [],
+        "counts": dict.fromkeys(STATES, 0),
+    }
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("command", [["pause"], ["resume"], ["stop"], ["runner", "stop"]])
+def test_without_a_runner_there_is_nothing_to_stop(speakeasy, command: list[str]) -> None:
+    done = speakeasy(*command)
+    assert done.returncode == 0
+    assert "no runner" in done.stdout
+
+
+def test_add_queues_and_starts_no_work(speakeasy, recordings: Path) -> None:
+    done = speakeasy("add", "recordings", *SIM)
+    assert done.returncode == 0
+    assert "queued 3 files (ids 1-3)" in done.stdout
+    assert "speakeasy runner start" in done.stdout
+    assert states(speakeasy) == ["queued"] * 3
+    told = json.loads(speakeasy("runner", "status", "--json").stdout)
+    assert told["state"] == "stopped"
+    assert isinstance(told["pid"], int)
+    assert told["counts"].keys() == STATES
+    assert told["counts"]["queued"] == 3
+    assert "3 already in the queue" in speakeasy("add", "recordings", *SIM).stdout
+
+
+def test_rows_can_be_held_released_cancelled_and_rerun_by_id(speakeasy, recordings: Path) -> None:
+    speakeasy("add", "recordings", *SIM)
+    assert "1 job held" in speakeasy("hold", "1").stdout
+    assert states(speakeasy) == ["held", "queued", "queued"]
+    assert "1 job released" in speakeasy("release", "1").stdout
+    assert "2 jobs cancelled" in speakeasy("cancel", "1", "2").stdout
+    assert states(speakeasy, "--state", "cancelled") == ["cancelled", "cancelled"]
+    assert "1 job queued again" in speakeasy("rerun", "2").stdout
+    assert states(speakeasy) == ["cancelled", "queued", "queued"]
+
+
+@pytest.mark.parametrize("command", ["rerun", "hold", "release", "cancel"])
+def test_an_unknown_id_changes_nothing(speakeasy, recordings: Path, command: str) -> None:
+    speakeasy("add", "recordings", *SIM)
+    done = speakeasy(command, "1", "77")
+    assert done.returncode == 2
+    assert "77" in done.stderr
+    assert states(speakeasy) == ["queued"] * 3
+
+
+def test_the_queue_is_read_without_a_runner_and_started_by_one(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    speakeasy("add", "recordings", *SIM)
+    pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+    assert "has ended" in speakeasy("runner", "stop").stdout
+    assert not lives(pid)
+    assert states(speakeasy) == ["queued"] * 3
+    assert json.loads(speakeasy("runner", "status", "--json").stdout)["pid"] is None
+    done = speakeasy("runner", "start")
+    assert "pid" in done.stdout
+    done = speakeasy("run", "recordings", *SIM)
+    assert done.returncode == 0
+    assert set(states(speakeasy)) <= {"done", "skipped"}
+
+
+def test_pause_and_resume_are_told_by_runner_status(speakeasy, recordings: Path) -> None:
+    speakeasy("runner", "start")
+    assert "paused" in speakeasy("pause").stdout
+    told = json.loads(speakeasy("runner", "status", "--json").stdout)
+    assert told["state"] == "paused"
+    assert told["why"]["kind"] == "person"
+    assert "paused" in speakeasy("add", "recordings", *SIM).stdout
+    assert states(speakeasy) == ["queued"] * 3
+    assert "resumed" in speakeasy("resume").stdout
+    told = json.loads(speakeasy("runner", "status", "--json").stdout)
+    assert told["state"] in {"running", "idle"}
+    assert told["why"] is None
+
+
+def test_the_table_of_status_is_aligned_and_safe(speakeasy, recordings: Path) -> None:
+    strange = recordings / "a\x1b[31mred\n.wav"
+    strange.write_bytes((recordings / "a.wav").read_bytes())
+    speakeasy("add", "recordings", *SIM)
+    lines = speakeasy("status").stdout.splitlines()
+    assert lines[0].split()[:2] == ["ID", "STATE"]
+    column = lines[0].index("FILE")
+    assert all(line[column] == "/" for line in lines[1:5])
+    assert "a\\e[31mred\\n.wav" in lines[1] + lines[2]

@@ -1,0 +1,226 @@
+"""speakeasy run, with real runner and engine processes (the engine simulated)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from speakeasy_tui.cli.report import failures
+from speakeasy_tui.cli.run import exit_code
+from speakeasy_tui.core.job import ErrorKind, Job, JobError, State
+
+SIM = ("--engine", "sim", "--output-dir", "out")
+JOB_KEYS = {
+    *("id", "path", "state", "progress", "position", "attempts", "error", "outputs", "audio_s"),
+    *("elapsed_s", "speed", "eta_s", "model", "device", "language", "warnings"),
+}
+
+
+def events_of(text: str) -> list[dict[str, object]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_folder_is_done_mirrored_and_the_second_time_skipped(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    done = speakeasy("run", "recordings", *SIM, "-f", "txt,json")
+    assert done.returncode == 0, done.stderr
+    assert "3 files: 3 done" in done.stdout
+    written = {str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/**/*.*")}
+    assert written == {"a.txt", "a.json", "b.txt", "b.json", "deep/a.txt", "deep/a.json"}
+    done = speakeasy("run", "recordings", *SIM, "-f", "txt,json")
+    assert done.returncode == 0
+    assert "3 skipped" in done.stdout
+
+
+def test_json_is_one_promised_event_a_line_and_ends_with_a_summary(
+    speakeasy, recordings: Path
+) -> None:
+    done = speakeasy("run", "recordings", *SIM, "--json", env={"SPEAKEASY_SIM_SPEED": "4"})
+    events = events_of(done.stdout)
+    for event in events:
+        assert event.keys() <= {"event", "ts", "job", "detail"}
+        assert isinstance(event["ts"], float)
+        if "job" in event:
+            assert event["job"].keys() >= JOB_KEYS
+    names = [event["event"] for event in events]
+    assert names[-1] == "summary"
+    assert names.count("queued") == names.count("started") == names.count("done") == 3
+    assert events[-1]["detail"]["counts"] == {
+        **dict.fromkeys(("queued", "held", "running", "skipped", "failed"), 0),
+        **dict.fromkeys(("quarantined", "cancelled"), 0),
+        "done": 3,
+    }
+    assert events[-1]["detail"]["audio_s"] == pytest.approx(12.0)
+    assert events[-1]["detail"]["elapsed_s"] > 0
+    assert events[-1]["detail"]["exit_code"] == 0
+    took = events[-1]["ts"] - events[0]["ts"]
+    assert names.count("progress") <= 10 * took + 2
+
+
+def test_a_broken_file_fails_alone_and_the_summary_says_how_to_go_on(
+    speakeasy, recordings: Path
+) -> None:
+    (recordings / "bad.mp3").write_bytes(b"this is no recording")
+    listed = recordings / "list.txt"
+    listed.write_bytes(b"a.wav\nbad.mp3\ngone.wav\n")
+    done = speakeasy("run", str(listed), "--foreground", *SIM)
+    # The simulated engine need not look into a file; the missing one fails in any case.
+    assert done.returncode == 1
+    assert "gone.wav" in done.stdout
+    assert "input" in done.stdout
+    assert "what to do:" in done.stdout
+    assert "speakeasy rerun" in done.stdout
+
+
+def test_a_name_that_is_not_utf8_is_transcribed_and_told_escaped(
+    speakeasy, recordings: Path
+) -> None:
+    raw = os.fsencode(recordings) + b"/caf\xe9.wav"
+    Path(os.fsdecode(raw)).write_bytes((recordings / "a.wav").read_bytes())
+    done = speakeasy("run", raw, "--json", "--foreground", *SIM)
+    assert done.returncode == 0, done.stderr
+    events = events_of(done.stdout)
+    assert events[0]["job"]["path"].endswith("/caf\\xe9.wav")
+    done = speakeasy("run", raw, "--foreground", *SIM)
+    assert "caf\\xe9.wav" in done.stdout
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_folder_without_recordings_is_nothing_to_do(speakeasy, tmp_path: Path, as_json) -> None:
+    (tmp_path / "empty").mkdir()
+    done = speakeasy("run", "empty", "--foreground", *SIM, *(["--json"] if as_json else []))
+    assert done.returncode == 2
+    assert "nothing to do" in done.stderr
+    if as_json:
+        assert events_of(done.stdout)[-1]["detail"]["exit_code"] == 2
+
+
+@contextlib.contextmanager
+def started(environment: dict[str, str], cwd: Path, *args: str):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "speakeasy_tui", "run", *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=cwd,
+        env=environment | {"SPEAKEASY_SIM_SPEED": "3"},
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_event(process: subprocess.Popen[str], name: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if json.loads(line)["event"] == name:
+            return
+    raise AssertionError(f"no {name}: {process.communicate()[1]}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_the_queue_and_says_that_work_goes_on(
+    speakeasy, environment, recordings: Path, tmp_path: Path, number: int
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert events_of(out)[-1]["event"] == "summary"
+    assert "the runner goes on" in err
+    assert "speakeasy stop" in err
+    assert json.loads(speakeasy("runner", "status", "--json").stdout)["state"] == "running"
+
+
+def test_a_runner_that_is_killed_is_started_again_and_the_run_ends_well(
+    speakeasy, environment, recordings: Path, tmp_path: Path
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        out, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
+    assert "starting it again" in err
+    names = [event["event"] for event in events_of(out)]
+    assert names.count("done") == 3
+    assert names[-1] == "summary"
+
+
+def test_a_runner_that_is_told_to_end_ends_the_run(
+    speakeasy, environment, recordings: Path, tmp_path: Path
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        assert speakeasy("runner", "stop").returncode == 0
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "the queue is kept" in err
+
+
+def test_a_reader_that_leaves_ends_the_run_quietly(
+    environment, speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        assert process.stdout is not None
+        process.stdout.close()
+        process.wait(15)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_files_of_a_person_who_paused_wait_and_the_run_says_so(
+    speakeasy, environment, recordings: Path, tmp_path: Path
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        speakeasy("stop", "--now")
+        time.sleep(1)
+        assert process.poll() is None
+        speakeasy("cancel", "1", "2", "3")
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 1
+    assert "speakeasy resume" in err
+
+
+def job(number: int, state: State, kind: ErrorKind | None = None) -> Job:
+    error = JobError(kind, f"{kind} happened", "do this") if kind else None
+    return Job(id=number, path=f"/r/{number}.wav", state=state, error=error)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "code"),
+    [
+        ([], 2),
+        ([job(1, State.DONE), job(2, State.SKIPPED)], 0),
+        ([job(1, State.DONE), job(2, State.FAILED, ErrorKind.INPUT)], 1),
+        ([job(1, State.DONE), job(2, State.QUARANTINED, ErrorKind.CRASH)], 1),
+        ([job(1, State.CANCELLED)], 1),
+        ([job(1, State.FAILED, ErrorKind.MODEL), job(2, State.FAILED, ErrorKind.DEVICE)], 3),
+        ([job(1, State.FAILED, ErrorKind.MODEL), job(2, State.FAILED, ErrorKind.INPUT)], 1),
+    ],
+)
+def test_the_exit_code_is_as_promised(jobs: list[Job], code: int) -> None:
+    assert exit_code(jobs) == code
+
+
+def test_failures_are_grouped_by_what_is_wrong_largest_first() -> None:
+    jobs = [job(n, State.FAILED, ErrorKind.INPUT) for n in range(30)]
+    lines = failures([job(99, State.QUARANTINED, ErrorKind.CRASH), *jobs])
+    assert lines[0].startswith("30 files input:")
+    assert lines[1].strip() == "what to do: do this"
+    assert "and 20 more" in lines[12]
+    assert lines[13].startswith("1 file crash:")
