@@ -194,6 +194,15 @@ class Decoder:
         window.seek = seek
         if seek <= before:  # nothing but timestamps at zero: going on would never end
             window.seek = window.frames
+        elif window.seek < window.frames and left == window.frames - before:
+            # Text behind the last timestamp. Whisper drops it and starts again there, for its
+            # windows end anywhere. A chunk ends in a pause, and the model has heard all of it:
+            # the text is whole, and keeping it is both more accurate and one window less.
+            rest = _unfinished(outcome.tokens, self._tokenizer_of(window).timestamp_begin)
+            if rest:
+                start = window.start + window.seek / 100
+                segments.append({"seek": before, "start": start, "end": window.end, "tokens": rest})
+                window.seek = window.frames
         return segments, window.seek >= window.frames or not window.speech_left()
 
     def _align(
@@ -213,3 +222,11 @@ class Decoder:
             places = [windows.index(window) for window, _ in items]
             encoded = self._whisper.encode(features[places])
             add_words(self._whisper, self._tokenizer_of(items[0][0]), encoded, items)
+
+
+def _unfinished(tokens: Sequence[int], timestamp_begin: int) -> list[int]:
+    """Tokens of text behind the last timestamp; none when decoding ran out of room."""
+    if len(tokens) >= 220:  # of at most 224 (half of Whisper's 448)
+        return []
+    last = max(n for n, token in enumerate(tokens) if token >= timestamp_begin)
+    return list(tokens[last + 1 :])
