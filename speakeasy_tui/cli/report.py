@@ -116,8 +116,8 @@ class PlainReporter:
             self._line(self._of(job))
         elif name in {"retry", "reload", "respawn"}:
             what = _detail(event.detail)
-            path = f"  {job.path}" if job is not None else ""
-            self._line(f"{'':>9}  {name:<11}{path}{': ' + what if what else ''}")
+            where = job.path if job is not None else _lane(event.detail)
+            self._line(f"{'':>9}  {name:<11}  {where}{': ' + what if what else ''}")
 
     def note(self, text: str) -> None:
         """A notice beside the result."""
@@ -214,6 +214,13 @@ def failures(jobs: Sequence[Job]) -> list[str]:
         if len(members) > _NAMES_SHOWN:
             lines.append(f"    and {len(members) - _NAMES_SHOWN:,} more")
     return lines
+
+
+def _lane(detail: Any) -> str:
+    """Which engine an event without a job is about."""
+    if isinstance(detail, dict) and "lane" in detail:
+        return f"lane {detail['lane']} ({detail.get('device', '')})"
+    return "engine"
 
 
 def _detail(detail: Any) -> str:
