@@ -14,6 +14,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Status
 from speakeasy_tui.runner.record import COLUMNS, OUTPUTS, to_job
 from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
+from speakeasy_tui.runner.store import read_tallies
 
 
 def _open(home: Home) -> sqlite3.Connection | None:
@@ -68,8 +69,7 @@ def read_status(home: Home) -> Status:
     connection = _open(home)
     if connection is not None:
         with closing(connection):
-            rows = connection.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-            counts.update({row[0]: row[1] for row in rows})
+            counts = {state: tally.jobs for state, tally in read_tallies(connection).items()}
             row = connection.execute("SELECT value FROM meta WHERE key = 'pause'").fetchone()
             if row is not None and row[0]:
                 why = msgspec.json.decode(row[0], type=Pause)

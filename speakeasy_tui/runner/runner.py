@@ -65,8 +65,6 @@ class Runner:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests: dict[str, Request] = {}
         self._idle_since = time.monotonic()
-        self._totals: tuple[float, float, int] = (0.0, 0.0, 0)
-        self._totals_at = 0.0
         self._why = ""
 
     # ------------------------------------------------------------------ life
@@ -203,18 +201,20 @@ class Runner:
 
     def batch(self) -> Batch:
         """The queue as a whole, now."""
-        counts = self.store.counts()
-        now = time.monotonic()
-        if now - self._totals_at > 1.0 or not self.work.flights:
-            self._totals, self._totals_at = self.store.lengths(), now
-        audio_s, done_s, known = self._totals
-        speed = self.work.speed()
+        tallies = self.store.tallies()
+        counts = {state: tally.jobs for state, tally in tallies.items()}
+        counted = [tally for state, tally in tallies.items() if state != State.CANCELLED]
+        audio_s = sum(tally.audio_s for tally in counted)
+        known = sum(tally.known for tally in counted)
+        unknown = sum(tally.jobs for tally in counted) - known
+        done_s = tallies[State.DONE].audio_s + tallies[State.SKIPPED].audio_s
         done_s += self.work.in_flight_s()
+        over_s = done_s + tallies[State.FAILED].audio_s + tallies[State.QUARANTINED].audio_s
+        speed = self.work.speed()
         left = counts["queued"] + counts["running"]
         eta = None
         if speed and left and known:
-            unknown = max(0, sum(counts.values()) - counts["cancelled"] - known)
-            eta = max(0.0, audio_s + unknown * audio_s / known - done_s) / speed
+            eta = max(0.0, audio_s + unknown * audio_s / known - over_s) / speed
         state = self.wanted
         if state is RunnerState.RUNNING and not (left or self._scanning):
             state = RunnerState.IDLE

@@ -73,6 +73,22 @@ class Staged(Struct):
     sha256: str
 
 
+class Tally(Struct, frozen=True):
+    """The jobs in one state."""
+
+    jobs: int
+    audio_s: float
+    """Seconds of those whose length is known."""
+    known: int
+    """How many those are."""
+
+
+def read_tallies(db: sqlite3.Connection) -> dict[str, Tally]:
+    """The tallies of a queue, by state."""
+    rows = db.execute("SELECT state, jobs, audio_s, known FROM tallies")
+    return {row[0]: Tally(row[1], row[2], row[3]) for row in rows}
+
+
 class Store:
     """The queue's database."""
 
@@ -109,20 +125,9 @@ class Store:
         """Keep a value across runs."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
-    def counts(self) -> dict[str, int]:
-        """Number of jobs in each state, all states named."""
-        counts = {state.value: 0 for state in State}
-        rows = self._db.execute("SELECT state, COUNT(*) FROM jobs GROUP BY state")
-        counts.update(dict(rows.fetchall()))
-        return counts
-
-    def lengths(self) -> tuple[float, float, int]:
-        """Audio seconds known in all, those of finished jobs, and how many rows have one."""
-        row = self._db.execute(
-            "SELECT TOTAL(audio_s), TOTAL(CASE WHEN state IN ('done', 'skipped') "
-            "THEN audio_s END), COUNT(audio_s) FROM jobs WHERE state != 'cancelled'"
-        ).fetchone()
-        return float(row[0]), float(row[1]), int(row[2])
+    def tallies(self) -> dict[str, Tally]:
+        """Number of jobs and seconds of audio in each state, all states named."""
+        return read_tallies(self._db)
 
     # -------------------------------------------------------------- rows
 
@@ -148,13 +153,14 @@ class Store:
         rows = self._db.execute(query + "ORDER BY position LIMIT ?", (after, limit))
         return [to_job(row) for row in rows]
 
-    def waiting(self, request: str | None = None) -> int:
-        """A queued job (its id) that asks for `request`, or any; 0: none."""
-        row = self._db.execute(
-            "SELECT id FROM jobs WHERE state = 'queued' AND request = COALESCE(?, request) LIMIT 1",
-            (request,),
-        ).fetchone()
-        return 0 if row is None else int(row[0])
+    def waiting(self, request: str | None = None) -> bool:
+        """Whether any job is queued; with `request`, one that asks for it."""
+        query = "SELECT 1 FROM jobs WHERE state = 'queued'"
+        if request is None:
+            row = self._db.execute(query + " LIMIT 1").fetchone()
+        else:
+            row = self._db.execute(query + " AND request = ? LIMIT 1", (request,)).fetchone()
+        return row is not None
 
     def state(self, job: int) -> State | None:
         """A job's state, or None when there is no such job."""
@@ -316,7 +322,8 @@ class Store:
     ) -> Claim | None:
         """The next job in order that asks for one of `requests` and is not in `taken`."""
         row = self._db.execute(
-            "SELECT jobs.*, options.json FROM jobs JOIN options ON jobs.options = options.id "
+            "SELECT jobs.*, options.json FROM jobs INDEXED BY jobs_queue "
+            "JOIN options ON jobs.options = options.id "
             "WHERE state = 'queued' AND request IN (SELECT value FROM json_each(?)) "
             "AND jobs.id NOT IN (SELECT value FROM json_each(?)) AND suspect <= ? "
             "ORDER BY position LIMIT 1",

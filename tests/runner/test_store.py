@@ -159,7 +159,7 @@ def test_another_life_of_the_runner_gives_back_what_ran(tmp_path: Path) -> None:
     store.close()
     again = Store(tmp_path / "queue.db")
     assert again.recover() == 1
-    assert again.counts()["queued"] == 3
+    assert again.tallies()["queued"].jobs == 3
     assert again.attempts(jobs[0])[0].outcome == "given back"
     assert again.epoch == 2
 
