@@ -50,7 +50,13 @@ def with_home(body: Body) -> Body:
 
     @functools.wraps(body)
     def command(home: str | None, **rest: Any) -> Any:
-        return body(home=Home.find(home), **rest)
+        found = Home.find(home)
+        try:
+            str(found.state).encode()
+        except UnicodeEncodeError:
+            # It travels in JSON and in SQLite's addresses; recordings need not be UTF-8.
+            raise Stop(f"--home {found.state}: the name must be valid UTF-8") from None
+        return body(home=found, **rest)
 
     option = click.option(
         "--home",
@@ -204,6 +210,15 @@ def sources_of(paths: tuple[str, ...], commands: Sequence[str] = ()) -> list[Sou
             guess = nearest(paths[0], commands)
             hint = f"it is not a command either{guess}" if guess else ""
         raise Stop(f"{error}; nothing was queued", hint=hint) from None
+
+
+def command_for(home: Home) -> str:
+    """``speakeasy``, with ``--home`` where a person must name it to reach this queue."""
+    import shlex
+
+    if home == Home.find():
+        return "speakeasy"
+    return f"speakeasy --home {shlex.quote(str(home.state))}"
 
 
 def live_link(home: Home) -> Link | None:

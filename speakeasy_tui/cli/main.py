@@ -101,6 +101,7 @@ def _run(args: list[str]) -> int:
 def _explain(error: Exception) -> int:
     """What a command's unforeseen error means to the person; programming errors go on."""
     from speakeasy_tui.client.link import LinkError, RefusedError
+    from speakeasy_tui.runner.schema import DatabaseError
 
     match error:
         case RefusedError():
@@ -109,6 +110,9 @@ def _explain(error: Exception) -> int:
         case LinkError():
             warn(f"speakeasy: {error}")
             return EXIT_MACHINE
+        case DatabaseError():
+            warn(f"speakeasy: {error}\n  choose another --home DIR, or move that file away")
+            return 1
         case OSError():
             name = f"{error.filename}: " if error.filename else ""
             warn(f"speakeasy: {name}{error.strerror or error}")

@@ -101,7 +101,8 @@ class JsonReporter:
 class PlainReporter:
     """A line for each finished file; on a terminal also one line that shows where it stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: str = "speakeasy") -> None:
+        self._command = command
         self._live = sys.stdout.isatty() and os.environ.get("TERM", "") not in {"", "dumb"}
         self._shown = ""
         self._last = 0.0
@@ -170,7 +171,8 @@ class PlainReporter:
         again = [job for job in failed if job.state is not State.CANCELLED]
         if again:
             ids = " ".join(str(job.id) for job in again)
-            say(f"Run them again: speakeasy rerun {ids if len(again) <= 20 else '--failed'}")
+            which = ids if len(again) <= 20 else "--failed"
+            say(f"Run them again: {self._command} rerun {which}")
 
     def _of(self, job: Job) -> str:
         count = f"[{self._finished}/{max(self._total, self._finished)}]"

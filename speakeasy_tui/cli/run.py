@@ -15,6 +15,7 @@ import click
 
 from speakeasy_tui.cli.door import (
     check_model,
+    command_for,
     settings_of,
     sources_of,
     with_home,
@@ -76,7 +77,8 @@ def run_headless(
     from speakeasy_tui.client.sources import adds
     from speakeasy_tui.core.settings import options_of
 
-    reporter: Reporter = JsonReporter() if as_json else PlainReporter()
+    command = command_for(home)
+    reporter: Reporter = JsonReporter() if as_json else PlainReporter(command)
     requests = adds(sources, options_of(settings), start=True)
     begun = time.monotonic()
     follow: Follow | None = None
@@ -97,10 +99,10 @@ def run_headless(
             except RunnerStopped as error:
                 code = EXIT_INTERRUPTED
                 after = [f"the runner has ended ({error}); the queue is kept"]
-                after += ["  go on: speakeasy runner start"]
+                after += [f"  go on: {command} runner start"]
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
-        after = _farewell(settings.foreground, follow)
+        after = _farewell(command, settings.foreground, follow)
     except BrokenPipeError:
         # The reader of our lines has left. The work goes on; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,14 +129,14 @@ def exit_code(jobs: Sequence[Job]) -> int:
     return EXIT_FAILED
 
 
-def _farewell(foreground: bool, follow: Follow | None) -> list[str]:
+def _farewell(command: str, foreground: bool, follow: Follow | None) -> list[str]:
     left = follow.unfinished if follow is not None else 0
     files = f" with {several(left, 'file')} to do" if left else ""
     lines = [f"interrupted; the queue is kept{files}"]
     if foreground:
-        lines += ["  go on: the same command, or speakeasy runner start"]
+        lines += [f"  go on: the same command, or {command} runner start"]
     else:
-        lines += ["  the runner goes on; watch: speakeasy   stop: speakeasy stop"]
+        lines += [f"  the runner goes on; watch: {command}   stop: {command} stop"]
     return lines
 
 

@@ -36,13 +36,6 @@ def say_json(value: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def quoted(text: str) -> str:
-    """`text` as an argument of a shell command to copy."""
-    import shlex
-
-    return shlex.quote(text)
-
-
 def several(count: int, noun: str) -> str:
     """``1 file``, ``3 files``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -193,6 +193,8 @@ def convert(name: str, value: object, place: str) -> object:
         raise SettingsError(f"{place}: unknown setting {name!r}{nearest(name, list(ALL_FIELDS))}")
     given = value
     if isinstance(value, str):
+        if not value.isascii() and value.encode("utf-8", "replace").decode() != value:
+            raise SettingsError(f"{place}: {name} is {given!r}; it must be valid UTF-8")
         value = _from_text(name, value)
     try:
         one = msgspec.convert({name: value}, Settings, strict=not isinstance(given, str))

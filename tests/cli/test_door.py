@@ -148,3 +148,20 @@ def test_bash_completes_commands_and_choices(speakeasy) -> None:
     assert "plain,status" in complete("speakeasy sta", 1)
     assert "plain,translate" in complete("speakeasy run --task tra", 3)
     assert "file," in complete("speakeasy ", 1)
+
+
+@pytest.mark.parametrize("flag", [b"--home", b"--output-dir"])
+def test_a_home_or_output_folder_that_is_not_utf8_is_refused(
+    speakeasy, recordings: Path, flag: bytes
+) -> None:
+    done = speakeasy("run", "recordings", flag, b"f\xe9")
+    assert done.returncode == 2
+    assert "valid UTF-8" in done.stderr
+
+
+def test_a_queue_that_cannot_be_read_is_told_in_words(speakeasy, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "queue.db").write_text("not a database")
+    done = speakeasy("status")
+    assert done.returncode == 1
+    assert "queue.db cannot be read" in done.stderr

@@ -159,6 +159,12 @@ def test_a_runner_that_is_killed_is_started_again_and_the_run_ends_well(
     assert names[-1] == "summary"
 
 
+def test_commands_to_copy_name_the_home_that_was_named(speakeasy, recordings: Path) -> None:
+    (recordings / "list.txt").write_text("gone.wav\n")
+    done = speakeasy("run", "recordings/list.txt", "--home", "my home", "--foreground", *SIM)
+    assert f"speakeasy --home '{recordings.parent}/my home' rerun 1" in done.stdout
+
+
 def test_a_runner_that_is_told_to_end_ends_the_run(
     speakeasy, environment, recordings: Path, tmp_path: Path
 ) -> None:
