@@ -135,8 +135,9 @@ class SpeakeasyApp(App[str]):
         self.worker.start()
 
     def on_unmount(self) -> None:
-        """The terminal is Textual's no more."""
+        """The terminal is Textual's no more, and the worker has nobody to tell."""
         self._end_watch()
+        self.worker.abandon()
 
     # ------------------------------------------------------------------ from the worker
 

@@ -184,7 +184,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
             target = 0
         self.virtual_size = Size(self.size.width, len(self._view) + 1)
         if target != self.scroll_offset.y:
-            self.scroll_to(y=target, animate=False, immediate=True)
+            self.scroll_to(y=target, animate=False, immediate=True, force=True)
         self._show_cursor()
         self.post_message(self.Moved())
 
@@ -220,9 +220,11 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
             return
         top = self.scroll_offset.y
         if row < top:
-            self.scroll_to(y=row, animate=False, immediate=True)
+            self.scroll_to(y=row, animate=False, immediate=True, force=True)
         elif row >= top + self._rows_in_sight:
-            self.scroll_to(y=row - self._rows_in_sight + 1, animate=False, immediate=True)
+            self.scroll_to(
+                y=row - self._rows_in_sight + 1, animate=False, immediate=True, force=True
+            )
 
     def mark(self, ids: Iterable[int], on: bool) -> None:
         """Mark or unmark jobs."""

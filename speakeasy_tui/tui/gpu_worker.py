@@ -105,6 +105,13 @@ class GpuWorker(threading.Thread):
         if self.ident is not None:
             self.join(max(0.0, deadline - time.monotonic()))
 
+    def abandon(self) -> None:
+        """Post nothing more and hang up, without waiting: the application is ending."""
+        self._stopping.set()
+        self._outbox.put(None)
+        if (link := self._link) is not None:
+            link.close()
+
     def run(self) -> None:
         self._sender.start()
         try:

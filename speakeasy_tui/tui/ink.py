@@ -162,7 +162,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
             if difference := changed(before, after):
                 self.refresh(Region(difference[0], y, difference[1], 1))
         if to_end:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+            self.action_scroll_end()
 
     @property
     def texts(self) -> list[str]:
@@ -188,7 +188,8 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         self.scroll_home(animate=False)
 
     def action_scroll_end(self) -> None:
-        self.scroll_end(animate=False, immediate=True)
+        # Forced: until the next layout there may be no scroll bar, without which it stays put.
+        self.scroll_to(y=self.max_scroll_y, animate=False, immediate=True, force=True)
 
     def render_line(self, y: int) -> Strip:
         row = self.scroll_offset.y + y

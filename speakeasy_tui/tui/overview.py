@@ -211,6 +211,8 @@ def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
 
 def farewell(batch: Batch | None, connected: bool, foreground: bool) -> str:
     """What is printed once the window is closed: whether work goes on, and what to type."""
+    if connected and batch is None:
+        return "The window has closed; the runner goes on with the batch. speakeasy shows it again."
     if batch is None or not connected:
         return (
             "No runner was reachable; what is queued is kept. "

@@ -81,6 +81,9 @@ MESSAGE_FROM = 76
 """Narrower than this the names need the room more than the message does."""
 
 
+ROOMY = 100
+"""From this width on names and messages get more room before further columns get any."""
+
 FILE_WIDEST = 72
 """Cells beyond which the message gets the rest."""
 
@@ -89,25 +92,27 @@ FILE_WIDEST = 72
 def plan(width: int) -> tuple[Column, ...]:
     """The columns for a table `width` cells wide, and how wide each is."""
     gap = gap_of(width)
-    room = width - GUTTER - sum(COLUMNS[name].width for name in ("state", "file", "progress"))
-    room -= 2 * gap
+    least = {name: column.width for name, column in COLUMNS.items()}
+    if width >= ROOMY:
+        least |= {"file": 28, "message": 24}
     chosen = {"state", "file", "progress"}
-    for name, column in COLUMNS.items():
+    room = width - GUTTER - sum(least[name] for name in chosen) - 2 * gap
+    for name in COLUMNS:
         if name in chosen or (name == "message" and width < MESSAGE_FROM):
             continue
-        if room >= column.width + gap:
+        if room >= least[name] + gap:
             chosen.add(name)
-            room -= column.width + gap
+            room -= least[name] + gap
     room = max(0, room)
     extra = {"progress": min(14, room // 4)}
     room -= extra["progress"]
-    extra["file"] = min(room * 11 // 20, FILE_WIDEST - COLUMNS["file"].width)
+    extra["file"] = min(room * 11 // 20, FILE_WIDEST - least["file"])
     if "message" in chosen:
         extra["message"] = room - extra["file"]
     else:
         extra["file"] = room
     return tuple(
-        COLUMNS[name]._replace(width=max(1, COLUMNS[name].width + extra.get(name, 0)))
+        COLUMNS[name]._replace(width=max(1, least[name] + extra.get(name, 0)))
         for name in ORDER
         if name in chosen
     )
@@ -115,7 +120,7 @@ def plan(width: int) -> tuple[Column, ...]:
 
 def gap_of(width: int) -> int:
     """Blank cells between two columns."""
-    return 2 if width >= 100 else 1
+    return 2 if width >= ROOMY else 1
 
 
 def heading(width: int) -> Line:

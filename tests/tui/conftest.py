@@ -6,7 +6,7 @@ It stands in for the runner process where a test is about the window alone.
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 import socket
 import threading
 import time
@@ -89,16 +89,13 @@ class ScriptedRunner:
         return [request for request in self.asked if isinstance(request, kind)]
 
     def _serve(self, sock: socket.socket) -> None:
-        with sock, sock.makefile("rb") as lines:
+        with sock, sock.makefile("rb") as lines, contextlib.suppress(OSError):
             for line in lines:
                 request = p.request_decoder.decode(line)
                 self.asked.append(request)
-                try:
-                    with self._writing:
-                        for answer in self._answers(request):
-                            sock.sendall(p.encode(answer))
-                except OSError:
-                    return
+                with self._writing:
+                    for answer in self._answers(request):
+                        sock.sendall(p.encode(answer))
 
     def _answers(self, request: Any) -> Iterator[p.AnyMessage]:
         if type(request) in self.answers:
@@ -322,12 +319,3 @@ def screen_text(app: SpeakeasyApp) -> str:
     width, height = app.size
     lines = app.screen._compositor.render_strips()
     return "\n".join(strip.text[:width] for strip in lines[:height])
-
-
-def pid_is_gone(pid: int) -> bool:
-    """Whether a process has ended (and been waited for)."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False

@@ -196,6 +196,9 @@ class Board(Deeds):
         app = self.speakeasy
         spans: list[Span] = [Span(" ")]
         room = width - 1
+        if self.query_one("#filter-bar").has_class("-open"):
+            keys = (Span("⏎", "key"), Span(" keep   ", "quiet"), Span(app.key_of("clear"), "key"))
+            return [overview.justified([*spans, *keys, Span(" clear", "quiet")], [], width)]
         idle = app.batch is not None and app.batch.state is not RunnerState.RUNNING
         for name, usual in FOOTER:
             text = "resume" if name == "pause" and idle else usual

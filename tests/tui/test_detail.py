@@ -1,0 +1,126 @@
+"""An opened row: the transcript arriving, the attempts, the error with its hint."""
+
+from __future__ import annotations
+
+from conftest import ScriptedRunner, chunk, make_app, ready, screen_text, until
+
+from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.job import State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.tui.ink import LineView
+from speakeasy_tui.tui.screens.detail import stamp
+
+
+async def test_parts_of_the_transcript_arrive_while_it_is_open(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await until(lambda: "[00:42.4] You can hear the swifts" in screen_text(app), pilot)
+        runner.tell(p.Chunks(id=5, chunks=[chunk(2)]))
+        await until(lambda: "[00:56.8] We started recording" in screen_text(app), pilot)
+        runner.tell(p.Chunks(id=5, chunks=[chunk(1)]))  # told twice: shown once
+        runner.tell(p.Chunks(id=6, chunks=[chunk(9)]))  # another file's
+        runner.tell(p.Chunks(id=5, chunks=[chunk(3)]))
+        await until(lambda: "[01:25.2]" in screen_text(app), pilot)
+        assert screen_text(app).count("[00:28.4]") == 1
+        runner.tell(p.Chunks(id=5, chunks=[chunk(0)], reset=True))
+        await until(lambda: "[00:28.4]" not in screen_text(app), pilot)
+        assert "[00:14.0]" in screen_text(app)
+
+
+async def test_the_end_is_followed_unless_one_has_scrolled_up(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await pilot.pause(0.1)
+        view = app.screen.query_one("#transcript", LineView)
+        runner.tell(p.Chunks(id=5, chunks=[chunk(n) for n in range(2, 20)]))
+        await until(lambda: len(view.texts) > 40, pilot)
+        await until(lambda: view.is_vertical_scroll_end, pilot)
+        await pilot.press("k", "k")
+        before = view.scroll_offset.y
+        runner.tell(p.Chunks(id=5, chunks=[chunk(n) for n in range(20, 30)]))
+        await until(lambda: "[14:01.6]" in view.texts[-1] or len(view.texts) > 90, pilot)
+        assert view.scroll_offset.y == before
+        await pilot.press("G")
+        assert view.is_vertical_scroll_end
+
+
+async def test_a_failed_row_shows_error_hint_attempts_and_what_the_engine_said(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjjjj", "enter")
+        await until(lambda: "attempts" in screen_text(app), pilot)
+        text = screen_text(app)
+        assert "not an audio file: moov atom not found" in text
+        assert "download it again" in text
+        assert "signal 6 (SIGABRT)" in text
+        assert "terminate called [recursively]" in text
+        assert "10-09 08:53:20" in text and "0:43" in text
+        assert "beam_size" in text
+        assert "No transcript is kept" in text
+
+
+async def test_the_row_is_steered_from_where_it_is_open(runner: ScriptedRunner, home: Home) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjjjj", "enter")
+        await pilot.press("r")
+        await until(lambda: runner.asked_of(p.Rerun), pilot)
+        assert runner.asked_of(p.Rerun)[0].ids == [7]
+        await until(lambda: "1 file queued again" in screen_text(app), pilot)
+
+
+async def test_a_change_of_state_asks_for_the_attempts_again(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await until(lambda: len(runner.asked_of(p.GetDetail)) == 1, pilot)
+        job = runner.jobs[5]
+        job.state = State.DONE
+        runner.change(job)
+        await until(lambda: len(runner.asked_of(p.GetDetail)) == 2, pilot)
+        assert "✓ done" in screen_text(app)
+
+
+async def test_foreign_text_is_shown_as_it_is_and_moves_nothing(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    evil = "[red]x[/red] \x1b]0;owned\x07 \u202egnp.mp3"
+    runner.detail = lambda request: p.Detail(  # type: ignore[method-assign]
+        seq=request.seq,
+        job=runner.jobs[request.id],
+        options=p.JobOptions(initial_prompt=evil),
+        attempts=[],
+        chunks=[Chunk(0, 0.0, 1.0, (Segment(0.0, 1.0, evil),))],
+    )
+    runner.jobs[1].path = f"/data/{evil}\n/second\\xff.wav"
+    runner.jobs[1].root = ""
+    app = make_app(runner, home)
+    async with app.run_test(size=(140, 40)) as pilot:
+        await ready(app, pilot)
+        assert "second\\xff.wav" in screen_text(app)
+        await pilot.press("enter")
+        await until(lambda: "[00:00.0] [red]x[/red] \\e]0;owned\\x07" in screen_text(app), pilot)
+        assert "\x1b" not in screen_text(app) and "\u202e" not in screen_text(app)
+        assert "\\n/second" in screen_text(app)
+
+
+def test_times_are_minutes_then_hours() -> None:
+    assert stamp(12.34) == "[00:12.3]"
+    assert stamp(59.96) == "[01:00.0]"
+    assert stamp(3733.4) == "[1:02:13.4]"

@@ -1,0 +1,402 @@
+"""Every key of the table: what the runner is asked, and what the screen shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
+from textual.pilot import Pilot
+
+from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.job import RunnerState, State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.screens.board import Board
+from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.detail import Detail
+from speakeasy_tui.tui.screens.help import Help
+
+SIZE = (120, 34)
+
+
+@pytest.fixture
+async def window(runner: ScriptedRunner, home: Home) -> Any:
+    """The app on the scripted runner, its pilot, and the runner."""
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        yield app, pilot, runner
+
+
+Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
+
+
+def table(app: SpeakeasyApp) -> Any:
+    board = app.screen_stack[0]
+    assert isinstance(board, Board)
+    return board.table
+
+
+async def test_all_rows_lanes_and_totals_are_on_the_screen(window: Window) -> None:
+    app, _, _ = window
+    text = screen_text(app)
+    assert "ana@gpubox" in text
+    assert "14 files" in text and "3 done" in text and "1 failed" in text
+    assert "cuda:0" in text and "large-v3 float16" in text and "1 reload" in text
+    assert "✗ failed" in text and "not an audio file" in text
+    assert "⊗ quarantined" in text and " 62%" in text
+
+
+async def test_moving_by_letters_arrows_and_pages(window: Window) -> None:
+    app, pilot, _ = window
+    rows = []
+    for key in ("j", "down", "k", "up", "G", "g", "pagedown", "pageup"):
+        await pilot.press(key)
+        rows.append(table(app).cursor_row)
+    assert rows == [1, 2, 1, 0, 13, 0, 13, 0]
+
+
+async def test_enter_opens_the_row_and_escape_closes_it(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("j", "enter")
+    await until(lambda: runner.asked_of(p.GetDetail), pilot)
+    assert isinstance(app.screen, Detail)
+    assert runner.asked_of(p.GetDetail)[0].id == 2
+    await pilot.press("escape")
+    await until(lambda: runner.asked_of(p.Unwatch), pilot)
+    assert isinstance(app.screen, Board)
+
+
+async def test_p_pauses_and_resumes(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("p")
+    await until(lambda: runner.asked_of(p.PauseQueue), pilot)
+    runner.batch = batch_of(list(runner.jobs.values()), state=RunnerState.PAUSED)
+    runner.pulse()
+    await until(lambda: "paused" in screen_text(app), pilot)
+    assert "p resume" in screen_text(app)
+    await pilot.press("p")
+    await until(lambda: runner.asked_of(p.Resume), pilot)
+
+
+async def test_p_starts_a_stopped_batch(window: Window) -> None:
+    app, pilot, runner = window
+    runner.batch = batch_of(list(runner.jobs.values()), state=RunnerState.STOPPED)
+    runner.pulse()
+    await until(lambda: "stopped" in screen_text(app), pilot)
+    await pilot.press("p")
+    await until(lambda: runner.asked_of(p.Start), pilot)
+
+
+async def test_x_on_a_waiting_row_cancels_it(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "x")
+    await until(lambda: runner.asked_of(p.Cancel), pilot)
+    assert runner.asked_of(p.Cancel)[0].ids == [14]
+    await until(lambda: "1 file cancelled" in screen_text(app), pilot)
+
+
+async def test_x_on_a_running_row_asks_first_and_enter_is_not_yes(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("j", "j", "j", "j", "x")
+    assert isinstance(app.screen, Confirm)
+    await pilot.press("enter")
+    assert isinstance(app.screen, Confirm)
+    await pilot.press("n")
+    assert not runner.asked_of(p.Cancel)
+    await pilot.press("x", "y")
+    await until(lambda: runner.asked_of(p.Cancel), pilot)
+    assert runner.asked_of(p.Cancel)[0].ids == [5]
+
+
+async def test_x_on_a_finished_row_says_why_not(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("x")
+    await until(lambda: "Nothing to cancel" in screen_text(app), pilot)
+    assert not runner.asked_of(p.Cancel)
+
+
+async def test_h_holds_and_releases(window: Window) -> None:
+    _, pilot, runner = window
+    await pilot.press("G", "h")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Hold)[0].ids == [14]
+    await pilot.press("g", *"jjjjjjjj", "h")
+    await until(lambda: runner.asked_of(p.Release), pilot)
+    assert runner.asked_of(p.Release)[0].ids == [9]
+
+
+@pytest.mark.parametrize(("key", "by"), [("K", -1), ("J", 1), ("alt+up", -1), ("alt+down", 1)])
+async def test_moving_a_row(window: Window, key: str, by: int) -> None:
+    _, pilot, runner = window
+    await pilot.press("G", "k", key)
+    await until(lambda: runner.asked_of(p.Move), pilot)
+    asked = runner.asked_of(p.Move)[0]
+    assert (asked.ids, asked.by) == ([13], by)
+
+
+async def test_the_cursor_stays_on_its_job_when_the_job_moves(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G")
+    moved, other = runner.jobs[14], runner.jobs[13]
+    moved.position, other.position = 13, 14
+    runner.change(moved, other)
+    await until(lambda: table(app).ids_in_view()[-2:] == [14, 13], pilot)
+    assert table(app).cursor_job.id == 14
+    assert table(app).cursor_row == 12
+
+
+async def test_r_reruns_the_row_and_capital_r_all_failed(window: Window) -> None:
+    _, pilot, runner = window
+    await pilot.press(*"jjjjjj", "r")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    await pilot.press("R")
+    await until(lambda: len(runner.asked_of(p.Rerun)) == 2, pilot)
+    one, every = runner.asked_of(p.Rerun)
+    assert (one.ids, one.failed) == ([7], False)
+    assert (every.ids, every.failed) == ([], True)
+
+
+async def test_rerunning_many_finished_files_asks_first(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("space", "space", "r")
+    assert isinstance(app.screen, Confirm)
+    await pilot.press("y")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].ids == [1, 2]
+
+
+async def test_actions_apply_to_the_marks_and_clear_them(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "k", "k", "space", "space")
+    assert table(app).marks == {12, 13}
+    assert "2 marked" in screen_text(app)
+    await pilot.press("g", "h")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Hold)[0].ids == [12, 13]
+    assert not table(app).marks
+
+
+async def test_marks_survive_the_filter_and_escape_clears_them(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("space", "f")
+    assert table(app).marks == {1}
+    assert table(app).row_count == 2
+    await pilot.press("escape")
+    assert table(app).row_count == 14 and table(app).marks == {1}
+    await pilot.press("escape")
+    assert not table(app).marks
+
+
+async def test_capital_v_marks_what_the_filter_shows(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("f", "V")
+    assert table(app).marks == {7, 8}
+    await pilot.press("V")
+    assert not table(app).marks
+
+
+@pytest.mark.parametrize(
+    ("typed", "ids"),
+    [
+        ("memo", [10, 11, 12, 13, 14]),
+        ("state:failed", [7]),
+        ("lang:de", [4]),
+        ("MOOV", [7]),
+        ("interviews !1974", [4, 5]),
+        ("[bold", []),
+    ],
+)
+async def test_the_filter_works_as_it_is_typed(window: Window, typed: str, ids: list[int]) -> None:
+    app, pilot, _ = window
+    await pilot.press("slash")
+    app.screen.focused.value = typed  # type: ignore[union-attr]
+    await until(lambda: table(app).ids_in_view() == ids, pilot)
+    await pilot.press("enter")
+    assert table(app).has_focus
+    assert f"{len(ids)} of 14" in screen_text(app)
+    if not ids:
+        assert "No row matches" in screen_text(app)
+    await pilot.press("escape")
+    assert table(app).row_count == 14
+
+
+async def test_letters_typed_into_the_filter_steer_nothing(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("slash", *"pxhrq", "escape")
+    assert not [r for r in runner.asked if not isinstance(r, p.Hello | p.Subscribe)]
+    assert app.is_running and table(app).has_focus
+
+
+async def test_a_row_that_fails_comes_into_the_failed_view(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("f")
+    job = runner.jobs[5]
+    job.state = State.FAILED
+    runner.change(job)
+    await until(lambda: table(app).ids_in_view() == [5, 7, 8], pilot)
+
+
+async def test_y_copies_the_path(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("y")
+    assert app.clipboard == "/data/recordings/interviews/1974/bells-tower-north-reel-01.flac"
+
+
+async def test_help_lists_every_bound_key(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("question_mark")
+    assert isinstance(app.screen, Help)
+    shown = "\n".join(app.screen.query_one("LineView").texts)  # type: ignore[attr-defined]
+    for group in app._binding_groups():
+        for binding in group:
+            assert binding.tooltip
+            assert binding.id or not binding.show
+    for text in ("Pause", "Run every failed file again", "To the last row", "state:failed"):
+        assert text in shown
+    await pilot.press("escape")
+    assert isinstance(app.screen, Board)
+
+
+async def test_the_palette_changes_the_theme_and_keeps_it(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    kept: list[str] = []
+    app = make_app(runner, home, save_theme=kept.append)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("ctrl+p")
+        await pilot.pause(0.1)
+        assert not app.screen.query_one("CommandInput").cursor_blink  # type: ignore[attr-defined]
+        await pilot.press(*"theme")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await pilot.pause(0.3)
+        await pilot.press(*"archive")
+        await pilot.pause(0.3)
+        await pilot.press("enter")
+        await until(lambda: kept, pilot)
+    assert kept == ["archive"]
+
+
+async def test_q_leaves_and_says_that_the_batch_goes_on(runner: ScriptedRunner, home: Home) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+    assert app.return_value is not None
+    assert app.return_value.startswith("2 files running, 4 waiting: the batch goes on.")
+    assert not runner.asked_of(p.Stop) and not runner.asked_of(p.Shutdown)
+
+
+async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, home: Home) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("Q")
+        await pilot.press("enter")
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("y")
+        await until(lambda: not app.is_running, pilot)
+    assert [request.now for request in runner.asked_of(p.Stop)] == [True]
+
+
+async def test_ctrl_c_says_how_to_leave(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("ctrl+c")
+    await until(lambda: "leaves and the work goes on" in screen_text(app), pilot)
+
+
+async def test_a_refusal_is_shown_with_its_hint(runner: ScriptedRunner, home: Home) -> None:
+    runner.answers[p.Add] = lambda _: p.Refused(message="no such folder", hint="check the path")
+    app = make_app(runner, home, on_connected=[p.Add(sources=[], options=p.JobOptions())])
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await ready(app, pilot)
+        await until(lambda: app._notifications, pilot)
+        (told,) = app._notifications
+        assert "no such folder" in told.message and "check the path" in told.message
+    assert len(runner.asked_of(p.Add)) == 1
+
+
+async def test_keys_are_rebound_from_the_settings(runner: ScriptedRunner, home: Home) -> None:
+    settings = Settings(keys={"rerun_failed": "ctrl+r", "down": "n,down"})
+    app = make_app(runner, home, settings)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("n")
+        assert table(app).cursor_row == 1
+        await pilot.press("j")
+        assert table(app).cursor_row == 1
+        await pilot.press("R")
+        await pilot.press("ctrl+r")
+        await until(lambda: runner.asked_of(p.Rerun), pilot)
+        assert len(runner.asked_of(p.Rerun)) == 1
+        assert app.key_of("rerun_failed") == "^r"
+
+
+async def test_unknown_and_clashing_keys_are_named(runner: ScriptedRunner, home: Home) -> None:
+    settings = Settings(keys={"rerrun": "z", "pause": "x"})
+    app = make_app(runner, home, settings)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await ready(app, pilot)
+        text = "\n".join(told.message for told in app._notifications)
+        assert "rerrun: no such action; did you mean 'rerun'?" in text
+        assert "pause: x belongs to cancel already" in text
+        await pilot.press("p")
+        await until(lambda: runner.asked_of(p.PauseQueue), pilot)
+
+
+async def test_one_toast_for_each_kind_of_fault(window: Window) -> None:
+    app, pilot, runner = window
+    told: list[str] = []
+    app.notify = lambda text, title="", **_: told.append(title)  # type: ignore[assignment]
+    jobs = list(runner.jobs.values())
+    for job in jobs[:5]:
+        runner.tell(p.Event(event="reload", ts=1.0, job=job, detail={"kind": "cuda"}))
+    runner.tell(p.Event(event="respawn", ts=1.0, detail={"kind": "crash", "message": "SIGSEGV"}))
+    await until(lambda: len(told) == 2, pilot)
+    assert told == [
+        "Reloaded the model after a CUDA error",
+        "New engine process after the engine died",
+    ]
+
+
+async def test_an_empty_queue_says_what_to_do(home: Home) -> None:
+    app = make_app(ScriptedRunner([], batch_of([], state=RunnerState.IDLE), []), home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await until(lambda: "Nothing is queued." in screen_text(app), pilot)
+        assert "speakeasy add FILE" in screen_text(app)
+        await pilot.press("enter", "x", "r", "space", "y", "h", "K", "G")
+        assert isinstance(app.screen, Board)
+
+
+async def test_a_simulated_engine_is_named(runner: ScriptedRunner, home: Home) -> None:
+    for lane in runner.lanes:
+        lane.engine = "sim"
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        assert "simulated engine" in screen_text(app).splitlines()[0]
+
+
+async def test_the_runner_going_away_is_said_and_it_is_found_again(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY", 0.2)
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        runner.refuse_connections = True
+        del runner.jobs[14]
+        runner.hang_up()
+        await until(lambda: "The runner is gone." in screen_text(app), pilot)
+        assert "speakeasy doctor" in screen_text(app)
+        assert "done" in screen_text(app)
+        runner.refuse_connections = False
+        await until(lambda: runner.connections == 2, pilot)
+        await until(lambda: "The runner is back" in screen_text(app), pilot)
+        await until(lambda: table(app).row_count == 13, pilot)

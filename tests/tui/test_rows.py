@@ -1,0 +1,160 @@
+"""Rows, numbers and sentences, without a screen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import batch_of, recordings, two_lanes
+from rich.cells import cell_len
+
+from speakeasy_tui.core.job import Batch, Job, Lane, LaneState, Pause, RunnerState, State
+from speakeasy_tui.tui import environment, overview
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.query import compile_filter
+from speakeasy_tui.tui.rows import STATE_LOOK, heading, line_of, plan, width_of
+
+
+def text_of(line: tuple[object, ...]) -> str:
+    return "".join(span.text for span in line)  # type: ignore[attr-defined]
+
+
+def test_every_row_is_as_wide_as_the_table() -> None:
+    for width in range(60, 251):
+        for job in recordings():
+            assert width_of(line_of(job, width)) == width - 2
+        assert width_of(heading(width)) <= width
+        assert [width_of(line) for line in overview.batch_lines(batch_of([]), width)] == [width] * 2
+        assert [width_of(line) for line in overview.lane_lines(two_lanes(), width, 4)] == [
+            width
+        ] * 2
+
+
+def test_columns_go_one_after_the_other_as_it_narrows() -> None:
+    names = [[column.name for column in plan(width)] for width in (200, 124, 80, 60)]
+    assert len(names[0]) == 9
+    assert "language" in names[1] and "speed" in names[1]
+    assert names[2] == ["state", "file", "progress", "audio", "left", "message"]
+    assert names[3][:3] == ["state", "file", "progress"] and "message" not in names[3]
+
+
+def test_no_two_states_share_a_glyph() -> None:
+    assert set(STATE_LOOK) == set(State)
+    assert len({look.text for look in STATE_LOOK.values()}) == len(State)
+
+
+def test_a_long_name_keeps_its_end_and_a_long_folder_gives_way_first() -> None:
+    path = "/r/interviews/of/nineteen/eighty-one/at-the-harbour.flac"
+    row = text_of(line_of(Job(id=1, path=path, root="/r"), 104))
+    assert "at-the-harbour.flac" in row and "…" in row
+    row = text_of(line_of(Job(id=1, path="/r/" + "x" * 80 + "-part-2.mp3", root="/r"), 80))
+    assert "-part-2.mp3" in row
+
+
+def test_hostile_names_are_escaped_and_never_markup() -> None:
+    name = "a\nb\x1b[2J[red]\u202e\\xff.mp3"
+    row = text_of(line_of(Job(id=1, path=f"/{name}"), 200))
+    assert "a\\nb\\e[2J[red]\\u202e\\xff.mp3" in row
+
+
+def test_numbers_are_as_people_read_them() -> None:
+    assert [shown.clock(s) for s in (None, 0.2, 42, 723, 3723, 43_320, 400_000)] == [
+        "", "0:00", "0:42", "12:03", "1:02:03", "12h02m", "4d15h",
+    ]  # fmt: skip
+    assert [shown.span(s) for s in (8, 740, 3720, 273_600)] == [
+        "8 s", "12 min", "1 h 02 min", "3 d 4 h",
+    ]  # fmt: skip
+    assert [shown.speed(s) for s in (None, 0, 0.84, 12.44, 112.2)] == [
+        "",
+        "",
+        "0.8×",
+        "12.4×",
+        "112×",
+    ]
+    assert [shown.size(s) for s in (512, 800 * 2**20, 14 * 2**30, 139 * 2**30)] == [
+        "512 B", "800 MB", "14.0 GB", "139 GB",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [1, 2, 7, 20, 40])
+def test_wrapping_and_cutting_keep_to_the_width(width: int) -> None:
+    text = "Ein Wort 留守番電話のメッセージです unbreakablyverylongword\nand a second line"
+    assert all(cell_len(line) <= max(2, width) for line in shown.wrap(text, width))
+    joined = "".join(shown.wrap(text, width)).replace(" ", "")
+    assert joined == text.replace(" ", "").replace("\n", "")
+    assert cell_len(shown.cut_middle(text, width)) <= width
+    assert cell_len(shown.fit(text, width)) == width
+
+
+def test_filter_terms_all_have_to_match() -> None:
+    job = Job(id=1, path="/A/Bell.wav", state=State.FAILED, language="de", message="late")
+    for text in ("bell", "BELL a/", "state:fail lang:de", "late !early", "!state:done"):
+        test = compile_filter(text)
+        assert test is not None and test(job)
+    for text in ("bells", "bell lang:en", "!bell"):
+        test = compile_filter(text)
+        assert test is not None and not test(job)
+    assert compile_filter("  ") is None
+
+
+def test_a_pause_says_why_and_what_to_do() -> None:
+    batch = batch_of(recordings(), state=RunnerState.PAUSED)
+    batch.why = Pause("disk", "no room left on /out", "free some space and it goes on by itself")
+    text = "\n".join(text_of(line) for line in overview.batch_lines(batch, 120))
+    assert "‖ paused" in text and "no room left on /out" in text and "goes on by itself" in text
+
+
+def test_more_lanes_than_fit_are_summed_up() -> None:
+    lanes = [Lane(number=n, device=f"cuda:{n}", state=LaneState.RUNNING) for n in range(8)]
+    lines = [text_of(line) for line in overview.lane_lines(lanes, 100, 4)]
+    assert len(lines) == 4
+    assert "and 5 more lanes, 5 running" in lines[-1]
+
+
+def test_a_lanes_warning_and_its_restarts_are_told() -> None:
+    lane = Lane(number=0, device="cpu", model="tiny", respawns=2, warning="no cuBLAS: on the CPU")
+    (line,) = overview.lane_lines([lane], 120, 4)
+    assert "2 respawns" in text_of(line) and "! no cuBLAS: on the CPU" in text_of(line)
+
+
+@pytest.mark.parametrize(
+    ("batch", "connected", "foreground", "words"),
+    [
+        (Batch(state=RunnerState.RUNNING, counts={"running": 3, "queued": 12}), True, False,
+         "3 files running, 12 waiting: the batch goes on."),
+        (Batch(state=RunnerState.RUNNING, counts={"running": 1, "queued": 1}), True, True,
+         "Work ended with the window: 2 files left."),
+        (Batch(state=RunnerState.PAUSED, counts={"queued": 4}), True, False,
+         "speakeasy resume goes on"),
+        (Batch(state=RunnerState.IDLE, counts={"done": 9, "failed": 1}), True, False,
+         "9 files done, 1 failed"),
+        (Batch(state=RunnerState.IDLE), True, False, "Nothing is queued."),
+        (None, False, False, "No runner was reachable"),
+        (None, True, False, "the runner goes on"),
+    ],
+)  # fmt: skip
+def test_the_farewell_tells_whether_work_goes_on(
+    batch: Batch | None, connected: bool, foreground: bool, words: str
+) -> None:
+    assert words in overview.farewell(batch, connected, foreground)
+
+
+def test_over_ssh_textual_is_told_to_be_sparing_unless_the_person_said_otherwise() -> None:
+    away = {"SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22", "TEXTUAL_FPS": "30"}
+    environment.prepare(away)
+    assert away["TEXTUAL_FPS"] == "30" and away["TEXTUAL_ANIMATIONS"] == "none"
+    here: dict[str, str] = {}
+    environment.prepare(here)
+    assert not here
+
+
+def test_importing_the_package_imports_no_textual_and_the_window_nothing_heavy() -> None:
+    code = (
+        "import sys, speakeasy_tui.tui; assert 'textual' not in sys.modules\n"
+        "import speakeasy_tui.tui.app\n"
+        "heavy = {'torch', 'av', 'numpy', 'ctranslate2', 'faster_whisper', 'markdown_it'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))

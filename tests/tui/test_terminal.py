@@ -1,0 +1,160 @@
+"""The window in a real terminal: first paint, leaving, and the terminal going away."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+class Terminal:
+    """A pty of 80×24 with the window in it, as the leader of its session."""
+
+    def __init__(self, *arguments: str, **environment: str) -> None:
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            [*arguments],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            cwd=HERE,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+        )
+        os.close(slave)
+        self.output = b""
+
+    def read_until(self, what: Callable[[bytes], Any], seconds: float = 10.0) -> float:
+        """Read until `what` is true of the output; returns the seconds since the start."""
+        deadline = time.monotonic() + seconds
+        while not what(self.output):
+            assert time.monotonic() < deadline, self.output[-2000:]
+            self.read(0.05)
+        return time.monotonic() - self.started
+
+    def read(self, seconds: float) -> int:
+        """Read for a while; returns how many bytes came."""
+        deadline = time.monotonic() + seconds
+        before = len(self.output)
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([self.master], [], [], left)[0]:
+                try:
+                    self.output += os.read(self.master, 1 << 16)
+                except OSError:  # EIO: the last process closed it
+                    break
+        return len(self.output) - before
+
+    def end(self, seconds: float) -> float:
+        """Wait for the process to end; returns how long it took."""
+        began = time.monotonic()
+        while self.process.poll() is None:
+            assert time.monotonic() - began < seconds, "it still runs"
+            if self.master >= 0:
+                self.read(0.01)
+            else:
+                time.sleep(0.01)
+        return time.monotonic() - began
+
+    def hang_up(self) -> None:
+        """Close the master: what a lost connection does."""
+        os.close(self.master)
+        self.master = -1
+
+    def close(self) -> None:
+        """Clean up."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        if self.master >= 0:
+            self.hang_up()
+
+
+@pytest.fixture
+def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
+    terminals: list[Terminal] = []
+
+    def start(*words: str, **environment: str) -> Terminal:
+        command = (sys.executable, "window.py", str(tmp_path), *words)
+        terminals.append(Terminal(*command, **environment))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.close()
+
+
+def painted(output: bytes) -> bool:
+    return b"quarantined" in output and b"43%" in output
+
+
+def plain(output: bytes) -> str:
+    return re.sub(r"\x1b\[[0-9;?<>=]*[A-Za-z]", "", output.decode("utf-8", "replace"))
+
+
+def test_it_paints_soon_and_q_leaves_with_a_line_about_the_batch(
+    open_terminal: Callable[..., Terminal],
+) -> None:
+    terminal = open_terminal()
+    took = terminal.read_until(painted)
+    assert took < 3.0  # 0.6 s on an idle machine; others work on this one
+    os.write(terminal.master, b"q")
+    assert terminal.end(2.0) < 1.0
+    terminal.read(0.1)
+    assert terminal.process.returncode == 0
+    after = terminal.output.rsplit(b"\x1b[?1049l", 1)[1]
+    assert "2 files running, 4 waiting: the batch goes on." in plain(after)
+    assert b"Traceback" not in terminal.output
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("start", ["usual", "hangups-ignored"])
+def test_a_signal_ends_it_within_half_a_second(
+    open_terminal: Callable[..., Terminal], number: int, start: str
+) -> None:
+    terminal = open_terminal("busy", start)
+    terminal.read_until(painted)
+    terminal.process.send_signal(number)
+    assert terminal.end(2.0) < 0.5
+    assert b"Traceback" not in terminal.output
+
+
+@pytest.mark.parametrize("start", ["usual", "hangups-ignored"])
+def test_a_closed_terminal_ends_it_within_half_a_second(
+    open_terminal: Callable[..., Terminal], start: str
+) -> None:
+    terminal = open_terminal("busy", start)
+    terminal.read_until(painted)
+    terminal.hang_up()
+    assert terminal.end(2.0) < 0.55
+
+
+def test_an_idle_screen_sends_nothing_and_a_changing_row_little(
+    open_terminal: Callable[..., Terminal],
+) -> None:
+    idle = open_terminal(SSH_CONNECTION="10.0.0.1 1 10.0.0.2 22")
+    idle.read_until(painted)
+    idle.read(0.5)
+    assert idle.read(1.0) == 0
+    busy = open_terminal("busy", SSH_CONNECTION="10.0.0.1 1 10.0.0.2 22")
+    busy.read_until(painted)
+    busy.read(0.5)
+    # Twenty changes a second come in, ten go out, each of some cells of one row.
+    assert 0 < busy.read(1.0) < 2500

@@ -1,0 +1,181 @@
+"""The GPU worker: coalescing, answers, reconnecting, leaving while it is busy."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from conftest import ScriptedRunner, batch_of, make_app, ready, until
+
+from speakeasy_tui.client.board import Changes
+from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
+
+
+class Receiver:
+    """Stands in for the application: calls back at once and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[float, Changes]] = []
+        self.news: list[LinkNews] = []
+        self.gone = False
+
+    def call_from_thread(self, callback: Callable[..., Any], *args: Any) -> Any:
+        if self.gone:
+            raise RuntimeError("App is not running")
+        return callback(*args)
+
+    def apply_changes(self, changes: Changes) -> None:
+        self.changes.append((time.monotonic(), changes))
+
+    def answered(self, answers: list[tuple[Then, p.AnyMessage]]) -> None:
+        for then, message in answers:
+            then(message)
+
+    def link_changed(self, news: LinkNews) -> None:
+        self.news.append(news)
+
+
+def wait(what: Callable[[], object], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def working(runner: ScriptedRunner) -> Iterator[tuple[GpuWorker, Receiver]]:
+    receiver = Receiver()
+    worker = GpuWorker(runner.connect, receiver)
+    worker.start()
+    wait(lambda: any(changes.synced for _, changes in receiver.changes))
+    yield worker, receiver
+    worker.stop()
+    assert not worker.is_alive()
+
+
+def test_a_flood_of_updates_is_told_ten_times_a_second_at_most(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    _, receiver = working
+    receiver.changes.clear()
+    began = time.monotonic()
+    for step in range(600):
+        runner.tell(p.Rows(jobs=[Job(id=5, path="/a", state=State.RUNNING, progress=step / 600)]))
+        time.sleep(0.001)
+    took = time.monotonic() - began
+    wait(lambda: receiver.changes[-1][1].jobs[5].progress == 599 / 600)
+    assert len(receiver.changes) <= took / 0.1 + 2
+    times = [at for at, _ in receiver.changes]
+    assert all(later - at > 0.09 for at, later in pairwise(times))
+
+
+def test_a_single_update_is_told_at_once(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    _, receiver = working
+    time.sleep(0.15)
+    receiver.changes.clear()
+    began = time.monotonic()
+    runner.change(Job(id=5, path="/a"))
+    wait(lambda: receiver.changes)
+    assert receiver.changes[0][0] - began < 0.05
+
+
+def test_an_answer_reaches_the_one_who_asked(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    worker, _ = working
+    answers: list[p.AnyMessage] = []
+    runner.answers[p.Hold] = lambda request: p.Ok(count=7, note="two were final")
+    worker.ask(p.Hold(ids=[1]), answers.append)
+    wait(lambda: answers)
+    assert isinstance(answers[0], p.Ok) and answers[0].count == 7
+
+
+def test_what_is_asked_while_the_runner_is_away_is_refused_not_kept(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    worker, receiver = working
+    runner.refuse_connections = True
+    runner.hang_up()
+    wait(lambda: not receiver.news[-1].up)
+    answers: list[p.AnyMessage] = []
+    worker.ask(p.Cancel(ids=[1]), answers.append)
+    wait(lambda: answers)
+    assert isinstance(answers[0], p.Refused) and "runner" in answers[0].message
+    runner.refuse_connections = False
+    wait(lambda: receiver.news[-1].up)
+    time.sleep(0.05)
+    assert not runner.asked_of(p.Cancel)
+
+
+def test_rows_that_went_while_the_link_was_down_are_gone_afterwards(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    _, receiver = working
+    del runner.jobs[3]
+    receiver.changes.clear()
+    runner.hang_up()
+    wait(lambda: any(changes.synced for _, changes in receiver.changes))
+    assert set().union(*(changes.gone for _, changes in receiver.changes)) == {3}
+
+
+def test_a_goodbye_is_told_with_its_reason(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    _, receiver = working
+    runner.refuse_connections = True
+    runner.tell(p.Goodbye(reason="stopped by ana"))
+    wait(lambda: not receiver.news[-1].up)
+    assert "stopped by ana" in receiver.news[0 if not receiver.news[0].up else 1].why
+
+
+def test_it_ends_quietly_when_the_application_has_gone(runner: ScriptedRunner) -> None:
+    receiver = Receiver()
+    worker = GpuWorker(runner.connect, receiver)
+    worker.start()
+    wait(lambda: receiver.changes)
+    receiver.gone = True
+    runner.pulse()
+    worker.join(2)
+    assert not worker.is_alive()
+
+
+async def test_leaving_while_updates_pour_in_takes_no_time(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    jobs = [Job(id=n, position=n, path=f"/data/{n}.wav") for n in range(2000)]
+    busy = ScriptedRunner(jobs, batch_of(jobs), [])
+    app = make_app(busy, home)
+    pouring = threading.Event()
+
+    def pour() -> None:
+        step = 0
+        while not pouring.is_set():
+            step += 1
+            try:
+                busy.change(*[Job(id=n, position=n, path=f"/{n}.wav", progress=step % 100 / 100,
+                                  state=State.RUNNING) for n in range(200)])  # fmt: skip
+            except OSError:
+                return
+
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        thread = threading.Thread(target=pour, daemon=True)
+        thread.start()
+        await asyncio.sleep(0.3)
+        began = time.monotonic()
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+        took = time.monotonic() - began
+        pouring.set()
+    assert took < 1.5
+    assert not app.worker.is_alive()
