@@ -5,7 +5,6 @@ gives back the bytes it was written with.
 """
 
 # File names are bytes here, which pathlib does not take.
-# ruff: noqa: PTH122
 
 from __future__ import annotations
 
