@@ -48,12 +48,6 @@ def speed(times: float | None) -> str:
     return f"{times:.0f}×" if times >= 100 else f"{times:.1f}×"
 
 
-def hours(seconds: float) -> str:
-    """``0.4 h``, ``21 h``: amounts of audio."""
-    amount = seconds / 3600
-    return f"{amount:,.0f} h" if amount >= 100 else f"{amount:.1f} h"
-
-
 def size(count: int | None) -> str:
     """``812 MB``, ``14.2 GB``, ``139 GB``: binary multiples, as nvidia-smi counts them."""
     if count is None:

@@ -68,7 +68,7 @@ def head(identity: str, home: str, simulated: bool, width: int) -> Line:
 
 def batch_lines(batch: Batch, width: int) -> list[Line]:
     """State, bar, time left and speed; the counts; and why it is paused."""
-    total = batch.audio_s
+    total = _all_audio(batch)
     share = batch.done_s / total if total > 0 else 0.0
     left = [Span(" "), RUNNER_LOOK[batch.state]]
     right: list[Span] = []
@@ -90,13 +90,24 @@ def batch_lines(batch: Batch, width: int) -> list[Line]:
     return lines
 
 
+def _all_audio(batch: Batch) -> float:
+    """Seconds of audio of the whole batch.
+
+    The length of a file is known only once it has been opened; what the rest may be is in the
+    runner's own estimate of the time left.
+    """
+    guessed = batch.done_s + (batch.eta_s or 0.0) * (batch.speed or 0.0)
+    return max(batch.audio_s, guessed)
+
+
 def _counts(batch: Batch, width: int) -> Line:
     left = _count_spans(batch, words=True)
     if width_of(left) > width - 1:  # as in the table, the glyph alone tells the state
         left = _count_spans(batch, words=False)
     right = [Span(" ")]
-    if batch.audio_s > 0:
-        amount = f"{shown.hours(batch.done_s)} of {shown.hours(batch.audio_s)} "
+    total = _all_audio(batch)
+    if total > 0:
+        amount = f"{shown.span(batch.done_s)} of {shown.span(total)} "
         if width_of(left) + len(amount) + 2 <= width:
             right = [Span(amount, "quiet")]
     return justified(left, right, width)

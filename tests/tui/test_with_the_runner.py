@@ -1,0 +1,73 @@
+"""The window on a real runner with a simulated engine: queue, watch, open, leave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import screen_text, until
+
+from speakeasy_tui import samples
+from speakeasy_tui.client.launch import attach
+from speakeasy_tui.client.link import Link, LinkError
+from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.job import State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.settings import JobOptions, Settings
+from speakeasy_tui.tui.app import SpeakeasyApp
+
+
+@pytest.fixture
+def real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    """A home whose runner is ended after the test."""
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "400")
+    monkeypatch.setenv("SPEAKEASY_FAULTS", "segv:broken-tape*:9")
+    home = Home(state=tmp_path / "home", config=tmp_path / "home", cache=tmp_path / "cache")
+    yield home
+    try:
+        link = Link.connect(home)
+        link.request(p.Shutdown())
+        link.close()
+    except LinkError:
+        pass
+
+
+async def test_a_folder_is_queued_watched_and_opened(real_home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    bundled = Path(samples.__file__).parent
+    for name in ("notes/green-box.ogg", "notes/broken-tape.mp3"):
+        shutil.copy(bundled / name, folder)
+    add = p.Add(
+        sources=[p.Source(os.fsencode(folder))], options=JobOptions(engine="sim"), start=True
+    )
+    app = SpeakeasyApp(lambda: attach(real_home), real_home, Settings(), on_connected=[add])
+    async with app.run_test(size=(120, 30)) as pilot:
+        table = app._board.table
+        await until(lambda: len(table.jobs) == 2, pilot, 20)
+        await until(
+            lambda: (
+                sorted(job.state for job in table.jobs.values()) == [State.DONE, State.QUARANTINED]
+            ),
+            pilot,
+            30,
+        )
+        text = screen_text(app)
+        assert "simulated engine" in text.splitlines()[0]
+        assert "⊗ quarantined" in text and "broken-tape.mp3" in text
+        assert "respawn" in text
+        done = next(job for job in table.jobs.values() if job.path.endswith("green-box.ogg"))
+        table.action_go(table.ids_in_view().index(done.id))
+        await pilot.press("enter")
+        await until(lambda: "[simulated]" in screen_text(app), pilot)
+        await pilot.press("escape", "r")
+        await until(lambda: "queued again" in screen_text(app), pilot)
+        await until(lambda: table.jobs[done.id].state is not State.QUEUED, pilot, 20)
+        await pilot.press("p")
+        await until(lambda: "paused" in screen_text(app), pilot)
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+    assert Link.connect(real_home).welcome.pid != os.getpid()
