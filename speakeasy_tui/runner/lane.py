@@ -23,16 +23,16 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner.devices import Devices
 from speakeasy_tui.runner.engineprocess import Died, EngineProcess, Item
+from speakeasy_tui.runner.feeder import Feeder, has_room
+from speakeasy_tui.runner.feeder import Owner as FeederOwner
 from speakeasy_tui.runner.flight import Flight, Prepared
-from speakeasy_tui.runner.modelfinder import Found, ModelError, ModelFinder
+from speakeasy_tui.runner.ladder import HINTS, bury, strike
+from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
-from speakeasy_tui.runner.work import FAULT_WORDS, Work
+from speakeasy_tui.runner.work import FAULT_WORDS
 
 log = logging.getLogger(__name__)
 
-MAX_UNOPENED = 3
-"""Files given to an engine that it has not yet opened: decoding ahead costs memory."""
-MAX_FLIGHTS = 32
 IDLE_UNLOAD_S = 120.0
 """Seconds without work after which an engine ends and frees its device."""
 LOAD_TRIES = 3
@@ -50,31 +50,17 @@ class Drop(Struct, frozen=True):
     dropped: asyncio.Future[None]
 
 
-class ModelFound(Struct, frozen=True):
-    """The search for a model has ended."""
-
-    request: str
-    found: Found | None
-    error: str = ""
-    hint: str = ""
-
-
-class Owner(Protocol):
+class Owner(FeederOwner, Protocol):
     """The runner, as far as a lane knows it."""
 
     home: Home
     settings: Settings
     devices: Devices
-    finder: ModelFinder
-    work: Work
 
     def working(self) -> bool: ...
     def unloading(self) -> bool: ...
-    def requests_for(self, device: str) -> list[str]: ...
-    def request(self, text: str) -> Any: ...
     def lane_changed(self) -> None: ...
     def emit(self, event: str, job: int | None = None, detail: Any = None) -> None: ...
-    def model_missing(self, request: str, error: JobError) -> None: ...
     def lane_retired(self, lane: Lane, error: JobError) -> None: ...
     def begin_finish(self, flight: Flight) -> None: ...
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
@@ -97,10 +83,7 @@ class Lane:
         self._kind = ""
         self._request = ""
         """Request the engine's model was loaded for."""
-        self._found: dict[str, Found] = {}
-        self._claim: Claim | None = None
-        self._hand: Prepared | None = None
-        self._searching: asyncio.Task[None] | None = None
+        self._feeder = Feeder(owner, device, self._searching, self._searched)
         self._loading = False
         self._reloading = False
         self._load_failures = 0
@@ -120,7 +103,7 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether files are in flight, in hand, or a model is on its way."""
-        return bool(self.flights or self._claim or self._hand or self._loading)
+        return bool(self.flights or self._loading or not self._feeder.empty)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -142,8 +125,7 @@ class Lane:
         self.task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
-        if self._searching is not None:
-            self._searching.cancel()
+        self._feeder.close()
         self._give_all_back(message)
         await self._end_engine()
 
@@ -180,67 +162,29 @@ class Lane:
             self._give_all_back(item.message)
             await self._end_engine()
             item.dropped.set_result(None)
-        elif isinstance(item, ModelFound):
-            await self._model_found(item)
         elif engine is self._engine:
             await self._heard_from(item)
 
     async def _advance(self) -> None:
         """Feed the engine as far as it goes without waiting for it."""
-        while not self.retired and not self._loading and self._searching is None:
+        while not self.retired and not self._loading and not self._feeder.searching:
             if not self._owner.working():
-                self._let_go()
+                self._feeder.let_go()
                 if not self.flights and self._owner.unloading():
                     await self._end_engine()
                 return
-            if self._hand is None and not await self._next_in_hand():
-                return
-            assert self._hand is not None
-            if self._request != self._hand.claim.request or self._engine is None:
-                if not self.flights:  # else: drain first
-                    await self._load(self._hand.found, self._hand.claim)
-                return
-            hand, self._hand = self._hand, None
-            self._send(hand)
-
-    async def _next_in_hand(self) -> bool:
-        """Claim and prepare the next job; False when there is none now."""
-        if self._claim is None:
-            if not self._room():
-                return False
-            self._claim = self._work.claim(
-                self._owner.requests_for(self.view.device), suspects=not self.flights
+            hand = await self._feeder.reach(
+                room=has_room(self.flights.values(), self.view.batch_size or 1),
+                suspects=not self.flights,
             )
-            if self._claim is None:
-                return False
-        found = self._found.get(self._claim.request)
-        if found is None:
-            self._search(self._claim.request)
-            return False
-        claim, self._claim = self._claim, None
-        self._busy = time.monotonic()
-        self._hand = await self._work.prepare(claim, found)
-        return self._hand is not None or await self._next_in_hand()
-
-    def _room(self) -> bool:
-        if not self.flights:
-            return True
-        if len(self.flights) >= MAX_FLIGHTS:
-            return False
-        if any(flight.prepared.claim.suspect for flight in self.flights.values()):
-            return False
-        unopened = sum(1 for flight in self.flights.values() if flight.chunks == 0)
-        backlog = sum(flight.backlog for flight in self.flights.values())
-        return unopened < MAX_UNOPENED and backlog < 2 * (self.view.batch_size or 1)
-
-    def _let_go(self) -> None:
-        """Put back what was claimed and not begun."""
-        if self._claim is not None:
-            self._work.unclaim(self._claim)
-            self._claim = None
-        if self._hand is not None:
-            self._work.unclaim(self._hand.claim)
-            self._hand = None
+            if hand is None:
+                return
+            self._busy = time.monotonic()
+            if self._request != hand.claim.request or self._engine is None:
+                if not self.flights:  # else: drain first
+                    await self._load(hand.found, hand.claim)
+                return
+            self._send(self._feeder.take())
 
     def _send(self, hand: Prepared) -> None:
         if self._work.store.state(hand.claim.id) is not State.QUEUED:
@@ -266,42 +210,14 @@ class Lane:
 
     # ------------------------------------------------------------------ model and engine
 
-    def _search(self, request: str) -> None:
-        self._show(LaneState.STARTING, "looking for the model")
-        self._searching = asyncio.create_task(self._find(request))
+    def _searching(self, share: float | None, line: str) -> None:
+        self.view.progress = None if share is None else round(share, 3)
+        self._show(LaneState.STARTING if share is None else LaneState.DOWNLOADING, line)
 
-    async def _find(self, request: str) -> None:
-        wanted = self._owner.request(request)
-
-        def tell(share: float | None, line: str) -> None:
-            self.view.progress = None if share is None else round(share, 3)
-            self._show(LaneState.DOWNLOADING, line)
-
-        try:
-            if wanted.engine == "sim":
-                answer = ModelFound(request, Found("simulated", "", "simulated engine"))
-            else:
-                found = await self._owner.finder.find(wanted.model, self.view.device, tell)
-                answer = ModelFound(request, found)
-        except ModelError as error:
-            answer = ModelFound(request, None, str(error), error.hint)
-        except Exception as error:
-            log.exception("looking for model %s", wanted.model)
-            answer = ModelFound(request, None, f"looking for the model failed: {error}")
-        self._inbox.put_nowait((None, answer))
-
-    async def _model_found(self, answer: ModelFound) -> None:
-        self._searching = None
+    def _searched(self, trouble: str) -> None:
         self.view.progress = None
-        if answer.found is not None:
-            self._found[answer.request] = answer.found
-            self._show(LaneState.READY if self._engine else LaneState.STARTING)
-            return
-        self._let_go()
-        self._show(LaneState.STOPPED if self._engine is None else LaneState.READY, answer.error)
-        self._owner.model_missing(
-            answer.request, JobError(ErrorKind.MODEL, answer.error, answer.hint)
-        )
+        self._show(LaneState.STOPPED if self._engine is None else LaneState.READY, trouble)
+        self.wake()
 
     async def _load(self, found: Found, claim: Claim) -> None:
         wanted = self._owner.request(claim.request)
@@ -423,8 +339,8 @@ class Lane:
         self._load_failures += 1
         if kind is ErrorKind.MODEL:
             request = self._request
-            self._let_go()
-            self._found.pop(request, None)
+            self._feeder.let_go()
+            self._feeder.forget(request)
             await self._end_engine()
             error = JobError(kind, report.text, report.hint or "check the model's folder")
             self._owner.model_missing(request, error)
@@ -514,19 +430,8 @@ class Lane:
         log.warning("lane %d: %s, files %s: %s → %s", self.view.number, kind, jobs, text, rung)
         if kind is ErrorKind.OOM:
             self._ooms += 1
-        cure = _CURES[rung]
-        known = [job for job in jobs if job in self.flights]
-        for job in known:
-            del self.flights[job]
-            self._work.retry(
-                job,
-                JobError(kind, text, _HINTS.get(kind, "")),
-                cure=cure,
-                charged=verdict.charged,
-                alone=len(known) == 1,
-                suspect=verdict.charged and (len(known) > 1 or rung is Rung.RESPAWN),
-                detail=detail,
-            )
+        error = JobError(kind, text, HINTS.get(kind, ""))
+        strike(self._work, self.flights, jobs, error, verdict, rung, detail)
         await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
 
     async def _do(self, rung: Rung, kind: ErrorKind, text: str, batch: int) -> None:
@@ -564,19 +469,8 @@ class Lane:
             what = f"no progress for {self._owner.settings.stall_s:.0f} s"
         self.view.last_fault = f"{kind.value}: {what}"
         log.warning("lane %d: %s; in flight: %s", self.view.number, what, list(self.flights))
-        alone = len(self.flights) == 1
-        for job in list(self.flights):
-            del self.flights[job]
-            self._work.retry(
-                job,
-                JobError(kind, what, _HINTS[kind]),
-                cure="new engine",
-                charged=alone,
-                alone=alone,
-                suspect=True,
-                death=alone,
-                detail=f"{what}\n{died.tail}".strip(),
-            )
+        error = JobError(kind, what, HINTS[kind])
+        bury(self._work, self.flights, error, f"{what}\n{died.tail}".strip())
         if self._loading:
             self._load_failures += 1
         await self._respawn(what, kind)
@@ -599,8 +493,8 @@ class Lane:
             await self._end_engine()
 
     def _retire(self, text: str, hint: str = "speakeasy doctor says more") -> None:
-        self._let_go()
-        self._found.clear()
+        self._feeder.let_go()
+        self._feeder.forget()
         self.view.last_fault = self.view.last_fault or text
         self._show(LaneState.RETIRED, text)
         self._owner.lane_retired(self, JobError(ErrorKind.DEVICE, text, hint))
@@ -608,7 +502,7 @@ class Lane:
     # ------------------------------------------------------------------ small things
 
     def _give_all_back(self, message: str) -> None:
-        self._let_go()
+        self._feeder.let_go()
         self._give_flights_back(message)
 
     def _give_flights_back(self, message: str) -> None:
@@ -632,20 +526,3 @@ class Lane:
         if why is not None:
             self.view.why = why
         self._owner.lane_changed()
-
-
-_CURES: dict[Rung, str] = {
-    Rung.NONE: "tried again",
-    Rung.HALVE: "halved the batch",
-    Rung.RELOAD: "reloaded model",
-    Rung.RESPAWN: "new engine",
-    Rung.RETIRE: "given back",
-    Rung.PAUSE: "given back",
-}
-_HINTS: dict[ErrorKind, str] = {
-    ErrorKind.OOM: "use a smaller --model, --compute-type int8, or a smaller --batch-size",
-    ErrorKind.CUDA: "look into the lane's log; rerun it; speakeasy doctor checks the GPU",
-    ErrorKind.STICKY: "look into the lane's log; rerun it; if others fail too, the GPU is suspect",
-    ErrorKind.CRASH: "this file may be what ends the engine; its attempts have the last words",
-    ErrorKind.HANG: "rerun it, or raise stall_s if it was only slow",
-}

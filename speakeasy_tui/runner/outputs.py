@@ -24,8 +24,8 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
 from speakeasy_tui.formats import render
+from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.scan import MEDIA
-from speakeasy_tui.runner.store import Staged
 
 LONGEST = 249
 """Bytes of a name, its ending and the dot not counted: file systems take 255."""
@@ -192,6 +192,12 @@ def check_folder(chosen: Plan) -> None:
 
 def explain(error: OSError, path: bytes) -> JobError:
     """What the row says of an output that could not be written."""
+    if error.errno == errno.EEXIST:
+        return JobError(
+            ErrorKind.OUTPUT,
+            f"{show_path(os.path.basename(path))} appeared meanwhile and is not ours",
+            "does another queue write here? rerun it: what is the same is skipped",
+        )
     kind = ErrorKind.DISK if error.errno in DISK_FULL else ErrorKind.OUTPUT
     hint = "make it writable, or choose another folder with --output-dir DIR"
     if kind is ErrorKind.DISK:

@@ -12,9 +12,8 @@ import msgspec
 from speakeasy_tui.core.job import Batch, Job, Pause, RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Status
-from speakeasy_tui.runner.record import COLUMNS, OUTPUTS, to_job
+from speakeasy_tui.runner.rows import Rows
 from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
-from speakeasy_tui.runner.store import read_tallies
 
 
 def _open(home: Home) -> sqlite3.Connection | None:
@@ -22,7 +21,6 @@ def _open(home: Home) -> sqlite3.Connection | None:
         return None
     address = f"file:{quote(str(home.database))}?mode=ro"
     connection = sqlite3.connect(address, uri=True)
-    connection.row_factory = sqlite3.Row
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
@@ -49,13 +47,8 @@ def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:
     connection = _open(home)
     if connection is None:
         return []
-    query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs"
-    values: list[str] = []
-    if states is not None:
-        query += " WHERE state IN (SELECT value FROM json_each(?))"
-        values.append(msgspec.json.encode(list(states)).decode())
     with closing(connection):
-        return [to_job(row) for row in connection.execute(query + " ORDER BY position", values)]
+        return Rows(connection).jobs(states=states)
 
 
 def read_status(home: Home) -> Status:
@@ -69,9 +62,9 @@ def read_status(home: Home) -> Status:
     connection = _open(home)
     if connection is not None:
         with closing(connection):
-            counts = {state: tally.jobs for state, tally in read_tallies(connection).items()}
-            row = connection.execute("SELECT value FROM meta WHERE key = 'pause'").fetchone()
-            if row is not None and row[0]:
-                why = msgspec.json.decode(row[0], type=Pause)
+            rows = Rows(connection)
+            counts = {state: tally.jobs for state, tally in rows.tallies().items()}
+            pause = rows.get("pause")
+            why = msgspec.json.decode(pause, type=Pause) if pause else None
     batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts)
     return Status(batch=batch, lanes=[], pid=None, home=str(home.state))

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -344,16 +345,15 @@ class Runner:
         if start:
             self.start()
         try:
-            for source in sources:
-                await self._add_source(source, options, total)
+            await self._add_all(sources, options, total)
         finally:
             self._scanning -= 1
         self.ensure_lanes()
         self.wake()
         return total
 
-    async def _add_source(self, source: Source, options: JobOptions, total: Taken) -> None:
-        found = search(source)
+    async def _add_all(self, sources: list[Source], options: JobOptions, total: Taken) -> None:
+        found = chain.from_iterable(search(source) for source in sources)
         while batch := await asyncio.to_thread(_some, found):
             taken = self.store.add(batch, options)
             total.new += taken.new

@@ -15,26 +15,21 @@ from msgspec import Struct
 from speakeasy_tui.core.job import (
     FINAL_STATES,
     NEXT_STATES,
-    Attempt,
-    Job,
     JobError,
     JobWarning,
     State,
 )
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.record import (
-    COLUMNS,
-    OUTPUTS,
     Claim,
     Request,
     job_identity,
     parse_options,
-    to_job,
 )
+from speakeasy_tui.runner.rows import Rows, Staged
 from speakeasy_tui.runner.schema import open_database
 
-_segments = msgspec.json.Decoder(tuple[Segment, ...])
 _FRESH = (
     "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
     "error = NULL, warnings = '[]', message = '', finished = NULL, series = series + 1"
@@ -64,37 +59,11 @@ class Taken(Struct):
     failed: list[int]
 
 
-class Staged(Struct):
-    """An output between its part file and its final name."""
-
-    job: int
-    path: bytes
-    part: bytes
-    sha256: str
-
-
-class Tally(Struct, frozen=True):
-    """The jobs in one state."""
-
-    jobs: int
-    audio_s: float
-    """Seconds of those whose length is known."""
-    known: int
-    """How many those are."""
-
-
-def read_tallies(db: sqlite3.Connection) -> dict[str, Tally]:
-    """The tallies of a queue, by state."""
-    rows = db.execute("SELECT state, jobs, audio_s, known FROM tallies")
-    return {row[0]: Tally(row[1], row[2], row[3]) for row in rows}
-
-
-class Store:
-    """The queue's database."""
+class Store(Rows):
+    """The queue's database, for its one writer."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_database(path)
-        self._db.row_factory = sqlite3.Row
+        super().__init__(open_database(path))
         self.epoch = int(self.get("epoch") or "0") + 1
         self.put("epoch", str(self.epoch))
         rows = self._db.execute("SELECT DISTINCT request FROM jobs")
@@ -116,81 +85,9 @@ class Store:
 
     # -------------------------------------------------------------- odds and ends
 
-    def get(self, key: str) -> str | None:
-        """A value kept across runs."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
-
     def put(self, key: str, value: str) -> None:
         """Keep a value across runs."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-    def tallies(self) -> dict[str, Tally]:
-        """Number of jobs and seconds of audio in each state, all states named."""
-        return read_tallies(self._db)
-
-    # -------------------------------------------------------------- rows
-
-    def jobs(
-        self, ids: Iterable[int] | None = None, states: Iterable[str] | None = None
-    ) -> list[Job]:
-        """Rows in queue order; all, or those named."""
-        query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs"
-        conditions, values = [], []
-        if ids is not None:
-            conditions.append("jobs.id IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps(list(ids)))
-        if states is not None:
-            conditions.append("jobs.state IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps([str(state) for state in states]))
-        if conditions:
-            query += " WHERE " + " AND ".join(conditions)
-        return [to_job(row) for row in self._db.execute(query + " ORDER BY position", values)]
-
-    def page(self, after: int, limit: int) -> list[Job]:
-        """The next rows in queue order, those behind position `after`."""
-        query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs WHERE position > ? "
-        rows = self._db.execute(query + "ORDER BY position LIMIT ?", (after, limit))
-        return [to_job(row) for row in rows]
-
-    def waiting(self, request: str | None = None) -> bool:
-        """Whether any job is queued; with `request`, one that asks for it."""
-        query = "SELECT 1 FROM jobs WHERE state = 'queued'"
-        if request is None:
-            row = self._db.execute(query + " LIMIT 1").fetchone()
-        else:
-            row = self._db.execute(query + " AND request = ? LIMIT 1", (request,)).fetchone()
-        return row is not None
-
-    def state(self, job: int) -> State | None:
-        """A job's state, or None when there is no such job."""
-        row = self._db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
-        return None if row is None else State(row[0])
-
-    def options(self, job: int) -> JobOptions:
-        """What was asked of a job."""
-        row = self._db.execute(
-            "SELECT json FROM options JOIN jobs ON jobs.options = options.id WHERE jobs.id = ?",
-            (job,),
-        ).fetchone()
-        return parse_options(row[0])
-
-    def attempts(self, job: int) -> list[Attempt]:
-        """All tries at a job, oldest first."""
-        rows = self._db.execute("SELECT * FROM attempts WHERE job = ? ORDER BY id", (job,))
-        fields = Attempt.__struct_fields__
-        return [
-            Attempt(**{name: row[name] for name in fields} | {"charged": bool(row["charged"])})
-            for row in rows
-        ]
-
-    def chunks(self, job: int) -> list[Chunk]:
-        """The finished chunks of a job in the order of the audio."""
-        rows = self._db.execute("SELECT * FROM chunks WHERE job = ? ORDER BY start", (job,))
-        return [
-            Chunk(row["number"], row["start"], row["end"], _segments.decode(row["segments"]))
-            for row in rows
-        ]
 
     # -------------------------------------------------------------- queueing
 
@@ -430,21 +327,7 @@ class Store:
                 (message, _json(warnings), time.time(), job),
             )
 
-    def charged(self, job: int) -> tuple[int, int]:
-        """Tries counted against a job in this series, and engines that died with it alone."""
-        row = self._db.execute("SELECT charged, deaths FROM jobs WHERE id = ?", (job,)).fetchone()
-        return int(row[0]), int(row[1])
-
     # -------------------------------------------------------------- outputs
-
-    def owner(self, path: bytes) -> tuple[int, bytes, str, str] | None:
-        """Whose output a path is: job, its source, state and identity; None: nobody's."""
-        row = self._db.execute(
-            "SELECT outputs.job, jobs.path, outputs.state, outputs.made_of FROM outputs "
-            "JOIN jobs ON jobs.id = outputs.job WHERE outputs.path = ?",
-            (path,),
-        ).fetchone()
-        return None if row is None else (row[0], row[1], row[2], row[3])
 
     def claim_outputs(self, job: int, paths: Sequence[bytes]) -> None:
         """Reserve output paths for a job; others it claimed and never wrote are let go."""
@@ -502,13 +385,6 @@ class Store:
             )
 
     # -------------------------------------------------------------- after a crash
-
-    def staged(self) -> list[Staged]:
-        """Outputs whose renames were cut off."""
-        rows = self._db.execute(
-            "SELECT job, path, part, sha256 FROM outputs WHERE state = 'staged'"
-        )
-        return [Staged(row["job"], row["path"], row["part"] or b"", row["sha256"]) for row in rows]
 
     def settle(self, job: int, *, complete: bool) -> None:
         """Close a cut-off commit: all outputs are in place, or none counts."""

@@ -19,7 +19,8 @@ from speakeasy_tui.runner import outputs
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim, content_identity, made_of
-from speakeasy_tui.runner.store import Staged, Store
+from speakeasy_tui.runner.rows import Staged
+from speakeasy_tui.runner.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment, Transcript
 from speakeasy_tui.runner import outputs
-from speakeasy_tui.runner.store import Staged
+from speakeasy_tui.runner.rows import Staged
 
 SPEECH = Transcript([Segment(0, 1, " hello")], "en", 1.0, identity="id-1")
 

@@ -1,0 +1,153 @@
+"""What a lane works on next: a claimed job, its model found, its source and outputs checked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection
+from typing import Protocol
+
+from speakeasy_tui.core.job import ErrorKind, JobError
+from speakeasy_tui.runner.flight import Flight, Prepared
+from speakeasy_tui.runner.modelfinder import Found, ModelError, ModelFinder
+from speakeasy_tui.runner.record import Claim, Request
+from speakeasy_tui.runner.work import Work
+
+log = logging.getLogger(__name__)
+
+MAX_UNOPENED = 3
+"""Files given to an engine that it has not yet opened: decoding ahead costs memory."""
+MAX_FLIGHTS = 32
+
+
+class Owner(Protocol):
+    """The runner, as far as a feeder knows it."""
+
+    finder: ModelFinder
+    work: Work
+
+    def requests_for(self, device: str) -> list[str]: ...
+    def request(self, text: str) -> Request: ...
+    def model_missing(self, request: str, error: JobError) -> None: ...
+
+
+def has_room(flights: Collection[Flight], batch_size: int) -> bool:
+    """Whether an engine should be given another file: two batches of chunks are enough."""
+    if not flights:
+        return True
+    if len(flights) >= MAX_FLIGHTS:
+        return False
+    if any(flight.prepared.claim.suspect for flight in flights):
+        return False
+    unopened = sum(1 for flight in flights if flight.chunks == 0)
+    backlog = sum(flight.backlog for flight in flights)
+    return unopened < MAX_UNOPENED and backlog < 2 * batch_size
+
+
+class Feeder:
+    """Takes jobs off the queue for one device, one at a time.
+
+    Args:
+        owner: the runner.
+        device: the lane's.
+        tell: told of a search for a model: share downloaded or None, and a line.
+        news: called when a search has ended, well or not.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        device: str,
+        tell: Callable[[float | None, str], None],
+        news: Callable[[str], None],
+    ) -> None:
+        self._owner = owner
+        self._device = device
+        self._tell = tell
+        self._news = news
+        self._models: dict[str, Found] = {}
+        self._claim: Claim | None = None
+        self._search: asyncio.Task[None] | None = None
+        self.hand: Prepared | None = None
+        """Ready for an engine."""
+
+    @property
+    def searching(self) -> bool:
+        """Whether a model is being looked for or downloaded."""
+        return self._search is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is claimed."""
+        return self._claim is None and self.hand is None
+
+    async def reach(self, *, room: bool, suspects: bool) -> Prepared | None:
+        """Have the next job in `hand`, if there is one and its model is known.
+
+        Args:
+            room: whether a new job may be claimed; one claimed before is gone on with.
+            suspects: whether it may be one that must run alone.
+        """
+        while self.hand is None and self._search is None:
+            if self._claim is None:
+                if room:
+                    requests = self._owner.requests_for(self._device)
+                    self._claim = self._owner.work.claim(requests, suspects=suspects)
+                if self._claim is None:
+                    return None
+            found = self._models.get(self._claim.request)
+            if found is None:
+                self._search = asyncio.create_task(self._find(self._claim.request))
+                return None
+            claim, self._claim = self._claim, None
+            self.hand = await self._owner.work.prepare(claim, found)
+        return self.hand
+
+    def take(self) -> Prepared:
+        """What is in hand; the hand is then empty."""
+        assert self.hand is not None
+        hand, self.hand = self.hand, None
+        return hand
+
+    def let_go(self) -> None:
+        """Put back what was claimed and not begun."""
+        if self._claim is not None:
+            self._owner.work.unclaim(self._claim)
+            self._claim = None
+        if self.hand is not None:
+            self._owner.work.unclaim(self.take().claim)
+
+    def forget(self, request: str | None = None) -> None:
+        """Look for a request's model again next time; for all without one."""
+        if request is None:
+            self._models.clear()
+        else:
+            self._models.pop(request, None)
+
+    def close(self) -> None:
+        """Stop looking, put everything back."""
+        if self._search is not None:
+            self._search.cancel()
+        self.let_go()
+
+    async def _find(self, request: str) -> None:
+        wanted = self._owner.request(request)
+        error: JobError | None = None
+        try:
+            if wanted.engine == "sim":
+                self._models[request] = Found("simulated", "", "simulated engine")
+            else:
+                self._tell(None, "looking for the model")
+                self._models[request] = await self._owner.finder.find(
+                    wanted.model, self._device, self._tell
+                )
+        except ModelError as missing:
+            error = JobError(ErrorKind.MODEL, str(missing), missing.hint)
+        except Exception as trouble:
+            log.exception("looking for model %s", wanted.model)
+            error = JobError(ErrorKind.MODEL, f"looking for the model failed: {trouble}")
+        self._search = None
+        if error is not None:
+            self.let_go()
+            self._owner.model_missing(request, error)
+        self._news("" if error is None else error.message)

@@ -1,0 +1,65 @@
+"""What a fault does to the files it met, and in what words; `core.faults` says which rung."""
+
+from __future__ import annotations
+
+from speakeasy_tui.core.faults import Rung, Verdict
+from speakeasy_tui.core.job import ErrorKind, JobError
+from speakeasy_tui.runner.flight import Flight
+from speakeasy_tui.runner.work import Work
+
+CURES: dict[Rung, str] = {
+    Rung.NONE: "tried again",
+    Rung.HALVE: "halved the batch",
+    Rung.RELOAD: "reloaded model",
+    Rung.RESPAWN: "new engine",
+    Rung.RETIRE: "given back",
+    Rung.PAUSE: "given back",
+}
+HINTS: dict[ErrorKind, str] = {
+    ErrorKind.OOM: "use a smaller --model, --compute-type int8, or a smaller --batch-size",
+    ErrorKind.CUDA: "look into the lane's log; rerun it; speakeasy doctor checks the GPU",
+    ErrorKind.STICKY: "look into the lane's log; rerun it; if others fail too, the GPU is suspect",
+    ErrorKind.CRASH: "this file may be what ends the engine; its attempts have the last words",
+    ErrorKind.HANG: "rerun it, or raise stall_s if it was only slow",
+}
+
+
+def strike(
+    work: Work,
+    flights: dict[int, Flight],
+    jobs: list[int],
+    error: JobError,
+    verdict: Verdict,
+    rung: Rung,
+    detail: str,
+) -> None:
+    """An engine that lives has met an error and dropped `jobs`: they are retried or fail."""
+    struck = [job for job in jobs if flights.pop(job, None) is not None]
+    for job in struck:
+        alone = len(struck) == 1
+        work.retry(
+            job,
+            error,
+            cure=CURES[rung],
+            charged=verdict.charged,
+            alone=alone,
+            suspect=verdict.charged and (not alone or rung is Rung.RESPAWN),
+            detail=detail,
+        )
+
+
+def bury(work: Work, flights: dict[int, Flight], error: JobError, detail: str) -> None:
+    """An engine has died with `flights`: a file alone is charged, several become suspects."""
+    alone = len(flights) == 1
+    for job in list(flights):
+        del flights[job]
+        work.retry(
+            job,
+            error,
+            cure=CURES[Rung.RESPAWN],
+            charged=alone,
+            alone=alone,
+            suspect=True,
+            death=alone,
+            detail=detail,
+        )
