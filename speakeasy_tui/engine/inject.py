@@ -121,25 +121,25 @@ class Trap:
 class Injector:
     """The rules in force in this process, and whether it is poisoned."""
 
-    def __init__(self, rules: list[Rule], seed: str | None = None) -> None:
-        self._rules = rules
+    def __init__(self, rules: list[Rule] | None = None, seed: str | None = None) -> None:
+        self._rules = rules or []
         self._seed = seed
         self._poison = ""
 
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Injector:
-        """The injector that ``SPEAKEASY_FAULTS`` asks for; usually one without rules.
+    def read(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Take the rules that ``SPEAKEASY_FAULTS`` asks for; a poisoned process stays so.
 
         Raises:
             BadSpec: when it cannot be read.
         """
-        return cls(parse(environ.get("SPEAKEASY_FAULTS", "")), environ.get("SPEAKEASY_FAULTS_SEED"))
+        self._rules = parse(environ.get("SPEAKEASY_FAULTS", ""))
+        self._seed = environ.get("SPEAKEASY_FAULTS_SEED")
 
     def trap(self, path: bytes, attempt: int) -> Trap:
         """What awaits this try; the first rule that applies counts."""
         rng = random.Random()
         if self._seed is not None:
-            rng.seed(f"{self._seed}:{path!r}:{attempt}")
+            rng.seed(f"{self._seed}:{path.rpartition(b'/')[2]!r}:{attempt}")
         for rule in self._rules:
             if rule.applies(path, attempt):
                 return Trap(self, rule.kind, rng)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 
 from speakeasy_tui.core.protocol import EngineFacts, GpuFacts, encode
 from speakeasy_tui.core.text import printable
@@ -79,10 +78,6 @@ def _ctranslate2(facts: EngineFacts) -> None:
 
 
 def _faster_whisper(facts: EngineFacts) -> None:
-    try:
-        facts.faster_whisper = version("faster-whisper")
-    except PackageNotFoundError:
-        pass
     import faster_whisper
 
     facts.faster_whisper = str(faster_whisper.__version__)

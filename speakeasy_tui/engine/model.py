@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from speakeasy_tui.core import models
+from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.protocol import Load
 from speakeasy_tui.engine import cublas
@@ -56,14 +57,23 @@ class Model:
         from faster_whisper import WhisperModel
 
         begun = time.monotonic()
-        self.whisper: Any = WhisperModel(
-            str(folder),
-            device=self.device,
-            device_index=self.index,
-            compute_type=self.compute_type,
-            cpu_threads=command.cpu_threads,
-            local_files_only=True,
-        )
+        try:
+            self.whisper: Any = WhisperModel(
+                str(folder),
+                device=self.device,
+                device_index=self.index,
+                compute_type=self.compute_type,
+                cpu_threads=command.cpu_threads,
+                local_files_only=True,
+            )
+        except Exception as error:
+            if classify(str(error)) not in (ErrorKind.CRASH, ErrorKind.MODEL):
+                raise
+            raise LoadError(
+                f"the model in {folder} cannot be loaded, it is damaged or of another kind: {error}",
+                ErrorKind.MODEL,
+                "get it again with: speakeasy models get NAME",
+            ) from error
         self.multilingual = bool(self.whisper.model.is_multilingual)
         self.probe()
         self.seconds = time.monotonic() - begun

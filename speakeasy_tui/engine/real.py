@@ -45,7 +45,7 @@ class RealEngine:
         self._writer = writer
         self._meter = Meter()
         self._front = FrontEnd(mailbox, writer)
-        self._injector = Injector([])
+        self._injector = Injector()
         self._model: Model | None = None
         self._decoder: Decoder | None = None
         self._batch_size = 1
@@ -114,7 +114,7 @@ class RealEngine:
         try:
             if isinstance(command, Load):
                 self._model = self._decoder = None
-                self._injector = Injector.from_environment()
+                self._injector.read()
                 with self._meter.working():
                     self._model = Model(command, self._injector)
                 self._decoder = Decoder(self._model, self._meter, self._injector.check_device)
@@ -192,7 +192,8 @@ class RealEngine:
         self._full_by = 0.0
         known = {w.file.job: w.file.language for w in batch}
         try:
-            batch = self._spring(batch)
+            with self._meter.working():
+                batch = self._spring(batch)
             if not batch:
                 return
             assert self._decoder is not None

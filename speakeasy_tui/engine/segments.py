@@ -104,7 +104,7 @@ def finish(window: Window, found: list[dict[str, Any]], outcome: Outcome, tokeni
                 avg_logprob=_number(outcome.avg_logprob, -99.0),
                 compression_ratio=_number(outcome.compression_ratio, 0.0),
                 no_speech_prob=_number(outcome.no_speech_prob, 0.0),
-                words=None if words is None else tuple(_word(word) for word in words),
+                words=None if words is None else tuple(_word(word, window) for word in words),
             )
         )
 
@@ -114,10 +114,11 @@ def clean(text: str) -> str:
     return _CONTROLS.sub(" ", text)
 
 
-def _word(word: dict[str, Any]) -> Word:
+def _word(word: dict[str, Any], window: Window) -> Word:
+    start = min(max(float(word["start"]), window.start), window.end)
     return Word(
-        start=round(float(word["start"]), 3),
-        end=round(float(word["end"]), 3),
+        start=round(start, 3),
+        end=round(min(max(float(word["end"]), start), window.end), 3),
         word=clean(word["word"]),
         probability=_number(float(word["probability"]), 0.0),
     )

@@ -110,7 +110,7 @@ class SimulatedEngine:
         self._files: dict[int, SimFile] = {}
         self._batch_size = BATCH
         self._loaded: Load | None = None
-        self._injector = Injector([])
+        self._injector = Injector()
         self._waiting = False
         """After a fault, until the runner has said what now."""
         self._quit = False
@@ -149,7 +149,7 @@ class SimulatedEngine:
         if isinstance(command, Load):
             self._loaded = command
             try:
-                self._injector = Injector.from_environment()
+                self._injector.read()
                 self._speed = _speed()
             except BadSpec as error:
                 self._writer.send(

@@ -29,7 +29,7 @@ PAD = int(0.400 * RATE)
 WINDOW = 30 * RATE
 """Samples of Whisper's window: the longest chunk."""
 _EARLIEST = 0.6
-"""A chunk that could be fuller is cut at its longest pause behind this share of a window."""
+"""Speech longer than a window is divided behind this share of one."""
 
 
 class Span(NamedTuple):
@@ -119,23 +119,9 @@ def cut(speech: Sequence[Span], probability: npt.NDArray[np.float32], total: int
         after = first + 1
         while after < len(pieces) and pieces[after].end - start <= WINDOW:
             after += 1
-        if after < len(pieces):
-            after = _longest_pause(pieces, first, after)
         chunks.append(Span(start, pieces[after - 1].end))
         first = after
     return chunks
-
-
-def _longest_pause(pieces: Sequence[Span], first: int, after: int) -> int:
-    """The best `after` for a chunk from `first`, so that speech is not cut mid-sentence."""
-    best, longest = after, pieces[after].start - pieces[after - 1].end
-    for candidate in range(after - 1, first, -1):
-        if pieces[candidate - 1].end - pieces[first].start < _EARLIEST * WINDOW:
-            break
-        pause = pieces[candidate].start - pieces[candidate - 1].end
-        if pause > longest:
-            best, longest = candidate, pause
-    return best
 
 
 def _divide(span: Span, probability: npt.NDArray[np.float32]) -> list[Span]:

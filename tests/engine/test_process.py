@@ -1,0 +1,214 @@
+"""An engine process from start to end: both kinds, with real pipes and signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from speakeasy_tui.core.protocol import (
+    Abandon,
+    Finished,
+    Opened,
+    Quit,
+    Ready,
+    SetBatch,
+    Vitals,
+    report_decoder,
+)
+
+from .engine import LIGHTHOUSE, RADIO, SHELF, Engine, load_command
+
+Start = Callable[..., Engine]
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def wait_until_dead(pid: int) -> None:
+    deadline = time.monotonic() + 5
+    while alive(pid):
+        assert time.monotonic() < deadline, "still alive"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_a_file_goes_from_ready_to_finished_and_quit_ends_with_status_0(
+    start: Start, kind: str
+) -> None:
+    engine = start(kind)
+    ready = engine.wait_for(Ready)
+    assert (ready.engine, ready.pid) == (kind, engine.process.pid)
+    engine.send(load_command())
+    engine.transcribe(7, SHELF)
+    engine.send(Quit())
+    finished = engine.end_of(7)
+    assert isinstance(finished, Finished)
+    assert engine.opened(7).audio_s == pytest.approx(3.56, abs=0.01)
+    assert engine.text(7)
+    assert engine.status() == 0
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_the_end_of_stdin_ends_the_process_in_the_middle_of_work(start: Start, kind: str) -> None:
+    engine = start(kind, SPEAKEASY_SIM_SPEED="20")
+    engine.load()
+    engine.transcribe(1, LIGHTHOUSE)
+    engine.wait_for(Opened)
+    assert engine.process.stdin is not None
+    engine.process.stdin.close()
+    assert engine.status(5) == 0
+
+
+def test_the_death_of_the_parent_ends_the_engine_even_when_its_pipes_stay_open() -> None:
+    read, write = os.pipe()  # the engine's stdin; this process keeps it open
+    program = (
+        "import subprocess, sys, time\n"
+        "p = subprocess.Popen([sys.executable, '-m', 'speakeasy_tui.engine', '--engine', 'sim'],"
+        " stdin=int(sys.argv[1]))\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program, str(read)], pass_fds=[read], stdout=subprocess.PIPE
+    )
+    try:
+        assert parent.stdout is not None
+        ready = report_decoder.decode(parent.stdout.readline())
+        assert isinstance(ready, Ready)
+        parent.kill()
+        parent.wait()
+        wait_until_dead(ready.pid)
+    finally:
+        parent.kill()
+        os.close(read)
+        os.close(write)
+
+
+def test_ctrl_c_does_not_reach_an_engine_and_sigterm_ends_it(start: Start) -> None:
+    engine = start("sim")
+    engine.wait_for(Ready)
+    engine.process.send_signal(signal.SIGINT)
+    engine.send(load_command())
+    engine.transcribe(1, SHELF)
+    engine.end_of(1)
+    engine.process.terminate()
+    assert engine.status() == -signal.SIGTERM
+
+
+def test_what_native_code_prints_goes_to_the_log_and_stdin_is_empty(tmp_path: Path) -> None:
+    program = (
+        "import ctypes, os, sys\n"
+        "from speakeasy_tui.engine import process, sim\n"
+        "run = sim.SimulatedEngine.run\n"
+        "def noisy(engine):\n"
+        "    ctypes.CDLL(None).puts(b'native noise')\n"
+        "    ctypes.CDLL(None).fflush(None)\n"
+        "    print('python noise', flush=True)\n"
+        "    assert os.read(0, 1) == b''\n"
+        "    run(engine)\n"
+        "sim.SimulatedEngine.run = noisy\n"
+        "sys.argv = ['engine', '--engine', 'sim']\n"
+        "process.main()\n"
+    )
+    log = tmp_path / "log"
+    with log.open("wb") as stderr:
+        engine = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+    assert engine.stdin is not None
+    assert engine.stdout is not None
+    engine.stdin.write(b'{"op":"quit"}\n')
+    engine.stdin.flush()
+    lines = engine.stdout.readlines()
+    assert engine.wait(20) == 0
+    engine.stdin.close()
+    assert [type(report_decoder.decode(line)) for line in lines] == [Ready]
+    assert "native noise" in log.read_text()
+    assert "python noise" in log.read_text()
+
+
+def test_the_pipes_are_not_inherited_by_programs_that_an_engine_starts(tmp_path: Path) -> None:
+    program = (
+        "import os, subprocess, sys\n"
+        "from speakeasy_tui.engine.process import claim_pipes\n"
+        "pipes = claim_pipes()\n"
+        "subprocess.run(['ls', '/proc/self/fd'], stdout=2)\n"
+        "print(*pipes, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=b"", capture_output=True, timeout=20
+    )
+    *inherited, pipes = done.stderr.decode().splitlines()
+    # 3 is the folder that ls itself has open.
+    assert set(inherited) <= {"0", "1", "2", "3"} - set(pipes.split()) | {"3"}
+    assert done.stdout == b""
+
+
+def test_a_line_that_is_no_command_ends_the_process_and_the_log_says_so(start: Start) -> None:
+    engine = start("sim")
+    engine.wait_for(Ready)
+    assert engine.process.stdin is not None
+    engine.process.stdin.write(b'{"op":"dance"}\n')
+    engine.process.stdin.flush()
+    assert engine.status() == 2
+    assert "dance" in engine.log.read_text()
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_vitals_come_every_few_seconds_while_the_model_works(start: Start, kind: str) -> None:
+    engine = start(kind, SPEAKEASY_SIM_SPEED="20")
+    engine.load()
+    engine.transcribe(1, LIGHTHOUSE)
+    busy = [engine.wait_for(Vitals, timeout=10) for _ in range(2)]
+    assert all(v.rss > 5_000_000 for v in busy)
+    assert max(v.busy for v in busy) > 0.3
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_an_abandoned_file_is_not_mentioned_again_and_the_next_is_done(
+    start: Start, kind: str
+) -> None:
+    engine = start(kind, SPEAKEASY_SIM_SPEED="300")
+    engine.load(batch_size=1)
+    engine.send(SetBatch(batch_size=1))
+    engine.transcribe(1, LIGHTHOUSE)
+    engine.wait_for(Opened, lambda r: r.job == 1)
+    engine.send(Abandon(job=1))
+    engine.transcribe(2, SHELF)
+    assert isinstance(engine.end_of(2), Finished)
+    mark = len(engine.reports)
+    assert engine.quit() == 0
+    assert not engine.said(Finished, 1)
+    assert all(getattr(r, "job", 0) != 1 for r in engine.reports[mark:])
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_stored_chunks_are_not_decoded_again_but_counted(start: Start, kind: str) -> None:
+    engine = start(kind)
+    engine.load()
+    engine.transcribe(1, RADIO)
+    engine.end_of(1)
+    whole = engine.chunks(1)
+    assert len(whole) > 1
+    engine.transcribe(2, RADIO, have=[whole[0].start + 0.004])
+    assert isinstance(engine.end_of(2), Finished)
+    assert [c.index for c in engine.chunks(2)] == [c.index for c in whole[1:]]
+    assert [c.segments for c in engine.chunks(2)] == [c.segments for c in whole[1:]]
+    assert engine.opened(2).chunks == len(whole)
+    engine.transcribe(3, RADIO, have=[c.start for c in whole])
+    assert isinstance(engine.end_of(3), Finished)
+    assert engine.chunks(3) == []

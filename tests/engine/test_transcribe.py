@@ -1,0 +1,184 @@
+"""What the real engine makes of real speech."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jiwer
+import pytest
+
+from speakeasy_tui.core.job import ErrorKind
+from speakeasy_tui.core.models import starter
+from speakeasy_tui.core.protocol import (
+    EngineFacts,
+    Finished,
+    Loaded,
+    LoadFailed,
+    Progress,
+    Ready,
+    SetBatch,
+)
+
+from .engine import LIGHTHOUSE, LIST, RADIO, RIVER, SAMPLES, SHELF, Engine, load_command
+
+Start = Callable[..., Engine]
+TEXTS = dict(
+    line.split("\t", 1) for line in (SAMPLES / "texts.tsv").read_text("utf-8").splitlines()
+)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"[^\w\s]", "", text.lower())
+
+
+def said(path: Path) -> str:
+    return plain(TEXTS[str(path.relative_to(SAMPLES))])
+
+
+def test_files_that_share_batches_each_get_their_own_text_in_order(real: Engine) -> None:
+    real.send(SetBatch(batch_size=8))
+    paths = [SHELF, RADIO, LIST, RIVER, LIGHTHOUSE]
+    for job, path in enumerate(paths, 100):
+        real.transcribe(job, path)
+    for job in range(100, 100 + len(paths)):
+        assert isinstance(real.end_of(job), Finished)
+    for job, path in enumerate(paths, 100):
+        assert jiwer.wer(said(path), plain(real.text(job))) < 0.12, path
+        segments = [s for chunk in real.chunks(job) for s in chunk.segments]
+        assert [s.start for s in segments] == sorted(s.start for s in segments)
+        assert all(0 <= s.start <= s.end <= real.opened(job).audio_s for s in segments)
+        assert all(s.tokens and s.compression_ratio > 0 for s in segments)
+
+
+def test_progress_rises_from_0_to_1(real: Engine) -> None:
+    real.send(SetBatch(batch_size=1))
+    real.transcribe(200, LIGHTHOUSE)
+    real.end_of(200)
+    shares = [report.progress for report in real.said(Progress, 200)]
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert len(set(shares)) == real.opened(200).chunks + 1
+
+
+def test_the_text_does_not_depend_on_the_batch(real: Engine) -> None:
+    texts: set[str] = set()
+    for job, size in ((300, 1), (301, 3)):
+        real.send(SetBatch(batch_size=size))
+        real.transcribe(job, RADIO)
+        real.end_of(job)
+        texts.add(real.text(job))
+    assert len(texts) == 1
+
+
+def test_words_have_times_inside_their_segment(real: Engine) -> None:
+    real.transcribe(400, RADIO, options={"word_timestamps": True})
+    real.transcribe(401, SHELF, options={"word_timestamps": True})
+    real.end_of(400)
+    real.end_of(401)
+    for job in (400, 401):
+        segments = [s for chunk in real.chunks(job) for s in chunk.segments]
+        assert segments
+        for segment in segments:
+            assert segment.words
+            assert "".join(w.word for w in segment.words).strip() == segment.text.strip()
+            assert segment.start <= segment.words[0].start + 0.011
+            assert segment.words[-1].end <= segment.end + 0.011
+        starts = [w.start for s in segments for w in s.words or ()]
+        assert starts == sorted(starts)
+    assert real.chunks(400)[1].segments[0].words[0].start >= real.chunks(400)[1].start  # type: ignore[index]
+
+
+def test_without_vad_windows_follow_each_other(real: Engine) -> None:
+    real.transcribe(500, RADIO, options={"vad": False})
+    real.end_of(500)
+    assert [(c.start, round(c.end)) for c in real.chunks(500)] == [(0.0, 30), (30.0, 44)]
+    assert jiwer.wer(said(RADIO), plain(real.text(500))) < 0.2
+
+
+def test_an_initial_prompt_and_greedy_search_work_beside_other_files(real: Engine) -> None:
+    real.send(SetBatch(batch_size=4))
+    real.transcribe(
+        600, SHELF, options={"initial_prompt": "Tape archive, shelves.", "beam_size": 1}
+    )
+    real.transcribe(601, SHELF)
+    real.end_of(600)
+    real.end_of(601)
+    assert "shelf" in real.text(600)
+    assert "shelf" in real.text(601)
+
+
+def test_an_english_model_warns_of_other_languages_and_of_translation(real: Engine) -> None:
+    real.transcribe(700, SHELF, options={"language": "de", "task": "translate"})
+    finished = real.end_of(700)
+    assert isinstance(finished, Finished)
+    assert finished.language == "en"
+    assert [warning.kind for warning in finished.warnings] == ["language", "language"]
+
+
+def test_a_folder_without_a_model_is_a_failed_load_and_another_load_works(
+    start: Start, tmp_path: Path
+) -> None:
+    engine = start("real")
+    engine.wait_for(Ready)
+    engine.send(load_command(model=str(tmp_path)))
+    report = engine.wait_for(LoadFailed)
+    assert report.kind is ErrorKind.MODEL
+    assert report.hint
+    engine.send(load_command(compute_type="float16"))
+    report = engine.wait_for(LoadFailed)
+    assert "float16" in report.text
+    assert "int8" in report.hint
+    engine.send(load_command(compute_type="float32"))
+    assert engine.wait_for(Loaded).compute_type == "float32"
+
+
+def test_a_damaged_model_is_a_failed_load_of_kind_model(start: Start, tmp_path: Path) -> None:
+    model = starter()
+    assert model is not None
+    shutil.copytree(model.path, tmp_path / "model")
+    weights = (tmp_path / "model" / "model.bin").read_bytes()
+    (tmp_path / "model" / "model.bin").write_bytes(weights[: len(weights) // 2])
+    engine = start("real")
+    engine.wait_for(Ready)
+    engine.send(load_command(model=str(tmp_path / "model")))
+    report = engine.wait_for(LoadFailed)
+    assert report.kind is ErrorKind.MODEL
+
+
+def test_a_changed_starter_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from speakeasy_tui.core import models
+    from speakeasy_tui.engine.inject import Injector
+    from speakeasy_tui.engine.model import LoadError, Model
+
+    monkeypatch.setattr(models, "STARTER_SHA256", "0" * 64)
+    with pytest.raises(LoadError, match="SHA-256") as caught:
+        Model(load_command(), Injector())
+    assert caught.value.kind is ErrorKind.MODEL
+
+
+def test_cuda_without_the_library_or_a_device_is_a_failed_load_that_says_what_to_do(
+    start: Start,
+) -> None:
+    engine = start("real", CUDA_VISIBLE_DEVICES="")
+    engine.wait_for(Ready)
+    engine.send(load_command(device="cuda:0"))
+    report = engine.wait_for(LoadFailed)
+    assert report.kind is ErrorKind.DEVICE
+    assert report.hint
+
+
+def test_inspect_prints_one_line_of_facts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "speakeasy_tui.engine.inspect"], capture_output=True, timeout=60
+    )
+    assert done.returncode == 0
+    assert done.stdout.count(b"\n") == 1
+    facts = EngineFacts(**json.loads(done.stdout))
+    assert facts.ctranslate2 and facts.faster_whisper and facts.av and facts.torch
+    assert "int8" in facts.cpu_compute_types
