@@ -21,7 +21,7 @@ from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core.job import Batch, Lane
 from speakeasy_tui.core.paths import APP, Home
-from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused
+from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.tui import hangup, keymap, theme
@@ -100,6 +100,7 @@ class SpeakeasyApp(App[str]):
         self.link = LinkNews(False)
         self.ever_up = False
         self.synced = False
+        self._stopped = False
         self._home = home
         self._settings = settings
         self._save_theme = save_theme
@@ -155,7 +156,7 @@ class SpeakeasyApp(App[str]):
                 if isinstance(screen, Detail):
                     screen.apply(changes)
         for title, text, severity in self._faults.tell(changes.events):
-            self.notify(text, title=title, severity=severity, markup=False, timeout=10)
+            self.notify(text, title=title, severity=severity, markup=False, timeout=6)
 
     @_in_the_open
     def answered(self, answers: list[tuple[Then, AnyMessage]]) -> None:
@@ -203,13 +204,17 @@ class SpeakeasyApp(App[str]):
 
         return then
 
-    def ask_and_leave(self, request: AnyRequest) -> None:
-        """Send a last request and leave when it is answered, or soon if it is not."""
+    def stop_and_leave(self) -> None:
+        """Stop the engines and leave when that is answered, or soon if it is not."""
 
-        def leave(_: object = None) -> None:
-            self.run_worker(self.action_leave(), exclusive=True)
+        def leave(answer: AnyMessage | None = None) -> None:
+            if isinstance(answer, Refused):
+                self._warn("Not stopped", f"{answer.message}\n{answer.hint}")
+            else:
+                self._stopped = True
+                self.run_worker(self.action_leave(), exclusive=True)
 
-        self.worker.ask(request, leave)
+        self.worker.ask(Stop(now=True), leave)
         self.set_timer(LEAVE_WAIT, leave)
 
     def say(self, text: str) -> None:
@@ -221,7 +226,7 @@ class SpeakeasyApp(App[str]):
 
     def _warn(self, title: str, text: str) -> None:
         text = printable_lines(text)
-        self.notify(text, title=title, severity="warning", markup=False, timeout=10)
+        self.notify(text, title=title, severity="warning", markup=False, timeout=8)
 
     # ------------------------------------------------------------------ leaving
 
@@ -240,7 +245,8 @@ class SpeakeasyApp(App[str]):
 
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
-        self.exit(farewell(self.batch, self.link.up, self._settings.foreground))
+        ended = self._settings.foreground or self._stopped
+        self.exit(farewell(self.batch, self.link.up, ended))
 
     def _handle_exception(self, error: Exception) -> None:
         """The whole traceback into the log, a sentence on the terminal."""

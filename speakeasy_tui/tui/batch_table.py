@@ -273,7 +273,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _content(self, y: int) -> tuple[Line, Job | None, bool, bool]:
         """Line `y` of the screen: its spans, job, whether marked and under the cursor."""
-        width = self.size.width
+        width = self.size.width - 1  # a column is left to the scroll bar, there or not
         if y == 0:
             return heading(width), None, False, False
         row = self.scroll_offset.y + y - 1

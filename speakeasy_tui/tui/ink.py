@@ -114,7 +114,7 @@ class Lines(Widget):
 
 
 class LineView(ScrollView, can_focus=True, inherit_bindings=False):
-    """Lines to be scrolled through; follows the end while it is in sight."""
+    """Lines to be scrolled through; may follow the end while it is in sight."""
 
     COMPONENT_CLASSES = COMPONENTS
     DEFAULT_CSS = """
@@ -132,15 +132,24 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         Binding("G,end", "scroll_end", "Last", id="last", show=False, tooltip="The last line"),
     ]  # fmt: skip
 
-    def __init__(self, make: Callable[[int], list[Line]], *, id: str | None = None) -> None:
+    def __init__(
+        self, make: Callable[[int], list[Line]], *, follow: bool = False, id: str | None = None
+    ) -> None:
+        """`make` gives the lines for a width; with `follow` the end stays in sight."""
         super().__init__(id=id)
         self._make = make
+        self._follow = follow
         self._lines: list[Line] = []
+
+    @property
+    def width(self) -> int:
+        """Cells for text: a column is left to the scroll bar, there or not."""
+        return self.size.width - 1
 
     def show(self, *, follow: bool = False) -> None:
         """Make the lines anew; with `follow`, stay at the end if the end is in sight."""
-        width = self.size.width
-        if not width:
+        width = self.width
+        if width < 1:
             return
         at_end = self.is_vertical_scroll_end
         self._put(self._make(width), follow and at_end)
@@ -170,7 +179,7 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
         return ["".join(span.text for span in line) for line in self._lines]
 
     def on_resize(self, event: events.Resize) -> None:
-        self.show(follow=True)
+        self.show(follow=self._follow and bool(self._lines))
 
     def action_scroll_down(self) -> None:
         self.scroll_relative(y=1, animate=False)

@@ -220,8 +220,11 @@ def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
     }
 
 
-def farewell(batch: Batch | None, connected: bool, foreground: bool) -> str:
-    """What is printed once the window is closed: whether work goes on, and what to type."""
+def farewell(batch: Batch | None, connected: bool, ended: bool) -> str:
+    """What is printed once the window is closed: whether work goes on, and what to type.
+
+    `ended`: work ended with the window, because it ran in its process or was stopped from it.
+    """
     if connected and batch is None:
         return "The window has closed; the runner goes on with the batch. speakeasy shows it again."
     if batch is None or not connected:
@@ -234,10 +237,10 @@ def farewell(batch: Batch | None, connected: bool, foreground: bool) -> str:
     waiting = counts.get(State.QUEUED.value, 0)
     failed = counts.get(State.FAILED.value, 0) + counts.get(State.QUARANTINED.value, 0)
     held = counts.get(State.HELD.value, 0)
-    if foreground and running + waiting:
+    if ended and running + waiting:
         return (
-            f"Work ended with the window: {shown.plural(running + waiting, 'file')} left. "
-            "The queue is kept; speakeasy goes on with it."
+            f"Work has stopped; {shown.plural(running + waiting, 'file')} left. "
+            "The queue is kept: speakeasy goes on with it."
         )
     if batch.state in {RunnerState.PAUSED, RunnerState.STOPPED} and running + waiting:
         why = f": {printable(batch.why.message)}" if batch.why is not None else ""

@@ -37,5 +37,5 @@ ModalScreen:ansi { background: transparent; }
 .dialog LineView { height: 1fr; background: $panel; scrollbar-background: $panel; }
 .dialog LineView:ansi { background: ansi_default; scrollbar-background: ansi_default; }
 
-Toast { background: $panel; padding: 1 2; width: 56; max-width: 70%; }
+Toast { background: $panel; padding: 0 1; margin-top: 0; width: 54; max-width: 68%; }
 """

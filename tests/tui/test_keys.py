@@ -13,6 +13,7 @@ from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
@@ -249,7 +250,9 @@ async def test_help_lists_every_bound_key(window: Window) -> None:
     app, pilot, _ = window
     await pilot.press("question_mark")
     assert isinstance(app.screen, Help)
-    shown = "\n".join(app.screen.query_one("LineView").texts)  # type: ignore[attr-defined]
+    view = app.screen.query_one(LineView)
+    shown = "\n".join(view.texts)
+    assert view.scroll_offset.y == 0
     for group in app._binding_groups():
         for binding in group:
             assert binding.tooltip
@@ -302,6 +305,7 @@ async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, h
         await pilot.press("y")
         await until(lambda: not app.is_running, pilot)
     assert [request.now for request in runner.asked_of(p.Stop)] == [True]
+    assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
 
 
 async def test_ctrl_c_says_how_to_leave(window: Window) -> None:

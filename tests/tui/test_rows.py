@@ -120,12 +120,12 @@ def test_a_lanes_warning_and_its_restarts_are_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "connected", "foreground", "words"),
+    ("batch", "connected", "ended", "words"),
     [
         (Batch(state=RunnerState.RUNNING, counts={"running": 3, "queued": 12}), True, False,
          "3 files running, 12 waiting: the batch goes on."),
         (Batch(state=RunnerState.RUNNING, counts={"running": 1, "queued": 1}), True, True,
-         "Work ended with the window: 2 files left."),
+         "Work has stopped; 2 files left."),
         (Batch(state=RunnerState.PAUSED, counts={"queued": 4}), True, False,
          "speakeasy resume goes on"),
         (Batch(state=RunnerState.IDLE, counts={"done": 9, "failed": 1}), True, False,
@@ -136,9 +136,9 @@ def test_a_lanes_warning_and_its_restarts_are_told() -> None:
     ],
 )  # fmt: skip
 def test_the_farewell_tells_whether_work_goes_on(
-    batch: Batch | None, connected: bool, foreground: bool, words: str
+    batch: Batch | None, connected: bool, ended: bool, words: str
 ) -> None:
-    assert words in overview.farewell(batch, connected, foreground)
+    assert words in overview.farewell(batch, connected, ended)
 
 
 def test_over_ssh_textual_is_told_to_be_sparing_unless_the_person_said_otherwise() -> None:

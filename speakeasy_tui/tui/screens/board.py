@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core.job import Job, RunnerState
-from speakeasy_tui.core.protocol import Move, PauseQueue, Rerun, Resume, Start, Stop
+from speakeasy_tui.core.protocol import Move, PauseQueue, Rerun, Resume, Start
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
@@ -311,8 +311,9 @@ class Board(Deeds):
 
         def answer(agreed: bool | None) -> None:
             if agreed:
-                self.speakeasy.ask_and_leave(Stop(now=True))
+                self.speakeasy.stop_and_leave()
 
+        self.app.clear_notifications()
         self.app.push_screen(
             Confirm(
                 "Stop the work and leave?",

@@ -121,4 +121,5 @@ class Deeds(Screen[None]):
             if agreed:
                 self._send(request, what)
 
+        self.app.clear_notifications()  # they would lie on the question
         self.app.push_screen(Confirm(question, detail, yes), answer)

@@ -60,7 +60,7 @@ class Detail(Deeds):
             facts = LineView(self._facts, id="facts")
             facts.border_title = "about"
             yield facts
-            transcript = LineView(self._transcript, id="transcript")
+            transcript = LineView(self._transcript, follow=True, id="transcript")
             transcript.border_title = "transcript"
             yield transcript
         yield Lines(self._status, id="status")
@@ -127,7 +127,7 @@ class Detail(Deeds):
             self._chunks[chunk.index] = chunk
             insort(self._ordered, chunk, key=_start)
         if in_order and len(self._ordered) > len(new):
-            view.extend(self._lines_of(new, view.size.width), follow=True)
+            view.extend(self._lines_of(new, view.width), follow=True)
         else:
             view.show(follow=True)
 
