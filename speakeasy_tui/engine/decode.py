@@ -215,7 +215,8 @@ class Decoder:
         groups: dict[tuple[str | None, str], list[tuple[Window, list[dict[str, Any]]]]] = {}
         for window, segments, _, _ in timed:
             options = window.file.options
-            if options.word_timestamps and segments:
+            # `align` cannot place a text of no tokens.
+            if options.word_timestamps and _has_text(segments, self._tokenizer_of(window)):
                 key = (window.file.language, options.task)
                 groups.setdefault(key, []).append((window, segments))
         for items in groups.values():
@@ -230,3 +231,7 @@ def _unfinished(tokens: Sequence[int], timestamp_begin: int) -> list[int]:
         return []
     last = max(n for n, token in enumerate(tokens) if token >= timestamp_begin)
     return list(tokens[last + 1 :])
+
+
+def _has_text(segments: Sequence[dict[str, Any]], tokenizer: Any) -> bool:
+    return any(token < tokenizer.eot for segment in segments for token in segment["tokens"])

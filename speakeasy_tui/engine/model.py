@@ -70,7 +70,7 @@ class Model:
             if classify(str(error)) not in (ErrorKind.CRASH, ErrorKind.MODEL):
                 raise
             raise LoadError(
-                f"the model in {folder} cannot be loaded, it is damaged or of another kind: {error}",
+                f"the model in {folder} is damaged or of another kind: {error}",
                 ErrorKind.MODEL,
                 "get it again with: speakeasy models get NAME",
             ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
@@ -25,6 +24,7 @@ from speakeasy_tui.core.protocol import (
 )
 from speakeasy_tui.core.text import printable, printable_lines
 from speakeasy_tui.core.transcript import Chunk
+from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd, error_kind, opened
 from speakeasy_tui.engine.inject import BadSpec, Injector
@@ -32,9 +32,6 @@ from speakeasy_tui.engine.model import LoadError, Model
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import FileWork, Window
-
-PATIENCE = 0.25
-"""Seconds to wait for windows that would fill a batch, while the front end makes some."""
 
 
 class RealEngine:
@@ -50,34 +47,26 @@ class RealEngine:
         self._decoder: Decoder | None = None
         self._batch_size = 1
         self._files: dict[int, FileWork] = {}
-        self._ready: list[Window] = []
+        self._ready = Ready()
         self._waiting = False
         """After a fault, until the runner has said what now."""
         self._quit = False
-        self._full_by = 0.0
-        """Until then (monotonic) a batch waits to become full."""
 
     def run(self) -> None:
         """Obey commands until `Quit` and nothing is in flight."""
         self._meter.report(self._writer)
         while not (self._quit and not self._files):
-            wait, timeout = self._pause()
-            for note in self._mailbox.take(wait, timeout):
+            pause = self._pause()
+            for note in self._mailbox.take(wait=pause != 0.0, timeout=pause):
                 self._take(note)
-            if self._ready and not self._waiting and not self._pause()[0]:
+            if self._pause() == 0.0:
                 self._step()
 
-    def _pause(self) -> tuple[bool, float | None]:
-        """Whether to wait for the mailbox before the next batch, and how long at most."""
-        if self._waiting or not self._ready:
-            self._full_by = 0.0
-            return True, None
-        if len(self._ready) >= self._batch_size or not self._front.expecting():
-            return False, None
-        now = time.monotonic()
-        if not self._full_by:
-            self._full_by = now + PATIENCE
-        return now < self._full_by, max(0.0, self._full_by - now)
+    def _pause(self) -> float | None:
+        """Seconds to wait for the mailbox before the next batch; None: until something comes."""
+        if self._waiting:
+            return None
+        return self._ready.pause(self._batch_size, self._front.expecting())
 
     # ------------------------------------------------------------- commands and notes
 
@@ -87,7 +76,7 @@ class RealEngine:
                 if note.file.dropped:
                     self._front.release()
                 else:
-                    self._ready.append(note)
+                    self._ready.add(note)
             case Cut():
                 self._begin(note.file)
             case Broken():
@@ -188,8 +177,7 @@ class RealEngine:
     # ------------------------------------------------------------- batches
 
     def _step(self) -> None:
-        batch = self._next_batch()
-        self._full_by = 0.0
+        batch = self._ready.next(self._batch_size)
         known = {w.file.job: w.file.language for w in batch}
         try:
             with self._meter.working():
@@ -211,23 +199,12 @@ class RealEngine:
                 self._finish_window(result)
             else:
                 again.append(result.window)
-        self._ready[:0] = [window for window in again if not window.file.dropped]
+        self._ready.add_again(window for window in again if not window.file.dropped)
         for file in {window.file.job: window.file for window in batch}.values():
             if not file.dropped:
                 if known[file.job] is None and file.language is not None:
                     self._writer.send(opened(file))
                 self._progress(file)
-
-    def _next_batch(self) -> list[Window]:
-        """The oldest window and those that may share a batch with it."""
-        bucket = self._ready[0].bucket()
-        batch: list[Window] = []
-        rest: list[Window] = []
-        for window in self._ready:
-            fits = len(batch) < self._batch_size and window.bucket() == bucket
-            (batch if fits else rest).append(window)
-        self._ready = rest
-        return batch
 
     def _spring(self, batch: Sequence[Window]) -> list[Window]:
         """The batch without files whose injected fault names them; others are raised."""
@@ -291,10 +268,7 @@ class RealEngine:
             file = self._files.pop(job, None)
             if file is not None:
                 file.drop()
-        gone = [window for window in self._ready if window.file.dropped]
-        if gone:
-            self._ready = [window for window in self._ready if not window.file.dropped]
-        self._front.release(len(gone))
+        self._front.release(self._ready.forget_dropped())
 
     def _fail(
         self, file: FileWork, error: Exception, detail: str, kind: ErrorKind | None = None

@@ -150,7 +150,7 @@ def test_the_pipes_are_not_inherited_by_programs_that_an_engine_starts(tmp_path:
         "print(*pipes, file=sys.stderr)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], input=b"", capture_output=True, timeout=20
+        [sys.executable, "-c", program], input=b"", capture_output=True, timeout=20, check=True
     )
     *inherited, pipes = done.stderr.decode().splitlines()
     # 3 is the folder that ls itself has open.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from faster_whisper import decode_audio
@@ -56,7 +58,7 @@ def test_chunks_hold_all_speech_fit_a_window_and_are_never_cut_inside_a_span_tha
     chunks = speech.cut(found, probability, total)
     assert all(0 < chunk.end - chunk.start <= WINDOW for chunk in chunks)
     assert all(chunk.start >= 0 and chunk.end <= total for chunk in chunks)
-    assert all(a.end <= b.start for a, b in zip(chunks, chunks[1:], strict=False))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(chunks))
     for span in found:
         inside = [c for c in chunks if c.start < span.end and c.end > span.start]
         assert speech.seconds_in([span], 0, total) == pytest.approx(

@@ -175,9 +175,11 @@ def test_cuda_without_the_library_or_a_device_is_a_failed_load_that_says_what_to
 
 def test_inspect_prints_one_line_of_facts() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "speakeasy_tui.engine.inspect"], capture_output=True, timeout=60
+        [sys.executable, "-m", "speakeasy_tui.engine.inspect"],
+        capture_output=True,
+        timeout=60,
+        check=True,
     )
-    assert done.returncode == 0
     assert done.stdout.count(b"\n") == 1
     facts = EngineFacts(**json.loads(done.stdout))
     assert facts.ctranslate2 and facts.faster_whisper and facts.av and facts.torch
