@@ -41,6 +41,13 @@ def span(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def amounts(done: float, total: float) -> str:
+    """``58 s of 12 min``, ``9.0 of 21.0 h``: how much audio of how much."""
+    if total < 7200:
+        return f"{span(done)} of {span(total)}"
+    return f"{done / 3600:,.1f} of {total / 3600:,.1f} h"
+
+
 def speed(times: float | None) -> str:
     """``0.8×``, ``12.4×``, ``112×``; empty for None and before there is any."""
     if times is None or isnan(times) or times <= 0:

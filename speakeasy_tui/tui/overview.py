@@ -107,7 +107,7 @@ def _counts(batch: Batch, width: int) -> Line:
     right = [Span(" ")]
     total = _all_audio(batch)
     if total > 0:
-        amount = f"{shown.span(batch.done_s)} of {shown.span(total)} "
+        amount = f"{shown.amounts(batch.done_s, total)} "
         if width_of(left) + len(amount) + 2 <= width:
             right = [Span(amount, "quiet")]
     return justified(left, right, width)
@@ -175,7 +175,7 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
                 spans.append(Span(printable(f"! {lane.warning}"), "warning"))
             elif lane.why:
                 spans.append(Span(printable(lane.why), "quiet"))
-        lines.append(justified(spans, [], width))
+        lines.append(justified(spans, [Span(" ")], width))
     if rest:
         busy = sum(lane.state is LaneState.RUNNING for lane in rest)
         text = f" and {shown.plural(len(rest), 'more lane')}, {busy} running"
@@ -247,8 +247,9 @@ def farewell(batch: Batch | None, connected: bool, ended: bool) -> str:
         busy = f"{shown.plural(running, 'running file')} finish, " if running else ""
         return f"Paused{why}. {busy}{waiting:,} wait. speakeasy resume goes on."
     if running + waiting:
+        busy = f"{shown.plural(running, 'file')} running, " if running else ""
         return (
-            f"{shown.plural(running, 'file')} running, {waiting:,} waiting: the batch goes on. "
+            f"{busy}{waiting:,} waiting: the batch goes on. "
             "speakeasy shows it again; speakeasy stop ends it."
         )
     done = counts.get(State.DONE.value, 0) + counts.get(State.SKIPPED.value, 0)

@@ -65,7 +65,7 @@ COLUMNS = {
     column.name: column
     for column in (
         Column("state", "state", 13),
-        Column("file", "file", 18),
+        Column("file", "file", 22),
         Column("progress", "progress", 10),
         Column("left", "left", 7, right=True),
         Column("message", "message", 16),
@@ -80,6 +80,9 @@ COLUMNS = {
 MESSAGE_FROM = 76
 """Narrower than this the names need the room more than the message does."""
 
+
+FOLDER_LEAST = 9
+"""Cells below which a cut folder says nothing."""
 
 ROOMY = 100
 """From this width on names and messages get more room before further columns get any."""
@@ -100,9 +103,10 @@ def plan(width: int) -> tuple[Column, ...]:
     for name in COLUMNS:
         if name in chosen or (name == "message" and width < MESSAGE_FROM):
             continue
-        if room >= least[name] + gap:
-            chosen.add(name)
-            room -= least[name] + gap
+        if room < least[name] + gap:
+            break
+        chosen.add(name)
+        room -= least[name] + gap
     room = max(0, room)
     extra = {"progress": min(14, room // 4)}
     room -= extra["progress"]
@@ -197,7 +201,8 @@ def file_cell(job: Job, width: int) -> tuple[Span, ...]:
         folder = ""
         name = shown.cut_middle(name, width)
     elif cell_len(folder) + length > width:
-        folder = shown.cut_middle(folder, width - length)
+        room = width - length
+        folder = shown.cut_middle(folder, room) if room >= FOLDER_LEAST else "…/"
     padding = " " * (width - cell_len(folder) - cell_len(name))
     ink = "quiet" if job.state is State.CANCELLED else ""
     if folder:

@@ -6,7 +6,6 @@ Screen { background: $background; color: $foreground; }
 #head { margin-bottom: 1; }
 Board #overview { margin-bottom: 1; }
 #filter-bar { display: none; height: 1; background: $panel; }
-#filter-bar.-open { display: block; }
 #slash { width: 3; }
 #filter { height: 1; width: 1fr; border: none; padding: 0; background: $panel; }
 #filter:focus { border: none; background-tint: transparent; }

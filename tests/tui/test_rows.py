@@ -33,11 +33,12 @@ def test_every_row_is_as_wide_as_the_table() -> None:
 
 
 def test_columns_go_one_after_the_other_as_it_narrows() -> None:
-    names = [[column.name for column in plan(width)] for width in (200, 124, 80, 60)]
+    names = [[column.name for column in plan(width)] for width in (200, 124, 84, 80, 60)]
     assert len(names[0]) == 9
     assert "language" in names[1] and "speed" in names[1]
     assert names[2] == ["state", "file", "progress", "audio", "left", "message"]
-    assert names[3][:3] == ["state", "file", "progress"] and "message" not in names[3]
+    assert names[3] == ["state", "file", "progress", "left", "message"]
+    assert names[4] == ["state", "file", "progress", "left"]
 
 
 def test_no_two_states_share_a_glyph() -> None:
@@ -66,6 +67,8 @@ def test_numbers_are_as_people_read_them() -> None:
     assert [shown.span(s) for s in (8, 740, 3720, 273_600)] == [
         "8 s", "12 min", "1 h 02 min", "3 d 4 h",
     ]  # fmt: skip
+    assert shown.amounts(58, 2400) == "58 s of 40 min"
+    assert shown.amounts(32_508, 75_600) == "9.0 of 21.0 h"
     assert [shown.speed(s) for s in (None, 0, 0.84, 12.44, 112.2)] == [
         "",
         "",

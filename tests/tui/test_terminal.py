@@ -146,6 +146,15 @@ def test_a_closed_terminal_ends_it_within_half_a_second(
     assert terminal.end(2.0) < 0.55
 
 
+def test_what_is_typed_right_after_the_slash_goes_into_the_filter(
+    open_terminal: Callable[..., Terminal],
+) -> None:
+    terminal = open_terminal()
+    terminal.read_until(painted)
+    os.write(terminal.master, b"/memo-003\r")
+    terminal.read_until(lambda output: b"1 of 14" in output)
+
+
 def test_an_idle_screen_sends_nothing_and_a_changing_row_little(
     open_terminal: Callable[..., Terminal],
 ) -> None:

@@ -196,7 +196,7 @@ class Board(Deeds):
         app = self.speakeasy
         spans: list[Span] = [Span(" ")]
         room = width - 1
-        if self.query_one("#filter-bar").has_class("-open"):
+        if self.query_one("#filter-bar").display:
             keys = (Span("⏎", "key"), Span(" keep   ", "quiet"), Span(app.key_of("clear"), "key"))
             return [overview.justified([*spans, *keys, Span(" clear", "quiet")], [], width)]
         idle = app.batch is not None and app.batch.state is not RunnerState.RUNNING
@@ -237,8 +237,8 @@ class Board(Deeds):
         """Open the filter."""
         field = self.query_one("#filter", Input)
         field.can_focus = True
-        self.query_one("#filter-bar").add_class("-open")
-        field.focus()
+        self.query_one("#filter-bar").display = True
+        self.set_focus(field)  # now, not soon: what is typed next belongs to it
         self.query_one("#footer", Lines).show()
 
     def action_only_failed(self) -> None:
@@ -266,9 +266,9 @@ class Board(Deeds):
     @on(Input.Submitted, "#filter")
     def _close_filter(self) -> None:
         field = self.query_one("#filter", Input)
-        self.query_one("#filter-bar").remove_class("-open")
-        self.table.focus()
+        self.set_focus(self.table)
         field.can_focus = False
+        self.query_one("#filter-bar").display = False
         self.query_one("#footer", Lines).show()
 
     def _filter(self) -> None:
