@@ -1,0 +1,68 @@
+"""Languages: detected for each file, kept apart in shared batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from speakeasy_tui.core.protocol import Finished, Opened
+from speakeasy_tui.core.settings import LANGUAGES
+
+from . import multilingual
+from .engine import LIST, RADIO, SHELF, Engine
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("multilingual")
+    multilingual.write(folder / "model")
+    process = Engine("real", folder / "engine.log")
+    assert process.load(model=str(folder / "model")).multilingual
+    yield process
+    process.close()
+
+
+def test_the_language_is_detected_and_told_before_the_file_is_done(engine: Engine) -> None:
+    engine.transcribe(1, SHELF)
+    finished = engine.end_of(1)
+    assert isinstance(finished, Finished)
+    assert finished.language in LANGUAGES
+    first, last = engine.said(Opened, 1)
+    assert first.language is None
+    assert last.language == finished.language
+    assert 0 < (last.language_probability or 0) <= 1
+
+
+def test_files_of_several_languages_and_tasks_share_batches(engine: Engine) -> None:
+    engine.transcribe(10, SHELF, options={"language": "de"})
+    engine.transcribe(11, LIST, options={"language": "fr", "task": "translate"})
+    engine.transcribe(12, SHELF, options={"word_timestamps": True})
+    engine.transcribe(13, LIST, options={"language": "ja", "word_timestamps": True})
+    languages = {}
+    for job in (10, 11, 12, 13):
+        finished = engine.end_of(job)
+        assert isinstance(finished, Finished), finished
+        languages[job] = finished.language
+        assert finished.warnings == []
+    assert (languages[10], languages[11], languages[13]) == ("de", "fr", "ja")
+    assert languages[12] == engine.opened(1).language
+
+
+def test_the_language_is_that_of_the_first_chunk_also_when_that_one_is_stored(
+    engine: Engine,
+) -> None:
+    engine.transcribe(20, RADIO)
+    whole = engine.end_of(20)
+    assert isinstance(whole, Finished)
+    chunks = engine.chunks(20)
+    engine.transcribe(21, RADIO, have=[chunks[0].start])
+    rest = engine.end_of(21)
+    assert isinstance(rest, Finished)
+    assert rest.language == whole.language
+    assert [chunk.index for chunk in engine.chunks(21)] == [1]
+
+
+def test_a_hopeless_decode_is_tried_at_higher_temperatures(engine: Engine) -> None:
+    segments = [s for job in (1, 10, 11) for c in engine.chunks(job) for s in c.segments]
+    assert any(segment.temperature > 0 for segment in segments) or not segments
