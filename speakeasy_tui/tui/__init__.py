@@ -36,4 +36,7 @@ def run(
     from speakeasy_tui.tui.app import SpeakeasyApp
 
     app = SpeakeasyApp(connect, home, settings, on_connected=on_connected, save_theme=save_theme)
-    return app.run(mouse=settings.mouse) or ""
+    try:
+        return app.run(mouse=settings.mouse) or ""
+    finally:
+        app.end_watch()

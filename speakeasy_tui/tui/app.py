@@ -19,7 +19,7 @@ from textual.screen import Screen
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
-from speakeasy_tui.core.job import Batch, Lane
+from speakeasy_tui.core.job import Batch, Lane, State
 from speakeasy_tui.core.paths import APP, Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
 from speakeasy_tui.core.settings import Settings
@@ -32,6 +32,7 @@ from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
 from speakeasy_tui.tui.ink import INK_CSS, LineView
 from speakeasy_tui.tui.overview import farewell
 from speakeasy_tui.tui.screens.board import Board
+from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.screens.help import Help, Topic
 from speakeasy_tui.tui.style import CSS
@@ -105,9 +106,9 @@ class SpeakeasyApp(App[str]):
         self._settings = settings
         self._save_theme = save_theme
         self._faults = FaultTeller()
-        self._end_watch: Callable[[], None] = lambda: None
+        self.end_watch: Callable[[], None] = lambda: None
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
-        self.worker = GpuWorker(connect, self, first)
+        self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
         self._board = Board()
         themes, self._theme_problems = theme.load(home.themes)
         for one in themes:
@@ -128,7 +129,7 @@ class SpeakeasyApp(App[str]):
 
     def on_mount(self) -> None:
         """Start listening: to the runner, to the terminal's end."""
-        self._end_watch = hangup.watch(self.end_now, self.end_now)
+        self.end_watch = hangup.watch(self.end_now, self.end_now)
         self._bind_keys()
         if self._theme_problems:
             self._warn("Theme not used", "\n".join(self._theme_problems))
@@ -136,9 +137,10 @@ class SpeakeasyApp(App[str]):
         self.worker.start()
 
     def on_unmount(self) -> None:
-        """The terminal is Textual's no more, and the worker has nobody to tell."""
-        self._end_watch()
+        """The worker has nobody to tell any more."""
         self.worker.abandon()
+        if self.is_headless:
+            self.end_watch()
 
     # ------------------------------------------------------------------ from the worker
 
@@ -212,7 +214,7 @@ class SpeakeasyApp(App[str]):
                 self._warn("Not stopped", f"{answer.message}\n{answer.hint}")
             else:
                 self._stopped = True
-                self.run_worker(self.action_leave(), exclusive=True)
+                self.run_worker(self._leave(), exclusive=True)
 
         self.worker.ask(Stop(now=True), leave)
         self.set_timer(LEAVE_WAIT, leave)
@@ -231,6 +233,21 @@ class SpeakeasyApp(App[str]):
     # ------------------------------------------------------------------ leaving
 
     async def action_leave(self) -> None:
+        """Leave; asked first when the work would end with the window."""
+        running = self.batch.counts.get(State.RUNNING, 0) if self.batch is not None else 0
+        if not (self._settings.foreground and running):
+            await self._leave()
+            return
+
+        def answer(agreed: bool | None) -> None:
+            if agreed:
+                self.run_worker(self._leave())
+
+        text = "It runs inside this window (--foreground). What is finished is kept."
+        self.clear_notifications()
+        self.push_screen(Confirm("End the work and leave?", text, "end it"), answer)
+
+    async def _leave(self) -> None:
         """Hang up while the loop turns (the worker may be waiting for it), then end."""
         await asyncio.to_thread(self.worker.stop, LEAVE_WAIT)
         self.end_now()

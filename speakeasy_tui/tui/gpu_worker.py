@@ -45,6 +45,8 @@ class LinkNews(NamedTuple):
 
     up: bool
     why: str = ""
+    stopped: bool = False
+    """The runner said goodbye: somebody ended it, and it is not for us to start it again."""
 
 
 class Screen(Protocol):
@@ -72,9 +74,15 @@ class GpuWorker(threading.Thread):
         connect: Callable[[], Link],
         screen: Screen,
         on_connected: Sequence[tuple[AnyRequest, Then]] = (),
+        rejoin: Callable[[], Link] | None = None,
     ) -> None:
+        """`connect` may start a runner; after a runner was stopped on purpose `rejoin`, which
+        does not, is used instead.
+        """
         super().__init__(name="gpu-worker", daemon=True)
         self._connect = connect
+        self._rejoin = rejoin or connect
+        self._stopped = False
         self._screen = screen
         self._first = list(on_connected)
         self._stopping = threading.Event()
@@ -130,7 +138,8 @@ class GpuWorker(threading.Thread):
 
     def _serve(self) -> None:
         """One connection from its beginning to its end, which is a `LinkError`."""
-        link = self._link = self._connect()
+        link = self._link = (self._rejoin if self._stopped else self._connect)()
+        self._stopped = False
         if self._stopping.is_set():
             return
         link.send(Subscribe(events=True))
@@ -148,6 +157,7 @@ class GpuWorker(threading.Thread):
             wait = max(0.0, due - time.monotonic()) if pending else None
             message = link.read(wait)
             if isinstance(message, Goodbye):
+                self._stopped = True
                 reason = f": {message.reason}" if message.reason else ""
                 raise LinkError(f"the runner has ended{reason}")
             if isinstance(message, Rows) and not synced:
@@ -198,7 +208,7 @@ class GpuWorker(threading.Thread):
         refusal = Refused(message="the runner went away before it answered", hint=why)
         if lost:
             self._post(self._screen.answered, [(then, refusal) for then in lost.values()])
-        self._post(self._screen.link_changed, LinkNews(False, why))
+        self._post(self._screen.link_changed, LinkNews(False, why, self._stopped))
 
     def _send_all(self) -> None:
         while (item := self._outbox.get()) is not None:

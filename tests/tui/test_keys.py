@@ -308,6 +308,21 @@ async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, h
     assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
 
 
+async def test_leaving_asks_when_the_work_would_end_with_the_window(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home, Settings(foreground=True))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("q")
+        assert isinstance(app.screen, Confirm)
+        await pilot.press("n")
+        assert isinstance(app.screen, Board)
+        await pilot.press("q", "y")
+        await until(lambda: not app.is_running, pilot)
+    assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
+
+
 async def test_ctrl_c_says_how_to_leave(window: Window) -> None:
     app, pilot, _ = window
     await pilot.press("ctrl+c")

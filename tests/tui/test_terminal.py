@@ -146,6 +146,22 @@ def test_a_closed_terminal_ends_it_within_half_a_second(
     assert terminal.end(2.0) < 0.55
 
 
+@pytest.mark.parametrize(("number", "limit"), [(signal.SIGHUP, 0.6), (signal.SIGTERM, 2.5)])
+def test_a_terminal_that_takes_nothing_more_does_not_keep_it(
+    open_terminal: Callable[..., Terminal], number: int, limit: float
+) -> None:
+    terminal = open_terminal("busy")
+    terminal.read_until(painted)
+    for _ in range(40):  # each repaints the screen, and nobody reads it
+        os.write(terminal.master, b"?\x1b[27u")
+        time.sleep(0.02)
+    terminal.process.send_signal(number)
+    deadline = time.monotonic() + limit
+    while terminal.process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_what_is_typed_right_after_the_slash_goes_into_the_filter(
     open_terminal: Callable[..., Terminal],
 ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from conftest import ScriptedRunner, batch_of, make_app, ready, until
 
 from speakeasy_tui.client.board import Changes
+from speakeasy_tui.client.link import Link
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
@@ -135,7 +136,35 @@ def test_a_goodbye_is_told_with_its_reason(
     runner.refuse_connections = True
     runner.tell(p.Goodbye(reason="stopped by ana"))
     wait(lambda: not receiver.news[-1].up)
-    assert "stopped by ana" in receiver.news[0 if not receiver.news[0].up else 1].why
+    assert "stopped by ana" in receiver.news[1].why and receiver.news[1].stopped
+
+
+def test_a_runner_that_was_stopped_is_joined_again_but_not_started(
+    runner: ScriptedRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY", 0.05)
+    receiver = Receiver()
+    started: list[int] = []
+    joined: list[int] = []
+
+    def start() -> Link:
+        started.append(1)
+        return runner.connect()
+
+    def rejoin() -> Link:
+        joined.append(1)
+        return runner.connect()
+
+    worker = GpuWorker(start, receiver, rejoin=rejoin)
+    worker.start()
+    wait(lambda: receiver.changes)
+    runner.refuse_connections = True
+    runner.tell(p.Goodbye(reason="stopped"))
+    wait(lambda: len(joined) > 2)
+    runner.refuse_connections = False
+    wait(lambda: receiver.news[-1].up)
+    assert len(started) == 1
+    worker.stop()
 
 
 def test_it_ends_quietly_when_the_application_has_gone(runner: ScriptedRunner) -> None:

@@ -18,6 +18,7 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.gpu_worker import LinkNews
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import Line, Span
@@ -161,7 +162,7 @@ class Board(Deeds):
         app = self.speakeasy
         lines: list[Line] = []
         if not app.link.up:
-            lines += _broken(app.link.why, app.ever_up, width)
+            lines += _broken(app.link, app.ever_up, width)
         if app.batch is not None:
             lines += overview.batch_lines(app.batch, width)
             limit = max(2, self.size.height // 3)
@@ -325,11 +326,15 @@ class Board(Deeds):
         )
 
 
-def _broken(why: str, ever_up: bool, width: int) -> list[Line]:
-    if not why:
+def _broken(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
+    if link.stopped:
+        text = " What is queued is kept. speakeasy runner start goes on with it."
+        spans = [Span(" The runner was stopped.", "held"), Span(text)]
+        return [overview.justified(spans, [], width)]
+    if not link.why:
         return [(Span(" Connecting to the runner…", "quiet"),)]
     title = " The runner is gone." if ever_up else " No runner answers."
-    texts = [part for text in why.strip().split("\n") for part in shown.wrap(text, width - 2)]
+    texts = [part for text in link.why.strip().split("\n") for part in shown.wrap(text, width - 2)]
     return [
         overview.justified(
             [
