@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import getpass
 import os
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
-import platformdirs
-from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
-from textual.command import CommandInput, CommandPalette
+from textual.css.query import NoMatches
 from textual.screen import Screen
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core.job import Batch, Lane, State
-from speakeasy_tui.core.paths import APP, Home
+from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
-from speakeasy_tui.tui import hangup, keymap, theme
-from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui import hangup, place, theme
 from speakeasy_tui.tui.faults import FaultTeller
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
-from speakeasy_tui.tui.ink import INK_CSS, LineView
+from speakeasy_tui.tui.ink import INK_CSS
+from speakeasy_tui.tui.keyed_app import KeyedApp
 from speakeasy_tui.tui.overview import farewell
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
-from speakeasy_tui.tui.screens.help import Help, Topic
 from speakeasy_tui.tui.style import CSS
 
 LEAVE_WAIT = 1.0
@@ -53,33 +48,19 @@ def _in_the_open(
     def guarded(self: SpeakeasyApp, argument: T) -> None:
         try:
             method(self, argument)
+        except NoMatches:  # the screen is being taken down while news arrive
+            pass
         except Exception as error:
             self._handle_exception(error)
 
     return guarded
 
 
-class QuietPalette(CommandPalette):
-    """The command palette with a cursor that does not blink over the line."""
-
-    def on_mount(self) -> None:
-        """Blinking is 2.3 kB a second."""
-        self.query_one(CommandInput).cursor_blink = False
-
-
-class SpeakeasyApp(App[str]):
+class SpeakeasyApp(KeyedApp):
     """The interface; its result is the line to print on the terminal."""
 
     TITLE = "speakeasy"
     CSS = CSS + INK_CSS
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("question_mark", "help", "Help", id="help", tooltip="All keys"),
-        Binding("ctrl+p", "command_palette", "Commands", id="palette",
-                tooltip="Search all commands; choose a theme"),
-        Binding("ctrl+q", "leave", "Leave", show=False, tooltip="Leave; the work goes on"),
-    ]  # fmt: skip
-    ENABLE_COMMAND_PALETTE = True
-    COMMAND_PALETTE_BINDING = "ctrl+p"
 
     def __init__(
         self,
@@ -94,8 +75,8 @@ class SpeakeasyApp(App[str]):
         """`identity` is what the header shows, by default user@host."""
         no_color = bool(os.environ.get("NO_COLOR"))
         super().__init__(ansi_color=True if no_color else None)
-        self.identity = identity if identity is not None else _identity()
-        self.home_name = _home_name(home)
+        self.identity = identity if identity is not None else place.identity()
+        self.home_name = place.home_name(home)
         self.batch: Batch | None = None
         self.lanes: list[Lane] = []
         self.link = LinkNews(False)
@@ -109,7 +90,6 @@ class SpeakeasyApp(App[str]):
         self.end_watch: Callable[[], None] = lambda: None
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
-        self._board = Board()
         themes, self._theme_problems = theme.load(home.themes)
         for one in themes:
             self.register_theme(one)
@@ -125,12 +105,13 @@ class SpeakeasyApp(App[str]):
 
     def get_default_screen(self) -> Screen[None]:
         """The board is the first screen, not one on top of an empty one."""
-        return self._board
+        return self.board
 
     def on_mount(self) -> None:
         """Start listening: to the runner, to the terminal's end."""
         self.end_watch = hangup.watch(self.end_now, self.end_now)
-        self._bind_keys()
+        if problems := self.rebind(self._settings.keys):
+            self._warn("Keys not rebound", "\n".join(problems))
         if self._theme_problems:
             self._warn("Theme not used", "\n".join(self._theme_problems))
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
@@ -153,7 +134,7 @@ class SpeakeasyApp(App[str]):
             self.lanes = changes.lanes
         self.synced = self.synced or changes.synced
         with self.batch_update():
-            self._board.apply(changes)
+            self.board.apply(changes)
             for screen in self.screen_stack:
                 if isinstance(screen, Detail):
                     screen.apply(changes)
@@ -164,7 +145,8 @@ class SpeakeasyApp(App[str]):
     def answered(self, answers: list[tuple[Then, AnyMessage]]) -> None:
         """Hand answers to those who asked."""
         for then, message in answers:
-            then(message)
+            with contextlib.suppress(NoMatches):  # its screen has been closed meanwhile
+                then(message)
 
     @_in_the_open
     def link_changed(self, news: LinkNews) -> None:
@@ -174,12 +156,12 @@ class SpeakeasyApp(App[str]):
         self.link = news
         if news.up:
             if self.ever_up:
-                self._board.say("The runner is back")
+                self.board.say("The runner is back")
             self.ever_up = True
             for screen in self.screen_stack:
                 if isinstance(screen, Detail):
                     screen.ask()
-        self._board.show_overview()
+        self.board.show_overview()
 
     # ------------------------------------------------------------------ to the runner
 
@@ -279,61 +261,6 @@ class SpeakeasyApp(App[str]):
         kind = type(error).__name__
         self.exit(f"The window failed ({kind}); the work goes on. The whole error: {log}")
 
-    # ------------------------------------------------------------------ keys, commands, themes
-
-    def _bind_keys(self) -> None:
-        usable, problems = keymap.check(self._settings.keys, self._binding_groups())
-        self.set_keymap(usable)
-        if problems:
-            self._warn("Keys not rebound", "\n".join(problems))
-
-    def _binding_groups(self) -> list[list[Binding]]:
-        ours = _bindings(type(self))
-        table, view = _bindings(BatchTable), _bindings(LineView)
-        return [ours + _bindings(Board) + table, ours + _bindings(Detail) + view]
-
-    def key_of(self, name: str) -> str:
-        """The keys of an action as they are shown; the first of them."""
-        for group in self._binding_groups():
-            for binding in group:
-                if binding.id == name:
-                    keys = self._keymap.get(name) or binding.key
-                    return self.get_key_display(binding.with_key(keys.split(",")[0]))
-        return ""
-
-    def action_help(self) -> None:
-        """Show all keys."""
-        topics: list[Topic] = []
-        titles = (("everywhere", type(self)), ("table", BatchTable), ("files and queue", Board))
-        for title, owner in titles:
-            entries = []
-            for binding in _bindings(owner):
-                if not binding.id:
-                    continue
-                keys = (self._keymap.get(binding.id) or binding.key).split(",")
-                text = "  ".join(self.get_key_display(binding.with_key(key)) for key in keys)
-                entries.append((text, binding.tooltip))
-            topics.append((title, entries))
-        self.push_screen(Help(topics[1:] + topics[:1]))
-
-    def action_command_palette(self) -> None:
-        """Open the palette."""
-        if not isinstance(self.screen, CommandPalette):
-            self.push_screen(QuietPalette(id="--command-palette"))
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the palette offers: the theme, and every action of the board."""
-        yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
-        for binding in (*_bindings(Board), *_bindings(type(self))):
-            if binding.id and binding.id not in {"palette", "clear", "filter"}:
-                action = binding.action
-                yield SystemCommand(
-                    binding.description, binding.tooltip, lambda a=action: self._act(a)
-                )
-
-    def _act(self, action: str) -> None:
-        self.run_worker(self._board.run_action(action), exclusive=False)
-
     def _theme_chosen(self, chosen: object) -> None:
         if self._save_theme is None or os.environ.get("NO_COLOR"):
             return
@@ -341,25 +268,3 @@ class SpeakeasyApp(App[str]):
             self._save_theme(self.theme)
         except Exception as error:  # the screen must not end because a file cannot be written
             self._warn("The theme could not be kept", str(error))
-
-
-def _bindings(owner: type) -> list[Binding]:
-    listed = owner.__dict__.get("BINDINGS", ())
-    return [binding for binding in listed if isinstance(binding, Binding)]
-
-
-def _identity() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # no such uid: containers
-        user = str(os.getuid())
-    return f"{user}@{os.uname().nodename}"
-
-
-def _home_name(home: Home) -> str:
-    """The home as the header names it: empty for the default one."""
-    if str(home.state) == platformdirs.user_state_dir(APP, appauthor=False):
-        return ""
-    text = str(home.state)
-    own = os.path.expanduser("~")
-    return "~" + text[len(own) :] if text.startswith(own + "/") else text

@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from speakeasy_tui.core.job import Batch, Lane, LaneState, RunnerState, State
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.gpu_worker import LinkNews
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, bar, width_of
 
 RUNNER_LOOK = {
@@ -64,6 +65,30 @@ def head(identity: str, home: str, simulated: bool, width: int) -> Line:
     if home:
         place += "  " + shown.cut_middle(printable(home), max(8, width // 2 - len(place)))
     return justified(left, [Span(f"{place} ", "quiet")], width)
+
+
+def link_lines(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
+    """What is said while there is no link to a runner, and what to do."""
+    if link.stopped:
+        text = " What is queued is kept. speakeasy runner start goes on with it."
+        spans = [Span(" The runner was stopped.", "held"), Span(text)]
+        return [justified(spans, [], width)]
+    if not link.why:
+        return [(Span(" Connecting to the runner…", "quiet"),)]
+    title = " The runner is gone." if ever_up else " No runner answers."
+    texts = [part for text in link.why.strip().split("\n") for part in shown.wrap(text, width - 2)]
+    return [
+        justified(
+            [
+                Span(title, "failed"),
+                Span(" What is queued is safe on disk. Trying again every second."),
+            ],
+            [],
+            width,
+        ),
+        *((Span(f" {printable(text)}", "quiet"),) for text in texts[-6:]),
+        (Span(" If it stays so: speakeasy runner status, speakeasy doctor", "quiet"),),
+    ]
 
 
 def batch_lines(batch: Batch, width: int) -> list[Line]:

@@ -253,7 +253,7 @@ async def test_help_lists_every_bound_key(window: Window) -> None:
     view = app.screen.query_one(LineView)
     shown = "\n".join(view.texts)
     assert view.scroll_offset.y == 0
-    for group in app._binding_groups():
+    for group in app.binding_groups():
         for binding in group:
             assert binding.tooltip
             assert binding.id or not binding.show

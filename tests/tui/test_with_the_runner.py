@@ -46,7 +46,7 @@ async def test_a_folder_is_queued_watched_and_opened(real_home: Home, tmp_path: 
     )
     app = SpeakeasyApp(lambda: attach(real_home), real_home, Settings(), on_connected=[add])
     async with app.run_test(size=(120, 30)) as pilot:
-        table = app._board.table
+        table = app.board.table
         await until(lambda: len(table.jobs) == 2, pilot, 20)
         await until(
             lambda: (

@@ -18,7 +18,6 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.batch_table import BatchTable
-from speakeasy_tui.tui.gpu_worker import LinkNews
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import Line, Span
@@ -162,7 +161,7 @@ class Board(Deeds):
         app = self.speakeasy
         lines: list[Line] = []
         if not app.link.up:
-            lines += _broken(app.link, app.ever_up, width)
+            lines += overview.link_lines(app.link, app.ever_up, width)
         if app.batch is not None:
             lines += overview.batch_lines(app.batch, width)
             limit = max(2, self.size.height // 3)
@@ -324,26 +323,3 @@ class Board(Deeds):
             ),
             answer,
         )
-
-
-def _broken(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
-    if link.stopped:
-        text = " What is queued is kept. speakeasy runner start goes on with it."
-        spans = [Span(" The runner was stopped.", "held"), Span(text)]
-        return [overview.justified(spans, [], width)]
-    if not link.why:
-        return [(Span(" Connecting to the runner…", "quiet"),)]
-    title = " The runner is gone." if ever_up else " No runner answers."
-    texts = [part for text in link.why.strip().split("\n") for part in shown.wrap(text, width - 2)]
-    return [
-        overview.justified(
-            [
-                Span(title, "failed"),
-                Span(" What is queued is safe on disk. Trying again every second."),
-            ],
-            [],
-            width,
-        ),
-        *((Span(f" {printable(text)}", "quiet"),) for text in texts[-6:]),
-        (Span(" If it stays so: speakeasy runner status, speakeasy doctor", "quiet"),),
-    ]
