@@ -115,11 +115,11 @@ class RealEngine:
         except BadSpec as error:
             self._end(LoadFailed(text=str(error), kind=ErrorKind.MODEL, hint="correct it"))
         except LoadError as error:
-            self._log()
+            traceback.print_exc()
             text = printable_lines(error.text)
             self._writer.send(LoadFailed(text=text, kind=error.kind, hint=error.hint))
         except Exception as error:
-            self._log()
+            traceback.print_exc()
             self._writer.send(LoadFailed(text=_text(error)))
         else:
             model = self._model
@@ -274,23 +274,19 @@ class RealEngine:
         self, file: FileWork, error: Exception, detail: str, kind: ErrorKind | None = None
     ) -> None:
         self._drop([file.job])
-        self._log()
+        traceback.print_exc()
         self._writer.send(Failed(job=file.job, text=_text(error), kind=kind, detail=detail))
 
     def _fault(self, files: Sequence[FileWork], error: Exception) -> None:
         """An error of the batch: its files are dropped, the rest waits for the runner."""
         detail = printable_lines(traceback.format_exc())
-        self._log()
+        traceback.print_exc()
         jobs = list(dict.fromkeys(file.job for file in files))
         self._drop(jobs)
         self._waiting = True
         self._writer.send(
             Fault(text=_text(error), jobs=jobs, batch_size=self._batch_size, detail=detail)
         )
-
-    @staticmethod
-    def _log() -> None:
-        traceback.print_exc()
 
 
 def _text(error: Exception) -> str:

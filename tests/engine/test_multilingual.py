@@ -61,8 +61,3 @@ def test_the_language_is_that_of_the_first_chunk_also_when_that_one_is_stored(
     assert isinstance(rest, Finished)
     assert rest.language == whole.language
     assert [chunk.index for chunk in engine.chunks(21)] == [1]
-
-
-def test_a_hopeless_decode_is_tried_at_higher_temperatures(engine: Engine) -> None:
-    segments = [s for job in (1, 10, 11) for c in engine.chunks(job) for s in c.segments]
-    assert any(segment.temperature > 0 for segment in segments) or not segments

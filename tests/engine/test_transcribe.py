@@ -173,6 +173,39 @@ def test_cuda_without_the_library_or_a_device_is_a_failed_load_that_says_what_to
     assert report.hint
 
 
+def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from speakeasy_tui.core.protocol import Transcribe
+    from speakeasy_tui.core.settings import JobOptions
+    from speakeasy_tui.engine import audio, decode
+    from speakeasy_tui.engine.inject import Injector
+    from speakeasy_tui.engine.model import Model
+    from speakeasy_tui.engine.speech import Span
+    from speakeasy_tui.engine.wire import Meter
+    from speakeasy_tui.engine.work import FileWork, Window
+
+    injector = Injector()
+    model = Model(load_command(), injector)
+    samples = audio.decode(str(SHELF).encode()).samples
+    command = Transcribe(job=1, attempt=1, path=b"x", options=JobOptions())
+    span = Span(0, len(samples))
+    file = FileWork(command, injector.trap(b"x", 1), chunks=[span], language="en")
+    mel = model.whisper.feature_extractor(audio.floats(samples))[..., :-1]
+    tried: list[float] = []
+
+    def suspicious(outcome: decode.Outcome) -> bool:
+        tried.append(outcome.temperature)
+        return outcome.temperature < 0.3
+
+    monkeypatch.setattr(decode, "needs_fallback", suspicious)
+    window = Window(file, 0, 0, mel)
+    decoder = decode.Decoder(model, Meter(), injector.check_device)
+    assert [result.complete for result in decoder.decode([window])] == [True]
+    assert tried == [0.0, 0.2, 0.4]
+    assert {segment.temperature for segment in window.segments} == {0.4}
+
+
 def test_inspect_prints_one_line_of_facts() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "speakeasy_tui.engine.inspect"],
