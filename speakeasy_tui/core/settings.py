@@ -37,6 +37,9 @@ tr tt uk ur uz vi yi yo yue zh
 LANGUAGES = frozenset(_CODES.split())
 
 
+_COUNT_OR_AUTO = frozenset({"batch_size", "lanes", "cpu_threads", "recycle_mb"})
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names where it stands and what would do."""
 
@@ -116,8 +119,25 @@ class Settings(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = "auto"
     stall_s: Annotated[
         float,
-        _doc("Seconds without progress after which an engine counts as hung.", ge=1),
+        _doc(
+            "Seconds a batch may take without progress before the engine counts as hung; what "
+            "batches took so far is added.",
+            ge=0.1,
+        ),
     ] = 300.0
+    load_limit_s: Annotated[
+        float, _doc("Seconds a model may take to load, kernels to compile included.", ge=0.1)
+    ] = 900.0
+    decode_limit_s: Annotated[
+        float, _doc("Seconds a file may take to decode; a second per MB is added.", ge=0.1)
+    ] = 300.0
+    recycle_files: Annotated[
+        int, _doc("Replace an engine after this many files; 0: never.", ge=0)
+    ] = 5000
+    recycle_mb: Annotated[
+        int | Literal["auto"],
+        _doc("Replace an engine that has grown beyond this many MB; auto: its share of memory."),
+    ] = "auto"
     linger_s: Annotated[
         float,
         _doc("Seconds an idle runner with nobody attached stays before it ends.", ge=0),
@@ -219,7 +239,7 @@ def _from_text(name: str, text: str) -> object:
             return True
         if lowered in {"0", "false", "no", "off"}:
             return False
-    if name in {"batch_size", "lanes", "cpu_threads"} and re.fullmatch(r"-?\d+", lowered):
+    if name in _COUNT_OR_AUTO and re.fullmatch(r"-?\d+", lowered):
         return int(lowered)
     return text
 
@@ -232,7 +252,7 @@ def _check(name: str, value: object, given: object, place: str) -> None:
             f"{place}: language {given!r} is not one Whisper knows{guess}"
             " It takes codes such as en or de, or auto"
         )
-    small = name in {"batch_size", "lanes", "cpu_threads"} and isinstance(value, int) and value < 1
+    small = name in _COUNT_OR_AUTO and isinstance(value, int) and value < 1
     if small or (isinstance(value, float) and not math.isfinite(value)):
         raise SettingsError(_explain(name, given, "", place))
 

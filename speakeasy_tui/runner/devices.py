@@ -134,9 +134,18 @@ def cores() -> int:
 
 def available_memory() -> int:
     """Bytes of memory that can be taken without swapping."""
+    return _meminfo("MemAvailable:")
+
+
+def total_memory() -> int:
+    """Bytes of memory of the machine."""
+    return _meminfo("MemTotal:")
+
+
+def _meminfo(field: str) -> int:
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
+            if line.startswith(field):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
         pass

@@ -20,6 +20,8 @@ class Prepared(Struct, frozen=True):
     plan: Plan
     made_of: str
     found: Found
+    size: int = 0
+    """Bytes of the source."""
 
 
 class Flight(Struct):
@@ -47,6 +49,11 @@ class Flight(Struct):
     def id(self) -> int:
         """The job's id."""
         return self.prepared.claim.id
+
+    @property
+    def size(self) -> int:
+        """Bytes of the source."""
+        return self.prepared.size
 
     @property
     def backlog(self) -> int:

@@ -32,8 +32,11 @@ def strike(
     verdict: Verdict,
     rung: Rung,
     detail: str,
-) -> None:
-    """An engine that lives has met an error and dropped `jobs`: they are retried or fail."""
+) -> int | None:
+    """An engine that lives has met an error and dropped `jobs`: they are retried or fail.
+
+    Returns the one file that can have been the cause, if it was alone.
+    """
     struck = [job for job in jobs if flights.pop(job, None) is not None]
     for job in struck:
         alone = len(struck) == 1
@@ -46,12 +49,17 @@ def strike(
             suspect=verdict.charged and (not alone or rung is Rung.RESPAWN),
             detail=detail,
         )
+    return struck[0] if len(struck) == 1 and verdict.charged else None
 
 
-def bury(work: Work, flights: dict[int, Flight], error: JobError, detail: str) -> None:
-    """An engine has died with `flights`: a file alone is charged, several become suspects."""
-    alone = len(flights) == 1
-    for job in list(flights):
+def bury(work: Work, flights: dict[int, Flight], error: JobError, detail: str) -> int | None:
+    """An engine has died with `flights`: a file alone is charged, several become suspects.
+
+    Returns the one that was alone.
+    """
+    jobs = list(flights)
+    alone = len(jobs) == 1
+    for job in jobs:
         del flights[job]
         work.retry(
             job,
@@ -63,3 +71,4 @@ def bury(work: Work, flights: dict[int, Flight], error: JobError, detail: str) -
             death=alone,
             detail=detail,
         )
+    return jobs[0] if alone else None

@@ -29,6 +29,7 @@ from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.watchdog import BAD_FILES, Watchdog
 from speakeasy_tui.runner.work import FAULT_WORDS
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Owner(FeederOwner, Protocol):
     def lane_retired(self, lane: Lane, error: JobError) -> None: ...
     def begin_finish(self, flight: Flight) -> None: ...
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
+    def memory_share(self, device: str) -> int: ...
 
 
 class Lane:
@@ -88,9 +90,11 @@ class Lane:
         self._reloading = False
         self._load_failures = 0
         self._ooms = 0
-        self._heard = time.monotonic()
         self._busy = time.monotonic()
-        self._hung = False
+        self._hung = 0.0
+        """The limit (s) that the engine overran, when that is why it was killed."""
+        self._watch = Watchdog(owner.settings, owner.memory_share(device))
+        self._model_why = ""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run())
 
     # ------------------------------------------------------------------ from the runner
@@ -145,15 +149,16 @@ class Lane:
             except Exception:
                 # A mistake of the program's must cost one engine, never the night's batch.
                 log.exception("lane %d", self.view.number)
-                self._give_all_back("given back after an internal error (see runner.log)")
+                with contextlib.suppress(Exception):
+                    self._give_all_back("given back after an internal error (see runner.log)")
                 await self._end_engine()
                 await asyncio.sleep(1)
 
     async def _take_one(self) -> None:
+        self._check_stall()
         try:
             engine, item = await asyncio.wait_for(self._inbox.get(), 1.0)
         except TimeoutError:
-            self._check_stall()
             await self._check_idle()
             return
         if isinstance(item, Wake):
@@ -172,6 +177,12 @@ class Lane:
                 self._feeder.let_go()
                 if not self.flights and self._owner.unloading():
                     await self._end_engine()
+                return
+            if worn := self._engine is not None and self._watch.worn():
+                if not self.flights:  # else: drain first
+                    log.info("lane %d: engine replaced %s", self.view.number, worn)
+                    await self._end_engine()
+                    continue
                 return
             hand = await self._feeder.reach(
                 room=has_room(self.flights.values(), self.view.batch_size or 1),
@@ -192,7 +203,7 @@ class Lane:
             return
         assert self._engine is not None
         if not self.flights:
-            self._heard = time.monotonic()
+            self._watch.heard()
         flight = self._work.begin(hand, lane=self.view.number, device=self.view.device)
         self.flights[flight.id] = flight
         have = [chunk.start for chunk in self._work.store.chunks(flight.id)]
@@ -225,7 +236,8 @@ class Lane:
             await self._end_engine()
         self._request = claim.request
         self._loading = True
-        self._heard = time.monotonic()
+        self._watch.heard()
+        self._model_why = found.why
         self.view.model = found.name
         self.view.engine = wanted.engine
         self.view.why = found.why
@@ -241,7 +253,8 @@ class Lane:
                 self._retire(f"no engine process could be started: {error}")
                 return
             self._kind = wanted.engine
-            self._hung = False
+            self._hung = 0.0
+            self._watch.engine_started()
             self.view.pid = self._engine.pid
         self._engine.send(
             say.Load(
@@ -296,8 +309,10 @@ class Lane:
     # ------------------------------------------------------------------ what the engine says
 
     async def _heard_from(self, item: Item) -> None:
-        if not isinstance(item, say.Vitals):
-            self._heard = time.monotonic()
+        if isinstance(item, say.ChunkDone):
+            self._watch.batch_done()
+        elif not isinstance(item, say.Vitals):
+            self._watch.heard()
         match item:
             case say.Loaded():
                 self._loaded(item)
@@ -324,7 +339,7 @@ class Lane:
         if self._reloading:
             self._reloading = False
             log.info("lane %d: reloaded in %.2f s", self.view.number, report.seconds)
-        self._show(LaneState.RUNNING if self.flights else LaneState.READY)
+        self._show(LaneState.RUNNING if self.flights else LaneState.READY, self._model_why)
 
     async def _load_failed(self, report: say.LoadFailed) -> None:
         self._loading = False
@@ -375,6 +390,7 @@ class Lane:
                 flight.language_probability = report.language_probability
                 flight.warn(report.warnings)
                 flight.progress = 1.0
+                self._watch.file_done()
                 del self.flights[flight.id]
                 self._owner.begin_finish(flight)
                 if not self.flights:
@@ -408,6 +424,7 @@ class Lane:
         await self._fault(report.text, [report.job], report.detail, kind)
 
     def _vitals(self, report: say.Vitals) -> None:
+        self._watch.resident(report.rss)
         if not self.view.device.startswith("cuda"):
             self.view.memory_used = report.rss
             self.view.use = round(report.busy, 2)
@@ -431,8 +448,10 @@ class Lane:
         if kind is ErrorKind.OOM:
             self._ooms += 1
         error = JobError(kind, text, HINTS.get(kind, ""))
-        strike(self._work, self.flights, jobs, error, verdict, rung, detail)
+        culprit = strike(self._work, self.flights, jobs, error, verdict, rung, detail)
         await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
+        if rung is not Rung.NONE:
+            self._convict(culprit, text)
 
     async def _do(self, rung: Rung, kind: ErrorKind, text: str, batch: int) -> None:
         assert self._engine is not None
@@ -459,31 +478,43 @@ class Lane:
             case Rung.PAUSE:
                 error = JobError(kind, text, "make room; the batch goes on by itself")
                 self._owner.disk_full(os.fsencode(self._owner.home.state), error)
+                self._engine.send(say.SetBatch(batch_size=batch))
             case Rung.NONE:
-                pass
+                # After a fault the engine waits for a word before it goes on with the others.
+                self._engine.send(say.SetBatch(batch_size=batch))
+
+    def _convict(self, culprit: int | None, text: str) -> None:
+        """Count a file that failed alone; a GPU on which different ones do is bad itself."""
+        if culprit is None or not self._watch.file_failed(culprit):
+            return
+        if self.view.device.startswith("cuda") and not self.retired:
+            self._give_flights_back("given back: its device is retired")
+            self._retire(f"{BAD_FILES} different files failed on it in a row; the last: {text}")
 
     async def _died(self, died: Died) -> None:
         kind = ErrorKind.HANG if self._hung else ErrorKind.CRASH
         what = describe_exit(died.status)
         if self._hung:
-            what = f"no progress for {self._owner.settings.stall_s:.0f} s"
+            what = f"no progress for {self._hung:.0f} s"
         self.view.last_fault = f"{kind.value}: {what}"
         log.warning("lane %d: %s; in flight: %s", self.view.number, what, list(self.flights))
         error = JobError(kind, what, HINTS[kind])
-        bury(self._work, self.flights, error, f"{what}\n{died.tail}".strip())
+        culprit = bury(self._work, self.flights, error, f"{what}\n{died.tail}".strip())
         if self._loading:
             self._load_failures += 1
         await self._respawn(what, kind)
         if self._load_failures >= LOAD_TRIES:
             self._retire(f"{what} while loading the model, {LOAD_TRIES} times; {died.tail[-300:]}")
+        else:
+            self._convict(culprit, what)
 
     def _check_stall(self) -> None:
-        limit = self._owner.settings.stall_s
-        waits = bool(self.flights) or (self._loading and self._engine is not None)
-        if waits and not self._hung and time.monotonic() - self._heard > limit:
-            self._hung = True
+        if self._engine is None or self._hung or not (self.flights or self._loading):
+            return
+        limit = self._watch.limit(loading=self._loading, flights=self.flights.values())
+        if self._watch.silent(limit):
+            self._hung = limit
             log.warning("lane %d: no progress for %.0f s", self.view.number, limit)
-            assert self._engine is not None
             self._engine.kill()
 
     async def _check_idle(self) -> None:

@@ -93,8 +93,8 @@ def job_identity(path: bytes, options: JobOptions) -> bytes:
     return digest.digest()
 
 
-def content_identity(path: bytes) -> str:
-    """Digest of a file's size and of 64 KiB at its start, middle and end.
+def content_identity(path: bytes) -> tuple[str, int]:
+    """Digest of a file's size and of 64 KiB at its start, middle and end; and the size, bytes.
 
     Reading all of every file would double the disk's work over a hundred thousand clips;
     two recordings that agree in these do not occur by accident.
@@ -109,7 +109,7 @@ def content_identity(path: bytes) -> str:
         for offset in sorted({0, max(0, size // 2 - piece // 2), max(0, size - piece)}):
             file.seek(offset)
             digest.update(file.read(piece))
-    return digest.hexdigest()
+    return digest.hexdigest(), size
 
 
 def made_of(content: str, model: str, options: JobOptions) -> str:

@@ -24,7 +24,7 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import JobOptions, Settings
-from speakeasy_tui.runner.devices import Devices, cpu_lanes
+from speakeasy_tui.runner.devices import Devices, cpu_lanes, total_memory
 from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.modelfinder import ModelFinder
@@ -269,6 +269,13 @@ class Runner:
                     free = next(n for n in range(len(taken) + 1) if n not in taken)
                     self.lanes.append(Lane(self, free, device, threads))
         self.server.pulse()
+
+    def memory_share(self, device: str) -> int:
+        """Bytes of memory at which an engine on `device` is replaced."""
+        if isinstance(self.settings.recycle_mb, int):
+            return self.settings.recycle_mb * 2**20
+        engines = self._cpu[0] if device == "cpu" else max(1, len(self.devices.gpus))
+        return int(0.8 * total_memory() / engines)
 
     def lane_changed(self) -> None:
         """A lane's line is different now."""

@@ -103,9 +103,9 @@ class Work:
 
         None when there is nothing to transcribe: the job was skipped or failed here.
         """
-        content = ""
+        content, size = "", 0
         try:
-            content = await asyncio.to_thread(content_identity, claim.path)
+            content, size = await asyncio.to_thread(content_identity, claim.path)
         except OSError as error:
             log.info("job %d: %s", claim.id, error)  # the engine says what is wrong with it
         identity = made_of(content, found.name, claim.options)
@@ -137,7 +137,7 @@ class Work:
                 self._skip(claim, chosen, identity)
                 return None
             self.store.claim_outputs(claim.id, list(chosen.paths.values()))
-        return Prepared(claim, chosen, identity, found)
+        return Prepared(claim, chosen, identity, found, size)
 
     def _skip(self, claim: Claim, chosen: outputs.Plan, identity: str) -> None:
         warnings = []

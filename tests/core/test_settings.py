@@ -57,7 +57,7 @@ def test_text_is_read_as_the_declared_type(name: str, text: str, value: object) 
         ("lanes", "-1", "auto or a whole number from 1"),
         ("beam_size", "51", "a whole number from 1 to 50"),
         ("beam_size", 2.5, "a whole number from 1 to 50"),
-        ("stall_s", "nan", "a number from 1"),
+        ("stall_s", "nan", "a number from 0.1"),
         ("linger_s", "-1", "a number from 0"),
         ("vad", "maybe", "true or false"),
         ("format", "txt,jsn", "did you mean 'json'?"),

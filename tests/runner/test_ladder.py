@@ -113,7 +113,7 @@ def test_a_sticky_error_needs_a_new_process(faulty: Faulty, clips: Path) -> None
 
 
 def test_an_engine_without_progress_is_killed(faulty: Faulty, clips: Path) -> None:
-    desk = faulty("hang:clip-3.wav", LANES="1", STALL_S="1")
+    desk = faulty("hang:clip-3.wav", LANES="1", STALL_S="0.5")
     desk.add(clips / "a" / "clip-3.wav")
     job = desk.finish()["clip-3.wav"]
     assert job.state is State.DONE
