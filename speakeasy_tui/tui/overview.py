@@ -107,7 +107,7 @@ def batch_lines(batch: Batch, width: int) -> list[Line]:
     room = width - width_of((*left, *right)) - 2
     if total > 0 and room >= 6:
         left += [Span("  "), *bar(share, room)]
-    lines = [justified(left, right, width), _counts(batch, width)]
+    lines = [justified(left, right, width), counts_line(batch, width)]
     if batch.why is not None:
         lines += [_sentence(batch.why.message, batch.why.hint, "held", width)]
     if batch.notice:
@@ -125,7 +125,8 @@ def _all_audio(batch: Batch) -> float:
     return max(batch.audio_s, guessed)
 
 
-def _counts(batch: Batch, width: int) -> Line:
+def counts_line(batch: Batch, width: int) -> Line:
+    """How many files are in which state, and how much audio is done."""
     left = _count_spans(batch, words=True)
     if width_of(left) > width - 1:  # as in the table, the glyph alone tells the state
         left = _count_spans(batch, words=False)

@@ -414,7 +414,7 @@ async def test_the_runner_going_away_is_said_and_it_is_found_again(
         runner.hang_up()
         await until(lambda: "The runner is gone." in screen_text(app), pilot)
         assert "speakeasy doctor" in screen_text(app)
-        assert "done" in screen_text(app)
+        assert "14 files" in screen_text(app) and "cuda:0" not in screen_text(app)
         runner.refuse_connections = False
         await until(lambda: runner.connections == 2, pilot)
         await until(lambda: "The runner is back" in screen_text(app), pilot)

@@ -162,7 +162,9 @@ class Board(Deeds):
         lines: list[Line] = []
         if not app.link.up:
             lines += overview.link_lines(app.link, app.ever_up, width)
-        if app.batch is not None:
+            if app.batch is not None:  # how far it was; what it does now is not known
+                lines.append(overview.counts_line(app.batch, width))
+        elif app.batch is not None:
             lines += overview.batch_lines(app.batch, width)
             limit = max(2, self.size.height // 3)
             lines += overview.lane_lines(app.lanes, width, limit)
@@ -199,7 +201,8 @@ class Board(Deeds):
         if self.query_one("#filter-bar").display:
             keys = (Span("⏎", "key"), Span(" keep   ", "quiet"), Span(app.key_of("clear"), "key"))
             return [overview.justified([*spans, *keys, Span(" clear", "quiet")], [], width)]
-        idle = app.batch is not None and app.batch.state is not RunnerState.RUNNING
+        still = {RunnerState.PAUSED, RunnerState.STOPPED}
+        idle = app.batch is not None and app.batch.state in still
         for name, usual in FOOTER:
             text = "resume" if name == "pause" and idle else usual
             key = app.key_of(name)
