@@ -111,7 +111,7 @@ def fetch(name: str) -> int:
     from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 
     child = subprocess.Popen(
-        [sys.executable, "-m", "speakeasy_tui.engine.fetch", name],
+        [sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -49,7 +49,7 @@ def attach(home: Home) -> Link:
 
 def spawn(home: Home) -> subprocess.Popen[bytes]:
     """Start a runner process for `home` and do not wait for it."""
-    arguments = [sys.executable, "-m", "speakeasy_tui.runner"]
+    arguments = [sys.executable, "-P", "-m", "speakeasy_tui.runner"]
     arguments += ["--state", str(home.state), "--config", str(home.config)]
     arguments += ["--cache", str(home.cache)]
     descriptor = os.open(

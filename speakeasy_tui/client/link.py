@@ -7,10 +7,11 @@ import itertools
 import os
 import select
 import socket
+import stat
 import threading
 import time
 from collections import deque
-from typing import Protocol
+from pathlib import Path
 
 from speakeasy_tui.core.paths import Home, short_socket_address
 from speakeasy_tui.core.protocol import (
@@ -43,10 +44,19 @@ class RefusedError(Exception):
         self.hint = refused.hint
 
 
-class Sender(Protocol):
-    """What can send a request."""
+def _check_owner(path: Path) -> None:
+    """Refuse a socket that is not ours alone: who listens there would learn all file names.
 
-    def send(self, request: AnyRequest) -> int: ...
+    Raises:
+        OSError: it is not there.
+        LinkError: it belongs to somebody else, or others may write to it.
+    """
+    info = path.stat(follow_symlinks=False)
+    if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
+        raise LinkError(
+            f"{path} belongs to another user or is open to others; if that was not you, look "
+            f"into it; else remove it"
+        )
 
 
 class Link:
@@ -75,6 +85,7 @@ class Link:
         sock.settimeout(timeout)
         folder = None
         try:
+            _check_owner(home.socket)
             address, folder = short_socket_address(home.socket)
             sock.connect(address)
         except OSError as error:

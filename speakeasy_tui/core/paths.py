@@ -64,6 +64,16 @@ class Home:
         return self.state / "runner.sock"
 
     @property
+    def journal(self) -> Path:
+        """What was ever queued, JSON lines: from it a damaged queue is made again."""
+        return self.state / "added.jsonl"
+
+    @property
+    def reserve(self) -> Path:
+        """Room kept back, so that a full disk does not lose the queue's state."""
+        return self.state / "reserve"
+
+    @property
     def lock(self) -> Path:
         """Held with flock by the runner; names its pid."""
         return self.state / "runner.lock"

@@ -68,7 +68,7 @@ class EngineProcess:
         try:
             mark = os.fstat(descriptor).st_size
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "speakeasy_tui.engine",
+                sys.executable, "-P", "-m", "speakeasy_tui.engine",
                 "--engine", kind, "--cache", str(home.cache),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

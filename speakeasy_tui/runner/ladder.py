@@ -46,7 +46,7 @@ def strike(
             cure=CURES[rung],
             charged=verdict.charged,
             alone=alone,
-            suspect=verdict.charged and (not alone or rung is Rung.RESPAWN),
+            suspect=verdict.charged,
             detail=detail,
         )
     return struck[0] if len(struck) == 1 and verdict.charged else None

@@ -29,6 +29,7 @@ from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.store import StoreFullError
 from speakeasy_tui.runner.watchdog import BAD_FILES, Watchdog
 from speakeasy_tui.runner.work import FAULT_WORDS
 
@@ -65,6 +66,7 @@ class Owner(FeederOwner, Protocol):
     def lane_retired(self, lane: Lane, error: JobError) -> None: ...
     def begin_finish(self, flight: Flight) -> None: ...
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
+    def store_full(self, error: StoreFullError) -> None: ...
     def memory_share(self, device: str) -> int: ...
 
 
@@ -146,6 +148,9 @@ class Lane:
             try:
                 await self._advance()
                 await self._take_one()
+            except StoreFullError as error:
+                self._owner.store_full(error)
+                await self._lose_everything()
             except Exception:
                 # A mistake of the program's must cost one engine, never the night's batch.
                 log.exception("lane %d", self.view.number)
@@ -153,6 +158,15 @@ class Lane:
                     self._give_all_back("given back after an internal error (see runner.log)")
                 await self._end_engine()
                 await asyncio.sleep(1)
+
+    async def _lose_everything(self) -> None:
+        """End the engine when not even giving back can be kept; the runner does it later."""
+        self._feeder.let_go()
+        for job in list(self.flights):
+            del self.flights[job]
+            self._work.flights.pop(job, None)
+        await self._end_engine()
+        await asyncio.sleep(1)
 
     async def _take_one(self) -> None:
         self._check_stall()

@@ -126,7 +126,7 @@ class ModelFinder:
         tell(None, f"downloading {name}" + (f" ({size} MiB)" if size else ""))
         self._cancelled = False
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "speakeasy_tui.engine.fetch", name,
+            sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=None,

@@ -205,18 +205,24 @@ def explain(error: OSError, path: bytes) -> JobError:
     return JobError(kind, f"{show_path(path)}: {error.strerror}", hint)
 
 
-async def write_parts(job: int, attempt: int, chosen: Plan, transcript: Transcript) -> list[Staged]:
+async def write_parts(
+    job: int, attempt: int, chosen: Plan, transcript: Transcript, *, made_here: bool = False
+) -> list[Staged]:
     """Write each format to a part file beside its target, synced to disk.
+
+    `made_here`: the folder was ours to make, so it is made again if somebody removed it.
 
     Raises:
         OutputError: it cannot be written; no part is left.
     """
     staged: list[Staged] = []
     try:
+        if made_here:
+            for target in chosen.paths.values():
+                os.makedirs(os.path.dirname(target), exist_ok=True)
         for ending, target in chosen.paths.items():
             data = await asyncio.to_thread(render, ending, transcript)
-            folder, name = os.path.split(target)
-            part = os.path.join(folder, b"." + name[:200] + b"." + _tag(job, attempt) + b".part")
+            part = part_path(target, os.getpid(), job, attempt)
             staged.append(Staged(job, target, part, hashlib.sha256(data).hexdigest()))
             await _write(part, data)
     except OSError as error:
@@ -229,9 +235,14 @@ async def write_parts(job: int, attempt: int, chosen: Plan, transcript: Transcri
     return staged
 
 
-def _tag(job: int, attempt: int) -> bytes:
-    # The pid keeps two homes that write into one folder apart.
-    return f"{os.getpid()}-{job}-{attempt}".encode()
+def part_path(target: bytes, pid: int, job: int, attempt: int) -> bytes:
+    """Where an output is written before it gets its name.
+
+    The pid keeps two homes that write into one folder apart; all of it lets a later runner
+    find what a killed one left.
+    """
+    folder, name = os.path.split(target)
+    return os.path.join(folder, b"." + name[:200] + f".{pid}-{job}-{attempt}.part".encode())
 
 
 async def _write(part: bytes, data: bytes) -> None:

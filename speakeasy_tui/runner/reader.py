@@ -33,7 +33,8 @@ def _open(home: Home) -> sqlite3.Connection | None:
         connection.close()
         raise DatabaseError(
             f"{home.database} was written by another version of speakeasy "
-            f"(its layout {version}, ours {SCHEMA_VERSION})"
+            f"(its layout {version}, ours {SCHEMA_VERSION}); speakeasy runner start brings an "
+            f"older one up to date"
         )
     return connection
 

@@ -128,6 +128,15 @@ class Rows:
         ).fetchone()
         return None if row is None else (row[0], row[1], row[2], row[3])
 
+    def running(self) -> list[tuple[int, int, list[bytes]]]:
+        """Jobs in the state running: id, number of the try, and the output paths claimed."""
+        rows = self._db.execute("SELECT id, attempts FROM jobs WHERE state = 'running'").fetchall()
+        claimed = "SELECT path FROM outputs WHERE job = ? AND state = 'claimed'"
+        return [
+            (row[0], row[1], [path for (path,) in self._db.execute(claimed, (row[0],))])
+            for row in rows
+        ]
+
     def staged(self) -> list[Staged]:
         """Outputs whose renames were cut off."""
         rows = self._db.execute(

@@ -10,12 +10,14 @@ import shutil
 import time
 from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from speakeasy_tui.core.job import (
     Batch,
+    ErrorKind,
     JobError,
     Pause,
     RunnerState,
@@ -29,9 +31,10 @@ from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.modelfinder import ModelFinder
 from speakeasy_tui.runner.record import Request
+from speakeasy_tui.runner.rescue import Journal, Reserve, open_store
 from speakeasy_tui.runner.scan import search
 from speakeasy_tui.runner.server import Server
-from speakeasy_tui.runner.store import Found, Store, Taken
+from speakeasy_tui.runner.store import Found, StoreFullError, Taken
 from speakeasy_tui.runner.work import Work
 
 log = logging.getLogger(__name__)
@@ -48,7 +51,9 @@ class Runner:
     def __init__(self, home: Home, settings: Settings) -> None:
         self.home = home
         self.settings = settings
-        self.store = Store(home.database)
+        self.store, self._damaged = open_store(home)
+        self._journal = Journal(home.journal)
+        self._reserve = Reserve(home.reserve)
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
         self.work = Work(self.store, self, settings.max_attempts)
@@ -72,7 +77,9 @@ class Runner:
 
     def recover(self) -> None:
         """Pick up what an earlier runner left, and say so."""
+        self._reserve.take()
         completed, given_back = self.work.recover()
+        self.store.put("pid", str(os.getpid()))
         wanted = self.store.get("wanted") or RunnerState.STOPPED
         self.wanted = RunnerState(wanted)
         why = self.store.get("pause")
@@ -86,9 +93,24 @@ class Runner:
             self._set(RunnerState.STOPPED)
         self.ensure_lanes()
 
+    async def _rebuild(self, aside: Path) -> None:
+        """Make a damaged queue again from the journal; what has its outputs will be skipped."""
+        count = 0
+        for entry in self._journal.entries():
+            taken = await self.add(entry.sources, entry.options, start=False)
+            count += len(taken.new)
+        self._notice = (
+            f"the queue was damaged: it is kept as {aside.name}, and {count} files were queued "
+            f"again; those whose outputs are there are skipped"
+        )
+        log.warning(self._notice)
+        self.server.pulse()
+
     async def run(self) -> None:
         """Work until told to end, or nobody needs this runner."""
         self._spawn(self._watch())
+        if self._damaged is not None:
+            self._spawn(self._rebuild(self._damaged))
         await self.ended.wait()
         for task in self._tasks:
             task.cancel()
@@ -154,9 +176,12 @@ class Runner:
 
     def _set(self, wanted: RunnerState, why: Pause | None = None) -> None:
         self.wanted, self.pause = wanted, why
-        self.store.put("wanted", wanted)
-        self.store.put("pause", msgspec.json.encode(why).decode() if why else "")
         self.server.pulse()
+        try:
+            self.store.put("wanted", wanted)
+            self.store.put("pause", msgspec.json.encode(why).decode() if why else "")
+        except StoreFullError as error:
+            log.warning("state not saved: %s", error)
 
     def working(self) -> bool:
         """Whether lanes may begin files."""
@@ -316,6 +341,13 @@ class Runner:
         self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
         self._spawn(self.work.finish(flight))
 
+    def store_full(self, error: StoreFullError) -> None:
+        """The queue's own disk is full: nothing more can be kept until there is room."""
+        self._reserve.give_up()
+        message = f"the disk of the queue ({self.home.state}) is full: {error}"
+        hint = "make room; the batch goes on by itself"
+        self.disk_full(os.fsencode(self.home.state), JobError(ErrorKind.DISK, message, hint))
+
     def disk_full(self, folder: bytes, error: JobError) -> None:
         """Something found no room in `folder`."""
         self._disk_full = folder
@@ -326,6 +358,8 @@ class Runner:
             free = shutil.disk_usage(os.fsdecode(folder)).free
             if free > DISK_ROOM and self.pause is not None and self.pause.kind == "disk":
                 self._disk_full = None
+                self._reserve.take()
+                self.work.recover()  # what could not be kept, or was cut off
                 self.start()
 
     # ------------------------------------------------------------------ telling
@@ -348,6 +382,7 @@ class Runner:
     async def add(self, sources: list[Source], options: JobOptions, *, start: bool) -> Taken:
         """Search `sources` and queue what is found, in batches, as it is found."""
         total = Taken([], [], [], [])
+        self._journal.note(sources, options)
         self._scanning += 1
         if start:
             self.start()

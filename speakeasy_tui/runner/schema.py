@@ -7,7 +7,12 @@ import sqlite3
 import stat
 from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+MIGRATIONS: dict[int, str] = {
+    1: "ALTER TABLE jobs ADD COLUMN work_s REAL;",
+}
+"""What makes a layout the next one."""
 
 TABLES = """
 CREATE TABLE meta (
@@ -37,7 +42,7 @@ CREATE TABLE jobs (
   suspect INTEGER NOT NULL DEFAULT 0,    -- was in flight when an engine died: runs alone
   progress REAL NOT NULL DEFAULT 0,
   audio_s REAL,
-  elapsed_s REAL,
+  elapsed_s REAL,                  -- from the start of the last try to its end
   model TEXT,
   device TEXT,
   lane INTEGER,
@@ -47,7 +52,8 @@ CREATE TABLE jobs (
   message TEXT NOT NULL DEFAULT '',
   made_of TEXT NOT NULL DEFAULT '',      -- identity of content, model and decode options
   added REAL NOT NULL,
-  finished REAL
+  finished REAL,
+  work_s REAL                      -- the engine's time on it, shared batches by their chunks
 );
 CREATE INDEX jobs_position ON jobs (position);
 CREATE INDEX jobs_queue ON jobs (state, position);
@@ -123,6 +129,10 @@ class DatabaseError(Exception):
     """The queue's database cannot be used; the message says why and what to do."""
 
 
+class DamagedError(DatabaseError):
+    """The file is no sound database."""
+
+
 def open_database(path: Path) -> sqlite3.Connection:
     """Open the queue for writing, creating it if it is not there.
 
@@ -150,20 +160,30 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA busy_timeout = 5000")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise DamagedError(f"{path} is damaged: {found}")
         if version == 0:
             connection.executescript(
                 f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
-        elif version != SCHEMA_VERSION:
+        for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
+            connection.executescript(
+                f"BEGIN; {MIGRATIONS[older]} PRAGMA user_version = {older + 1}; COMMIT;"
+            )
+        if version > SCHEMA_VERSION:
             raise DatabaseError(
-                f"{path} was written by another version of speakeasy (its layout {version}, "
+                f"{path} was written by a newer version of speakeasy (its layout {version}, "
                 f"ours {SCHEMA_VERSION}); use that version, or another --home"
             )
-    except sqlite3.DatabaseError as error:
+    except sqlite3.OperationalError as error:
         connection.close()
         raise DatabaseError(
-            f"{path} is damaged or no queue ({error}); move it away to begin a new one"
+            f"{path}: {error}; is the disk full, or another program at it?"
         ) from None
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DamagedError(f"{path} is damaged or no database ({error})") from None
     except DatabaseError:
         connection.close()
         raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,14 @@ _FRESH = (
     "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
     "error = NULL, warnings = '[]', message = '', finished = NULL, series = series + 1"
 )
+
+
+_FULL = re.compile(r"full|disk I/O error")
+"""SQLITE_FULL; and SQLITE_IOERR, which a full disk gives in the write-ahead log."""
+
+
+class StoreFullError(Exception):
+    """The queue's disk is full. Nothing of the change was kept; the database is sound."""
 
 
 class StateError(Exception):
@@ -75,19 +84,24 @@ class Store(Rows):
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            # SQLite itself rolls back on some errors, a full disk among them.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and _FULL.search(str(error)):
+                raise StoreFullError(str(error)) from None
             raise
-        self._db.execute("COMMIT")
 
     # -------------------------------------------------------------- odds and ends
 
     def put(self, key: str, value: str) -> None:
         """Keep a value across runs."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     # -------------------------------------------------------------- queueing
 
@@ -268,17 +282,19 @@ class Store(Rows):
 
     def opened(self, job: int, audio_s: float, language: str | None) -> None:
         """The length of a file, and perhaps its language, are known."""
-        self._db.execute(
-            "UPDATE jobs SET audio_s = ?, language = COALESCE(?, language) WHERE id = ?",
-            (audio_s, language, job),
-        )
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE jobs SET audio_s = ?, language = COALESCE(?, language) WHERE id = ?",
+                (audio_s, language, job),
+            )
 
     def store_chunk(self, job: int, chunk: Chunk) -> None:
         """A chunk is finished."""
-        self._db.execute(
-            "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
-            (job, chunk.start, chunk.index, chunk.end, msgspec.json.encode(chunk.segments)),
-        )
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
+                (job, chunk.start, chunk.index, chunk.end, msgspec.json.encode(chunk.segments)),
+            )
 
     def give_back(
         self,
@@ -298,7 +314,7 @@ class Store(Rows):
             self._end_attempt(db, job, outcome, message, detail, charged)
             db.execute(
                 "UPDATE jobs SET message = ?, charged = charged + ?, deaths = deaths + ?, "
-                "suspect = ?, progress = 0, lane = NULL WHERE id = ?",
+                "suspect = (suspect OR ?), progress = 0, lane = NULL WHERE id = ?",
                 (message, charged, death, suspect, job),
             )
 
@@ -352,25 +368,32 @@ class Store(Rows):
                 [(path, job, made_of) for path in paths],
             )
 
-    def stage(self, staged: Sequence[Staged], made_of: str) -> None:
-        """Parts are written and on disk; their renames may begin."""
+    def stage(
+        self,
+        job: int,
+        staged: Sequence[Staged],
+        *,
+        made_of: str,
+        language: str,
+        elapsed_s: float,
+        warnings: Sequence[JobWarning],
+        message: str,
+    ) -> None:
+        """Parts are written and on disk: their renames may begin, now or after a crash."""
         with self._transaction() as db:
             db.executemany(
                 "INSERT OR REPLACE INTO outputs (path, job, part, sha256, state, made_of) "
                 "VALUES (?, ?, ?, ?, 'staged', ?)",
                 [(item.path, item.job, item.part, item.sha256, made_of) for item in staged],
             )
+            db.execute(
+                "UPDATE jobs SET language = ?, elapsed_s = ?, warnings = ?, message = ? "
+                "WHERE id = ?",
+                (language, elapsed_s, _json(warnings), message, job),
+            )
 
-    def done(
-        self,
-        job: int,
-        *,
-        language: str,
-        elapsed_s: float,
-        warnings: Sequence[JobWarning],
-        message: str,
-    ) -> None:
-        """The outputs have their names: the job is done."""
+    def done(self, job: int, message: str = "") -> None:
+        """The staged outputs have their names: the job is done."""
         with self._transaction() as db:
             self._turn(db, job, State.DONE)
             self._end_attempt(db, job, "done", message, "", charged=True)
@@ -379,47 +402,40 @@ class Store(Rows):
                 (job,),
             )
             db.execute(
-                "UPDATE jobs SET progress = 1, language = ?, elapsed_s = ?, warnings = ?, "
-                "message = ?, finished = ?, suspect = 0, charged = charged + 1 WHERE id = ?",
-                (language, elapsed_s, _json(warnings), message, time.time(), job),
+                "UPDATE jobs SET progress = 1, finished = ?, suspect = 0, "
+                "charged = charged + 1 WHERE id = ?",
+                (time.time(), job),
+            )
+
+    def unstage(self, job: int) -> None:
+        """A commit was cut off: what got its name is still known as ours, by its identity."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE outputs SET state = 'claimed', part = NULL WHERE job = ? "
+                "AND state = 'staged'",
+                (job,),
             )
 
     # -------------------------------------------------------------- after a crash
 
-    def settle(self, job: int, *, complete: bool) -> None:
-        """Close a cut-off commit: all outputs are in place, or none counts."""
-        with self._transaction() as db:
-            if complete and self.state(job) is State.RUNNING:
-                self._end_attempt(db, job, "done", "completed after a restart", "", charged=True)
-                db.execute(
-                    "UPDATE outputs SET state = 'done', part = NULL WHERE job = ? "
-                    "AND state = 'staged'",
-                    (job,),
-                )
-                db.execute(
-                    "UPDATE jobs SET state = 'done', progress = 1, finished = ?, "
-                    "message = 'completed after a restart' WHERE id = ?",
-                    (time.time(), job),
-                )
-            else:
-                # Those that got their names are still known as ours, by made_of.
-                db.execute(
-                    "UPDATE outputs SET state = 'claimed', part = NULL WHERE job = ? "
-                    "AND state = 'staged'",
-                    (job,),
-                )
+    def give_back_running(self, but: Iterable[int] = ()) -> int:
+        """Give back what no engine works on (all but `but`); returns how many.
 
-    def recover(self) -> int:
-        """Give back what another life of the runner left running; returns how many."""
+        At a start that is what another life of the runner left.
+        """
+        kept = json.dumps(list(but))
         with self._transaction() as db:
             db.execute(
                 "UPDATE attempts SET outcome = 'given back', ended = ?, "
-                "message = 'the runner ended' WHERE outcome = 'running'",
-                (time.time(),),
+                "message = 'the runner ended' WHERE outcome = 'running' "
+                "AND job NOT IN (SELECT value FROM json_each(?))",
+                (time.time(), kept),
             )
             cursor = db.execute(
                 "UPDATE jobs SET state = 'queued', lane = NULL, progress = 0, "
-                "message = 'given back: the runner had ended' WHERE state = 'running'"
+                "message = 'given back: the runner had ended' WHERE state = 'running' "
+                "AND id NOT IN (SELECT value FROM json_each(?))",
+                (kept,),
             )
         return cursor.rowcount
 

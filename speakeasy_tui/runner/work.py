@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -20,7 +21,7 @@ from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim, content_identity, made_of
 from speakeasy_tui.runner.rows import Staged
-from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.store import Store, StoreFullError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Telling(Protocol):
     def changed(self, job: int) -> None: ...
     def emit(self, event: str, job: int | None = None, detail: Any = None) -> None: ...
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
+    def store_full(self, error: StoreFullError) -> None: ...
     def wake(self) -> None: ...
 
 
@@ -178,35 +180,44 @@ class Work:
         """An engine is done with a file: write its outputs and commit."""
         claim, plan = flight.prepared.claim, flight.prepared.plan
         transcript = self._transcript(flight)
+        message = "; ".join(warning.message for warning in flight.warnings)
+        staged: list[Staged] = []
         try:
-            staged = await outputs.write_parts(claim.id, flight.attempt, plan, transcript)
-            self.store.stage(staged, flight.prepared.made_of)
+            made_here = claim.options.output_dir is not None
+            staged = await outputs.write_parts(
+                claim.id, flight.attempt, plan, transcript, made_here=made_here
+            )
+            self.store.stage(
+                claim.id,
+                staged,
+                made_of=flight.prepared.made_of,
+                language=transcript.language,
+                elapsed_s=round(time.monotonic() - flight.started, 3),
+                warnings=flight.warnings,
+                message=message,
+            )
             await asyncio.to_thread(outputs.name_parts, staged, plan.replace)
+            self.store.done(claim.id, message)
         except outputs.OutputError as error:
-            self.store.settle(claim.id, complete=False)
-            self.flights.pop(claim.id, None)
-            if error.error.kind is ErrorKind.DISK:
-                self.store.give_back(claim.id, outcome="disk", message=error.error.message)
-                folder = os.path.dirname(next(iter(plan.paths.values())))
-                self._telling.disk_full(folder, error.error)
-                self._telling.changed(claim.id)
-            else:
-                self._give_up(claim.id, State.FAILED, error.error)
-            return
-        elapsed = time.monotonic() - flight.started
-        message = ""
-        if flight.warnings:
-            message = "; ".join(warning.message for warning in flight.warnings)
-        self.store.done(
-            claim.id,
-            language=transcript.language,
-            elapsed_s=round(elapsed, 3),
-            warnings=flight.warnings,
-            message=message,
-        )
+            outputs.discard(staged)
+            self._uncommitted(claim.id, plan, error.error)
+        except StoreFullError as error:
+            # Parts may have been staged before: what stands on disk decides at the resume.
+            self._telling.store_full(error)
+        else:
+            self._telling.emit("done", claim.id)
         self.flights.pop(claim.id, None)
-        self._telling.emit("done", claim.id)
+        self._telling.changed(claim.id)
         self._telling.wake()
+
+    def _uncommitted(self, job: int, plan: outputs.Plan, error: JobError) -> None:
+        self.store.unstage(job)
+        self.flights.pop(job, None)
+        if error.kind is ErrorKind.DISK:
+            self.store.give_back(job, outcome="disk", message=error.message)
+            self._telling.disk_full(os.path.dirname(next(iter(plan.paths.values()))), error)
+        else:
+            self._give_up(job, State.FAILED, error)
 
     def _transcript(self, flight: Flight) -> Transcript:
         claim = flight.prepared.claim
@@ -305,19 +316,33 @@ class Work:
         self._telling.wake()
 
     def recover(self) -> tuple[int, int]:
-        """After a start: complete cut-off commits, give back what was running.
+        """Put right what a crash, or a full disk, cut off: complete commits, give back the rest.
 
         Returns how many jobs were completed and how many given back.
         """
         by_job: dict[int, list[Staged]] = {}
         for item in self.store.staged():
-            by_job.setdefault(item.job, []).append(item)
+            if item.job not in self.flights:
+                by_job.setdefault(item.job, []).append(item)
         completed = 0
         for job, items in by_job.items():
-            complete = outputs.finish_staged(items)
-            self.store.settle(job, complete=complete)
-            completed += complete
-        return completed, self.store.recover()
+            if outputs.finish_staged(items) and self.store.state(job) is State.RUNNING:
+                self.store.done(job, "completed after a restart")
+                self._telling.changed(job)
+                completed += 1
+            else:
+                self.store.unstage(job)
+        self._sweep(int(self.store.get("pid") or "0"))
+        return completed, self.store.give_back_running(self.flights)
+
+    def _sweep(self, pid: int) -> None:
+        """Remove part files that runner `pid` had begun and not yet staged."""
+        for job, attempt, paths in self.store.running():
+            if job not in self.flights:
+                parts = (outputs.part_path(path, pid, job, attempt) for path in paths)
+                for part in parts:
+                    with contextlib.suppress(OSError):
+                        os.unlink(part)
 
 
 FAULT_WORDS: dict[ErrorKind, str] = {

@@ -12,7 +12,7 @@ import pytest
 from speakeasy_tui.core.job import ErrorKind, JobError, State
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Chunk, Segment
-from speakeasy_tui.runner.schema import DatabaseError
+from speakeasy_tui.runner.schema import DamagedError, DatabaseError
 from speakeasy_tui.runner.store import Found, StateError, Store
 
 SIM = JobOptions(engine="sim")
@@ -49,7 +49,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     store.close()
     with sqlite3.connect(tmp_path / "queue.db") as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(DatabaseError, match="another version"):
+    with pytest.raises(DatabaseError, match="newer version"):
         Store(tmp_path / "queue.db")
     with sqlite3.connect(tmp_path / "queue.db") as db:
         assert db.execute("SELECT COUNT(*) FROM jobs").fetchone() == (2,)
@@ -58,7 +58,7 @@ def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "queue.db").write_bytes(b"not a database, but long enough to be read" * 50)
     (tmp_path / "queue.db").chmod(0o600)
-    with pytest.raises(DatabaseError, match="damaged or no queue"):
+    with pytest.raises(DamagedError, match="no database"):
         Store(tmp_path / "queue.db")
 
 
@@ -108,7 +108,7 @@ def test_attempts_are_kept_over_series(store: Store) -> None:
 def test_a_state_change_outside_the_diagram_is_refused(store: Store) -> None:
     (job,) = fill(store, 1)
     with pytest.raises(StateError):
-        store.done(job, language="en", elapsed_s=1, warnings=[], message="")
+        store.done(job)
     assert store.state(job) is State.QUEUED
 
 
@@ -158,7 +158,7 @@ def test_another_life_of_the_runner_gives_back_what_ran(tmp_path: Path) -> None:
     begin(store, jobs[0])
     store.close()
     again = Store(tmp_path / "queue.db")
-    assert again.recover() == 1
+    assert again.give_back_running() == 1
     assert again.tallies()["queued"].jobs == 3
     assert again.attempts(jobs[0])[0].outcome == "given back"
     assert again.epoch == 2

@@ -1,0 +1,123 @@
+"""For the day the queue's disk is full or its database damaged.
+
+The journal says, in plain JSON lines, what was ever queued; from it and from the outputs on
+disk a lost queue is made again. The reserve is a file that is given up when the disk is full,
+so that the state of what runs can still be saved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.protocol import Source
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.runner.schema import DamagedError
+from speakeasy_tui.runner.store import Store
+
+log = logging.getLogger(__name__)
+
+RESERVE = 2 * 2**20
+"""Bytes; a checkpoint and the states of some hundred files in flight fit."""
+
+
+class Entry(Struct, frozen=True):
+    """Sources that were queued together."""
+
+    sources: list[Source]
+    options: JobOptions
+
+
+class Journal:
+    """What was queued, beside the database and independent of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: set[bytes] | None = None
+
+    def note(self, sources: list[Source], options: JobOptions) -> None:
+        """Keep an entry, once. A full disk costs the entry, not the queue."""
+        line = msgspec.json.encode(Entry(sources, options)) + b"\n"
+        digest = hashlib.blake2b(line, digest_size=16).digest()
+        if self._known is None:
+            self._known = {hashlib.blake2b(old, digest_size=16).digest() for old in self._lines()}
+        if digest in self._known:
+            return
+        self._known.add(digest)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            descriptor = os.open(self._path, flags, 0o600)
+            with os.fdopen(descriptor, "ab") as file:
+                file.write(line)
+        except OSError as error:
+            log.warning("journal: %s", error)
+
+    def entries(self) -> Iterator[Entry]:
+        """All entries, oldest first; lines that were cut off are passed over."""
+        for line in self._lines():
+            try:
+                yield msgspec.json.decode(line, type=Entry)
+            except msgspec.DecodeError as error:
+                log.warning("journal: a line is not understood: %s", error)
+
+    def _lines(self) -> Iterator[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                yield from file
+        except OSError:
+            return
+
+
+def open_store(home: Home) -> tuple[Store, Path | None]:
+    """The queue of a home; a damaged one is moved aside and a new one begun.
+
+    Returns the store, and where the damaged database now is.
+
+    Raises:
+        DatabaseError: it cannot be used for another reason.
+    """
+    try:
+        return Store(home.database), None
+    except DamagedError as error:
+        aside = home.database.with_name(f"queue.damaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
+        log.error("%s; moved to %s", error, aside)
+        for suffix in ("-wal", "-shm", ""):
+            part = home.database.with_name(home.database.name + suffix)
+            with contextlib.suppress(FileNotFoundError):
+                part.rename(aside.with_name(aside.name + suffix))
+        return Store(home.database), aside
+
+
+class Reserve:
+    """Room on the queue's disk that is given up in need."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def take(self) -> None:
+        """Set the room aside, if there is enough."""
+        try:
+            if self._path.exists() and self._path.stat().st_size == RESERVE:
+                return
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                # Written, not only allocated: some file systems promise without keeping.
+                os.write(descriptor, b"\0" * RESERVE)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            log.warning("reserve: %s", error)
+
+    def give_up(self) -> None:
+        """Let the database have the room."""
+        with contextlib.suppress(OSError):
+            self._path.unlink()
