@@ -42,9 +42,9 @@ def span(seconds: float | None) -> str:
 
 
 def amounts(done: float, total: float) -> str:
-    """``58 s of 12 min``, ``9.0 of 21.0 h``: how much audio of how much."""
-    if total < 7200:
-        return f"{span(done)} of {span(total)}"
+    """``0:58 of 12:03``, ``9.0 of 21.0 h``: how much audio of how much."""
+    if total < 3600:
+        return f"{clock(done)} of {clock(total)}"
     return f"{done / 3600:,.1f} of {total / 3600:,.1f} h"
 
 

@@ -190,17 +190,17 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
             shown_names.add(name)
             room -= widths[name] + gap
     lines = []
+    said: set[str] = set()  # what holds for several lanes is said once
     for lane, cell in zip(lanes, cells, strict=True):
         spans = [Span(" ")]
         for name in LANE_ORDER:
             if name in shown_names:
                 text = shown.fit(cell[name].text, widths[name], right=name in LANE_RIGHT)
                 spans += [Span(text, cell[name].ink), Span(" " * gap)]
-        if room >= TEXT_ROOM:
-            if lane.warning:
-                spans.append(Span(printable(f"! {lane.warning}"), "warning"))
-            elif lane.why:
-                spans.append(Span(printable(lane.why), "quiet"))
+        text = printable(f"! {lane.warning}" if lane.warning else lane.why)
+        if room >= TEXT_ROOM and text not in said:
+            said.add(text)
+            spans.append(Span(text, "warning" if lane.warning else "quiet"))
         lines.append(justified(spans, [Span(" ")], width))
     if rest:
         busy = sum(lane.state is LaneState.RUNNING for lane in rest)

@@ -67,7 +67,7 @@ def test_numbers_are_as_people_read_them() -> None:
     assert [shown.span(s) for s in (8, 740, 3720, 273_600)] == [
         "8 s", "12 min", "1 h 02 min", "3 d 4 h",
     ]  # fmt: skip
-    assert shown.amounts(58, 2400) == "58 s of 40 min"
+    assert shown.amounts(58, 2400) == "0:58 of 40:00"
     assert shown.amounts(32_508, 75_600) == "9.0 of 21.0 h"
     assert [shown.speed(s) for s in (None, 0, 0.84, 12.44, 112.2)] == [
         "",
@@ -120,6 +120,11 @@ def test_a_lanes_warning_and_its_restarts_are_told() -> None:
     lane = Lane(number=0, device="cpu", model="tiny", respawns=2, warning="no cuBLAS: on the CPU")
     (line,) = overview.lane_lines([lane], 120, 4)
     assert "2 respawns" in text_of(line) and "! no cuBLAS: on the CPU" in text_of(line)
+
+
+def test_what_holds_for_several_lanes_is_said_once() -> None:
+    lines = [text_of(line) for line in overview.lane_lines(two_lanes(), 180, 4)]
+    assert "the GPU's fastest" in lines[0] and "the GPU's fastest" not in lines[1]
 
 
 @pytest.mark.parametrize(
