@@ -106,7 +106,8 @@ class Job(Struct, omit_defaults=True):
     audio_s: float | None = None
     elapsed_s: float | None = None
     speed: float | None = None
-    """Audio seconds per second of work (× real time)."""
+    """× real time: audio seconds per second of the engine's work on it (a batch that it shares
+    with other files counts by its chunks), where that is not known per second elapsed."""
     eta_s: float | None = None
     model: str | None = None
     device: str | None = None

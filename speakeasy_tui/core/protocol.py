@@ -434,6 +434,8 @@ class Progress(Report):
     progress: float
     stage: str = ""
     """`decode`, `transcribe`, …"""
+    work_s: float = 0.0
+    """Seconds of the engine's time on it so far; a shared batch counts by its chunks."""
 
 
 class Finished(Report):
@@ -443,6 +445,8 @@ class Finished(Report):
     language: str
     language_probability: float | None = None
     warnings: list[JobWarning] = []
+    work_s: float = 0.0
+    """As in `Progress`."""
 
 
 class Failed(Report):

@@ -101,7 +101,9 @@ class FrontEnd:
                 assert self._model is not None
                 model = self._model
             try:
+                begun = time.monotonic()
                 self._open(file, model)
+                file.work_s = time.monotonic() - begun
                 self._mailbox.put(Cut(file))
                 with self._changed:
                     self._cut.append(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Sequence
 from typing import NoReturn
@@ -185,7 +186,11 @@ class RealEngine:
             if not batch:
                 return
             assert self._decoder is not None
+            begun = time.monotonic()
             results = self._decoder.decode(batch)
+            share = (time.monotonic() - begun) / len(batch)
+            for window in batch:
+                window.file.work_s += share
         except Exception as error:
             self._front.release(len(batch))
             self._fault([window.file for window in batch], error)
@@ -244,7 +249,10 @@ class RealEngine:
 
     def _progress(self, file: FileWork) -> None:
         progress = round(file.progress, 4)
-        self._writer.send(Progress(job=file.job, progress=progress, stage="transcribe"))
+        work_s = round(file.work_s, 3)
+        self._writer.send(
+            Progress(job=file.job, progress=progress, stage="transcribe", work_s=work_s)
+        )
         if file.left:
             return
         del self._files[file.job]
@@ -258,6 +266,7 @@ class RealEngine:
                 language=language,
                 language_probability=file.language_probability,
                 warnings=list(file.warnings),
+                work_s=work_s,
             )
         )
 

@@ -49,6 +49,8 @@ class FileWork:
     language: str | None = None
     language_probability: float | None = None
     warnings: list[JobWarning] = field(default_factory=list)
+    work_s: float = 0.0
+    """Seconds spent on it: decoding, and its share of batches."""
     last_word_end: float = 0.0
     """Seconds; word timing looks back at it."""
     _dropped: threading.Event = field(default_factory=threading.Event)

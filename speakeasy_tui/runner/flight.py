@@ -41,6 +41,8 @@ class Flight(Struct):
     """Share that was there from an earlier try, 0–1."""
     progress: float = 0.0
     stage: str = ""
+    work_s: float = 0.0
+    """The engine's time on it in this try, seconds."""
     language: str | None = None
     language_probability: float | None = None
     warnings: list[JobWarning] = []
@@ -59,6 +61,11 @@ class Flight(Struct):
     def backlog(self) -> int:
         """Chunks still to come; a file that is not opened yet counts as two."""
         return 2 if self.chunks == 0 else self.chunks - self.done
+
+    @property
+    def whole_work_s(self) -> float:
+        """The engine's time on all of it, judged by the part done in this try."""
+        return self.work_s / max(0.01, 1.0 - self.resumed)
 
     def warn(self, warnings: list[JobWarning]) -> None:
         """Keep warnings, each once."""
@@ -79,7 +86,7 @@ class Flight(Struct):
         audio_s = self.audio_s or job.audio_s
         worked = self.progress - self.resumed
         if audio_s and worked > 0 and elapsed > 0:
-            speed = round(worked * audio_s / elapsed, 2)
+            speed = round(worked * audio_s / (self.work_s or elapsed), 2)
             eta = round((1 - self.progress) * elapsed / worked, 1)
         message = job.message
         if self.attempt > 1 and not message:

@@ -393,6 +393,7 @@ class Lane:
                 before = flight.progress
             case say.Progress():
                 flight.stage = report.stage
+                flight.work_s = max(flight.work_s, report.work_s)
                 flight.progress = max(flight.progress, min(1.0, report.progress))
             case say.ChunkDone():
                 self._ooms = 0
@@ -403,6 +404,7 @@ class Lane:
                 flight.language = report.language
                 flight.language_probability = report.language_probability
                 flight.warn(report.warnings)
+                flight.work_s = max(flight.work_s, report.work_s)
                 flight.progress = 1.0
                 self._watch.file_done()
                 del self.flights[flight.id]

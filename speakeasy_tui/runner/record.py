@@ -22,7 +22,7 @@ COLUMNS = (
     "jobs.id, jobs.path, jobs.root, jobs.state, jobs.position, jobs.series, jobs.attempts, "
     "jobs.charged, jobs.deaths, jobs.suspect, jobs.progress, jobs.audio_s, jobs.elapsed_s, "
     "jobs.model, jobs.device, jobs.lane, jobs.language, jobs.error, jobs.warnings, "
-    "jobs.message, jobs.made_of"
+    "jobs.message, jobs.made_of, jobs.work_s"
 )
 OUTPUTS = (
     "(SELECT json_group_array(hex(outputs.path)) FROM outputs "
@@ -132,8 +132,9 @@ def to_job(row: sqlite3.Row) -> Job:
     """A row of `COLUMNS`, then `OUTPUTS`, as clients are told it."""
     audio_s, elapsed_s, state = row["audio_s"], row["elapsed_s"], State(row["state"])
     speed = None
-    if state is State.DONE and audio_s and elapsed_s:
-        speed = round(audio_s / elapsed_s, 2)
+    worked = row["work_s"] or elapsed_s
+    if state is State.DONE and audio_s and worked:
+        speed = round(audio_s / worked, 2)
     outputs: tuple[str, ...] = ()
     listed = row["outputs"]
     if listed != "[]":

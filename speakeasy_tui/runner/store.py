@@ -376,6 +376,7 @@ class Store(Rows):
         made_of: str,
         language: str,
         elapsed_s: float,
+        work_s: float,
         warnings: Sequence[JobWarning],
         message: str,
     ) -> None:
@@ -387,9 +388,9 @@ class Store(Rows):
                 [(item.path, item.job, item.part, item.sha256, made_of) for item in staged],
             )
             db.execute(
-                "UPDATE jobs SET language = ?, elapsed_s = ?, warnings = ?, message = ? "
-                "WHERE id = ?",
-                (language, elapsed_s, _json(warnings), message, job),
+                "UPDATE jobs SET language = ?, elapsed_s = ?, work_s = ?, warnings = ?, "
+                "message = ? WHERE id = ?",
+                (language, elapsed_s, work_s, _json(warnings), message, job),
             )
 
     def done(self, job: int, message: str = "") -> None:

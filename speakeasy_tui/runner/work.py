@@ -193,6 +193,7 @@ class Work:
                 made_of=flight.prepared.made_of,
                 language=transcript.language,
                 elapsed_s=round(time.monotonic() - flight.started, 3),
+                work_s=round(flight.whole_work_s, 3),
                 warnings=flight.warnings,
                 message=message,
             )
