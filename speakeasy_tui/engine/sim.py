@@ -81,17 +81,18 @@ def pretend_length(path: bytes, size: int) -> float:
 
 
 def pretend_chunk(name: str, index: int, start: float, end: float) -> Chunk:
-    """A chunk with made-up segments of about six seconds."""
+    """A chunk with made-up segments of about six seconds; the first one names the file."""
     count = max(1, round((end - start) / 6.0))
     step = (end - start) / count
     segments: list[Segment] = []
+    opening = f" [simulated] Part {index + 1} of {name.rpartition('/')[2]}."
     for number in range(count):
         sentence = _SENTENCES[(zlib.crc32(name.encode()) + index * 5 + number) % len(_SENTENCES)]
         segments.append(
             Segment(
                 start=round(start + number * step, 3),
                 end=round(start + (number + 1) * step, 3),
-                text=f" [simulated] {sentence}",
+                text=f" [simulated] {sentence}" if number else opening,
                 avg_logprob=-0.3,
                 compression_ratio=1.2,
                 no_speech_prob=0.01,

@@ -24,6 +24,7 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
 from speakeasy_tui.formats import render
+from speakeasy_tui.runner.chaos import passing
 from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.scan import MEDIA
 
@@ -264,6 +265,8 @@ def name_parts(staged: Sequence[Staged], replace: frozenset[bytes]) -> None:
     for item in staged:
         try:
             _name(item, replace)
+            if item is not staged[-1]:
+                passing("naming")
         except OSError as error:
             raise OutputError(explain(error, item.path)) from None
     for folder in {os.path.dirname(item.path) for item in staged}:
@@ -288,6 +291,7 @@ def _name(item: Staged, replace: frozenset[bytes]) -> None:
             raise FileExistsError(errno.EEXIST, "File exists", item.path) from None
         os.replace(item.part, item.path)
         return
+    passing("linked")
     os.unlink(item.part)
 
 

@@ -17,6 +17,7 @@ from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
 from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner.chaos import passing
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim, content_identity, made_of
@@ -187,6 +188,7 @@ class Work:
             staged = await outputs.write_parts(
                 claim.id, flight.attempt, plan, transcript, made_here=made_here
             )
+            passing("written")
             self.store.stage(
                 claim.id,
                 staged,
@@ -197,7 +199,9 @@ class Work:
                 warnings=flight.warnings,
                 message=message,
             )
+            passing("staged")
             await asyncio.to_thread(outputs.name_parts, staged, plan.replace)
+            passing("named")
             self.store.done(claim.id, message)
         except outputs.OutputError as error:
             outputs.discard(staged)
