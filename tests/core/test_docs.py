@@ -20,5 +20,5 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
             if not target.startswith("http") and not (page.parent / target).exists():
-                missing.append(f"{page.name}: {target}")
+                missing += [f"{page.name}: {target}"]
     assert missing == []
