@@ -1,13 +1,11 @@
 """The table: any number of rows, of which only those in sight are drawn.
 
-The view is a sorted list of keys (position, id): a row's place is found by bisection, so a
-change costs what it changes, not what the table holds. What was last drawn on each line is
-kept; a change refreshes the cells that differ.
+Which rows there are and in which order is the view's business (`tui.view`). What was last
+drawn on each line is kept; a change refreshes the cells that differ.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -20,20 +18,15 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from speakeasy_tui.core.job import Job
+from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.tui.format import wrap
 from speakeasy_tui.tui.ink import COMPONENTS, changed, strip_of
 from speakeasy_tui.tui.query import Test
-from speakeasy_tui.tui.rows import GUTTER, Line, Span, heading, line_of
-
-Key = tuple[int, int]
-"""(position, id): the order of the queue."""
+from speakeasy_tui.tui.rows import GUTTER, Line, Span, folder_line, heading, line_of
+from speakeasy_tui.tui.view import Folder, Key, View
 
 CACHED = 512
 """Lines kept; a screen shows fewer."""
-
-BULK = 256
-"""Of so many new keys sorting is cheaper than inserting one by one."""
 
 
 class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -53,6 +46,12 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
                 tooltip="A screenful of rows up"),
         Binding("g,home", "go(0)", "First", id="first", show=False, tooltip="To the first row"),
         Binding("G,end", "go(-1)", "Last", id="last", show=False, tooltip="To the last row"),
+        Binding("v", "range", "Range", id="range", show=False,
+                tooltip="Mark the rows from here to where the cursor goes; again: end"),
+        Binding("shift+down", "extend(1)", "Mark down", id="extend_down", show=False,
+                tooltip="Mark the row and the next"),
+        Binding("shift+up", "extend(-1)", "Mark up", id="extend_up", show=False,
+                tooltip="Mark the row and the one before"),
     ]  # fmt: skip
 
     @dataclass
@@ -65,12 +64,14 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.jobs: dict[int, Job] = {}
+        self.view = View()
         self.marks: set[int] = set()
         self.empty_text = ""
-        self._view: list[Key] = []
-        self._test: Test | None = None
+        self.following = False
         self._cursor: Key | None = None
+        self._anchor: Key | None = None
+        """Where a range of marks began."""
+        self._marked_before: set[int] = set()
         self._lines: dict[tuple[int, int], tuple[Job, Line]] = {}
         self._strips: dict[tuple[int, int, bool, bool], tuple[Job, Strip]] = {}
         self._drawn: dict[int, Line] = {}
@@ -79,101 +80,122 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
     # ------------------------------------------------------------------ what there is
 
     @property
+    def jobs(self) -> dict[int, Job]:
+        """All jobs by id, shown or not."""
+        return self.view.jobs
+
+    @property
     def row_count(self) -> int:
-        """Rows that pass the filter."""
-        return len(self._view)
+        """Jobs that pass the filter."""
+        return self.view.job_count
 
     @property
     def cursor_row(self) -> int:
         """Number of the cursor's row in the view, from 0; -1 when the view is empty."""
-        if not self._view or self._cursor is None:
+        if not len(self.view) or self._cursor is None:
             return -1
-        return min(bisect_left(self._view, self._cursor), len(self._view) - 1)
+        return self.view.place(self._cursor)
+
+    @property
+    def cursor_item(self) -> Job | Folder | None:
+        """What the cursor stands on."""
+        row = self.cursor_row
+        return self.view.at(row) if row >= 0 else None
 
     @property
     def cursor_job(self) -> Job | None:
         """The job under the cursor."""
-        row = self.cursor_row
-        return self.jobs[self._view[row][1]] if row >= 0 else None
+        item = self.cursor_item
+        return item if isinstance(item, Job) else None
+
+    @property
+    def ranging(self) -> bool:
+        """Whether moving the cursor marks."""
+        return self._anchor is not None
 
     def chosen(self) -> list[Job]:
         """What an action applies to: the marked jobs in queue order, else the cursor's."""
-        if self.marks:
-            marked = [self.jobs[i] for i in self.marks if i in self.jobs]
-            return sorted(marked, key=_key)
-        job = self.cursor_job
-        return [] if job is None else [job]
+        item = self.cursor_item
+        ids: Iterable[int] = self.marks
+        if not self.marks and isinstance(item, Folder):
+            ids = item.ids
+        if ids:
+            found = [self.jobs[i] for i in ids if i in self.jobs]
+            return sorted(found, key=lambda job: (job.position, job.id))
+        return [item] if isinstance(item, Job) else []
 
     def ids_in_view(self) -> list[int]:
-        """Ids of the rows that pass the filter, in order."""
-        return [job_id for _, job_id in self._view]
+        """Ids of the jobs that pass the filter, in order."""
+        return self.view.ids()
 
     # ------------------------------------------------------------------ changes
 
     def apply(self, jobs: dict[int, Job], gone: Iterable[int] = ()) -> None:
         """Take in rows that are new or changed, and drop those that are gone."""
-        added: list[Key] = []
-        removed: list[Key] = []
-        test = self._test
-        cursor = self._cursor
         before = self.cursor_row
-        for job_id, job in jobs.items():
-            old = self.jobs.get(job_id)
-            self.jobs[job_id] = job
-            key = _key(job)
-            old_key = None if old is None else _key(old)
-            was_in = old is not None and (test is None or test(old))
-            is_in = test is None or test(job)
-            if old_key is not None and was_in and (not is_in or old_key != key):
-                removed.append(old_key)
-            if is_in and (not was_in or old_key != key):
-                added.append(key)
-            if cursor is not None and cursor == old_key:
-                self._cursor = key
-        for job_id in gone:
-            old = self.jobs.pop(job_id, None)
-            self.marks.discard(job_id)
-            if old is not None and (test is None or test(old)):
-                removed.append(_key(old))
-        if added or removed:
-            self._rearrange(added, removed, before)
+        gone = list(gone)
+        moved, self._cursor = self.view.apply(jobs, gone, self._cursor)
+        self.marks.difference_update(gone)
+        if moved:
+            self._resized(before)
+        if self.following:
+            self._follow()
         self._draw_changes()
 
     def filter(self, test: Test | None) -> None:
         """Show the rows that pass `test`; None: all. The cursor keeps its job if that passes."""
+        self.view.test = test
+        self._rebuilt()
+
+    def sort(self, column: str, *, reverse: bool) -> None:
+        """Sort by a column, or by `queue`; the cursor stays on its job."""
+        self.view.column, self.view.reversed = column, reverse
+        self._rebuilt()
+
+    def group(self, on: bool) -> None:
+        """Put each folder's rows below a line with its totals."""
+        self.view.grouped = on
+        self._rebuilt()
+
+    def follow(self, on: bool) -> None:
+        """Keep the cursor on the row that runs."""
+        self.following = on
+        if on:
+            self._follow()
+            self._draw_changes()
+
+    def _follow(self) -> None:
+        job = self.cursor_job
+        if job is not None and job.state is State.RUNNING:
+            return
+        running = [one for one in self.jobs.values() if one.state is State.RUNNING]
+        shown = [self.view.key_of(one) for one in running if self.view.shows(one)]
+        if shown:
+            self._cursor = min(shown)
+            self._show_cursor()
+            self.post_message(self.Moved())
+
+    def _rebuilt(self) -> None:
         before = self.cursor_row
-        self._test = test
-        self._view = sorted(
-            [(job.position, i) for i, job in self.jobs.items() if test is None or test(job)]
-        )
+        job = self.cursor_job
+        self.view.rebuild()
+        if job is not None:
+            self._cursor = self.view.key_of(job)
+        elif len(self.view):
+            self._cursor = self.view.key_at(0)
+        self._anchor = None
+        self._drawn.pop(0, None)
+        self.refresh(Region(0, 0, self.size.width, 1))
         self._resized(before)
         self._draw_changes()
 
-    def _rearrange(self, added: list[Key], removed: list[Key], before: int) -> None:
-        view = self._view
-        if len(added) + len(removed) > BULK:
-            if removed:
-                lost = set(removed)
-                view = [key for key in view if key not in lost]
-            view.extend(added)
-            view.sort()
-            self._view = view
-        else:
-            for key in removed:
-                place = bisect_left(view, key)
-                if place < len(view) and view[place] == key:
-                    del view[place]
-            for key in added:
-                insort(view, key)
-        self._resized(before)
-
     def _resized(self, before: int) -> None:
         """After the view changed: keep the cursor on its job and on its line of the screen."""
-        if self._view:
+        if len(self.view):
             if self._cursor is None:
-                self._cursor = self._view[0]
+                self._cursor = self.view.key_at(0)
             after = self.cursor_row
-            self._cursor = self._view[after]
+            self._cursor = self.view.key_at(after)
             # With the rows above it growing, the row in sight would run away under the eyes;
             # at the top of the table, and while it first fills, the top stays.
             top = self.scroll_offset.y
@@ -182,7 +204,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         else:
             self._cursor = None
             target = 0
-        self.virtual_size = Size(self.size.width, len(self._view) + 1)
+        self.virtual_size = Size(self.size.width, len(self.view) + 1)
         if target != self.scroll_offset.y:
             self.scroll_to(y=target, animate=False, immediate=True, force=True)
         self._show_cursor()
@@ -204,12 +226,36 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_go(self, row: int) -> None:
         """Move the cursor to a row; -1 is the last."""
-        self._go(len(self._view) - 1 if row < 0 else row)
+        self._go(len(self.view) - 1 if row < 0 else row)
+
+    def action_range(self) -> None:
+        """Begin or end a range of marks."""
+        if self._anchor is not None:
+            self._anchor = None
+            self.post_message(self.Moved())
+        elif self._cursor is not None:
+            self._anchor, self._marked_before = self._cursor, set(self.marks)
+            self._go(self.cursor_row)
+
+    def action_extend(self, by: int) -> None:
+        """Move the cursor and mark on the way."""
+        if self._anchor is None and self._cursor is not None:
+            self._anchor, self._marked_before = self._cursor, set(self.marks)
+        self._go(self.cursor_row + by)
+        self._anchor = None
+
+    def end_range(self) -> None:
+        """Moving the cursor marks no more."""
+        self._anchor = None
 
     def _go(self, row: int) -> None:
-        if not self._view:
+        if not len(self.view):
             return
-        self._cursor = self._view[min(max(row, 0), len(self._view) - 1)]
+        self.following = False
+        self._cursor = self.view.key_at(min(max(row, 0), len(self.view) - 1))
+        if self._anchor is not None:
+            between = self.view.ids_between(self.view.place(self._anchor), self.cursor_row)
+            self.marks = self._marked_before | between
         self._show_cursor()
         self._draw_changes()
         self.post_message(self.Moved())
@@ -237,7 +283,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - 1
-        if event.y < 1 or row >= len(self._view):
+        if event.y < 1 or row >= len(self.view):
             return
         if row == self.cursor_row:
             self.post_message(self.Opened())
@@ -248,7 +294,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self, event: events.Resize) -> None:
         self._forget()
-        self.virtual_size = Size(self.size.width, len(self._view) + 1)
+        self.virtual_size = Size(self.size.width, len(self.view) + 1)
         self._show_cursor()
 
     def notify_style_update(self) -> None:
@@ -271,22 +317,28 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines[job.id, width] = (job, line)
         return line
 
-    def _content(self, y: int) -> tuple[Line, Job | None, bool, bool]:
+    def _content(self, y: int, cursor_row: int) -> tuple[Line, Job | None, bool, bool]:
         """Line `y` of the screen: its spans, job, whether marked and under the cursor."""
         width = self.size.width - 1  # a column is left to the scroll bar, there or not
         if y == 0:
-            return heading(width), None, False, False
+            view = self.view
+            return heading(width, view.column, view.reversed), None, False, False
         row = self.scroll_offset.y + y - 1
-        if row >= len(self._view):
+        if row >= len(self.view):
             return self._blank(y, width), None, False, False
-        job = self.jobs[self._view[row][1]]
-        marked = job.id in self.marks
-        cursor = row == self.cursor_row
+        item = self.view.at(row)
+        cursor = row == cursor_row
+        if isinstance(item, Folder):
+            marked = bool(self.marks) and self.marks.issuperset(item.ids)
+            line, job = folder_line(item, width), None
+        else:
+            marked = item.id in self.marks
+            line, job = self._line(item, width), item
         gutter = Span("▌" if cursor else " ", "accent"), Span("+" if marked else " ", "accent")
-        return (*gutter, *self._line(job, width)), job, marked, cursor
+        return (*gutter, *line), job, marked, cursor
 
     def _blank(self, y: int, width: int) -> Line:
-        if self._view or not self.empty_text:
+        if len(self.view) or not self.empty_text:
             return ()
         texts = [part for text in self.empty_text.split("\n") for part in wrap(text, width - 4)]
         number = y - 3
@@ -296,8 +348,9 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _draw_changes(self) -> None:
         """Refresh the cells in sight that differ from what was drawn."""
+        cursor_row = self.cursor_row
         for y in range(1, self.size.height):
-            line, _, _, cursor = self._content(y)
+            line, _, _, cursor = self._content(y, cursor_row)
             line = (*line, Span("", "cursor" if cursor else ""))
             old = self._drawn.get(y)
             if old == line:
@@ -309,12 +362,14 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        line, job, marked, cursor = self._content(y)
+        line, job, marked, cursor = self._content(y, self.cursor_row)
         self._drawn[y] = (*line, Span("", "cursor" if cursor else ""))
         if self._base is None:
             self._base = self.rich_style
         base = self._base
         if job is None:
+            if cursor:
+                base += self.get_component_rich_style("ink--cursor", partial=True)
             return strip_of(self, line, width, base)
         key = (job.id, width, marked, cursor)
         cached = self._strips.get(key)
@@ -327,7 +382,3 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         strip = strip_of(self, line, width, base)
         self._strips[key] = (job, strip)
         return strip
-
-
-def _key(job: Job) -> Key:
-    return job.position, job.id

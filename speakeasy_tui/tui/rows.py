@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len
 
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
+
+if TYPE_CHECKING:
+    from speakeasy_tui.tui.view import Folder
 
 
 class Span(NamedTuple):
@@ -127,11 +130,38 @@ def gap_of(width: int) -> int:
     return 2 if width >= ROOMY else 1
 
 
-def heading(width: int) -> Line:
-    """The table's first line: what stands in which column."""
+def heading(width: int, sorted_by: str = "", reverse: bool = False) -> Line:
+    """The table's first line: what stands in which column, and which sorts the rows."""
     gap = " " * gap_of(width)
-    titles = [shown.fit(c.title, c.width, right=c.right) for c in plan(width)]
-    return (Span(" " * GUTTER + gap.join(titles), "quiet"),)
+    arrow = "▼" if reverse else "▲"
+    spans = [Span(" " * GUTTER)]
+    for column in plan(width):
+        here = column.name == sorted_by
+        title = f"{column.title}{arrow}" if here else column.title
+        spans.append(
+            Span(shown.fit(title, column.width, right=column.right), "accent" if here else "quiet")
+        )
+        spans.append(Span(gap))
+    return tuple(spans[:-1])
+
+
+FOLDER_COUNTS = (State.RUNNING, State.FAILED, State.QUARANTINED, State.HELD)
+
+
+def folder_line(folder: Folder, width: int) -> Line:
+    """A folder's line: its path, how many of its rows are done, what stands out, its audio."""
+    done = folder.counts.get(State.DONE, 0) + folder.counts.get(State.SKIPPED, 0)
+    total = len(folder.ids)
+    right = [Span(f"{done:,} of {shown.plural(total, 'file')} done", "quiet")]
+    for state in FOLDER_COUNTS:
+        if count := folder.counts.get(state, 0):
+            right.append(Span(f"  {STATE_LOOK[state].text} {count:,}", STATE_LOOK[state].ink))
+    if folder.audio_s > 0:
+        right.append(Span(f"  {shown.span(folder.audio_s)}", "quiet"))
+    room = max(4, width - GUTTER - width_of(right) - 2)
+    name = shown.fit(shown.cut_middle(printable(folder.name) + "/", room), room)
+    line = (Span(name, "title"), Span("  "), *right)
+    return (*line, Span(" " * max(0, width - GUTTER - width_of(line))))
 
 
 def line_of(job: Job, width: int) -> Line:
