@@ -1,7 +1,8 @@
 """What an error is, and what to do about it: pure functions, no process, no clock.
 
-`classify` reads an error text, `classify_exit` a process's end; `climb` says which rung of
-the recovery ladder comes next. `runner.lane` does what they say.
+`classify` reads an error text by the tables of `core.faulttexts`, `classify_exit` the last
+words of a dead process; `climb` says which rung of the recovery ladder comes next.
+`runner.lane` does what they say.
 """
 
 from __future__ import annotations
@@ -12,52 +13,63 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from speakeasy_tui.core.faulttexts import CUBLAS, CUDA_ERRORS, CUDNN, ERRNOS, TEXTS, XIDS
 from speakeasy_tui.core.job import ErrorKind
 
-# First match wins. Sources: CUDA driver API, cuda.h (CUresult texts); cuBLAS, cublas_api.h;
-# CTranslate2 src/cuda/utils.cc ("CUDA failed with error …", "cuBLAS failed with status …"),
-# src/cuda/allocator; Linux errno(3). The CUDA headers say of the sticky ones that "the
-# process must be terminated and relaunched"; no reload in the process can cure them.
-_TEXTS: tuple[tuple[ErrorKind, str], ...] = (
-    (
-        ErrorKind.DEVICE,
-        r"no CUDA-capable device|invalid device ordinal|GPU is lost|fallen off the bus|"
-        r"CUDA driver version is insufficient|unknown device|device unavailable|"
-        r"devices are busy or unavailable|libcublas[^\n]*(not found|cannot be loaded)|"
-        r"\bXid\D{0,12}(46|48|79|95)\b|not compiled with CUDA support|"
-        r"requested int8_float16 compute type, but the target device",
-    ),
-    (ErrorKind.DISK, r"No space left on device|ENOSPC|Disk quota exceeded|disk is full"),
-    (
-        ErrorKind.OOM,
-        r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDA_ERROR_OUT_OF_MEMORY|"
-        r"std::bad_alloc|cannot allocate memory|MemoryError",
-    ),
-    (
-        ErrorKind.STICKY,
-        r"illegal memory access|illegal instruction|misaligned address|"
-        r"unspecified launch failure|launch failure|device-side assert|"
-        r"CUBLAS_STATUS_EXECUTION_FAILED|invalid address space|invalid program counter|"
-        r"hardware stack error|uncorrectable (ECC|NVLink) error|launch timed out",
-    ),
-    (
-        ErrorKind.CUDA,
-        r"CUBLAS_STATUS_NOT_INITIALIZED|CUBLAS_STATUS_INTERNAL_ERROR|"
-        r"invalid (resource )?handle|invalid argument.*CUDA|CUDA[^\n]*invalid argument|"
-        r"initialization error|cuBLAS failed",
-    ),
-    # "any unknown CUDA text" is sticky: a new process is always safe, a reload is not.
-    (ErrorKind.STICKY, r"\bCUDA\b|\bcuDNN\b|CUBLAS_STATUS_|\bcudaError"),
-    (ErrorKind.MODEL, r"Unable to open file 'model\.bin'|Unsupported model|model\.bin"),
+_OS_ERROR = re.compile(r"\[Errno (\d+)\] ")
+_FILE_NAME = re.compile(r"(\[Errno -?\d+\] [^:\n]*): ['\"].*['\"]")
+_CUDA_SAYS = re.compile(
+    r"CUDA (?:failed with error|(?:driver |runtime )?error[^:\n]{0,12}:) *(.*)", re.I
 )
-_COMPILED = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _TEXTS)
+_CUDA_NAME = re.compile(r"\bcudaError[A-Z]\w+")
+_STATUS = re.compile(r"\bCU(?:BLAS|DNN)_STATUS_\w+")
+_XID = re.compile(r"\bXid\b(?: *\(PCI:[0-9a-f:.]+\))?\D{0,8}(\d+)", re.I)
+_ANY_CUDA = re.compile(r"\bCUDA\b|\bcuDNN\b|\bcuBLAS\b|\bCUDA_ERROR_", re.I)
+_LAST_WORDS = re.compile(r"^ *what\(\): *(.*)", re.M)
+
+_BY_NAME = {error.name: error.kind for error in CUDA_ERRORS}
+_STATUSES = CUBLAS | CUDNN
+# Longest first: "unspecified launch failure in prior launch" before the shorter one.
+_BY_TEXT = sorted(
+    ((error.text.casefold(), error.kind) for error in CUDA_ERRORS), key=lambda e: -len(e[0])
+)
+_FRAGMENTS = [(known.text.casefold(), known.kind) for known in TEXTS]
 
 
 def classify(text: str) -> ErrorKind:
-    """The class of an error text from the engine. What is not known is a `crash`."""
-    for kind, pattern in _COMPILED:
-        if pattern.search(text):
+    """The class of an error text from the engine. What is not known is a `crash`.
+
+    An unknown text of CUDA's is `sticky`. A file name in the text does not count, whatever
+    it is.
+    """
+    text = _FILE_NAME.sub(r"\1", text)
+    if (found := _OS_ERROR.match(text)) and (kind := ERRNOS.get(int(found[1][:9]))):
+        return kind
+    if found := _CUDA_SAYS.search(text):
+        said = found[1].casefold()
+        return next((kind for known, kind in _BY_TEXT if known in said), ErrorKind.STICKY)
+    if found := _CUDA_NAME.search(text):
+        return _BY_NAME.get(found[0], ErrorKind.STICKY)
+    if found := _STATUS.search(text):
+        return _STATUSES.get(found[0], ErrorKind.STICKY)
+    if (found := _XID.search(text)) and (kind := XIDS.get(int(found[1][:9]))):
+        return kind
+    folded = text.casefold()
+    for fragment, kind in _FRAGMENTS:
+        if fragment in folded:
             return kind
+    return ErrorKind.STICKY if _ANY_CUDA.search(text) else ErrorKind.CRASH
+
+
+def classify_exit(tail: str) -> ErrorKind:
+    """The class of an engine's death by its last lines on stderr.
+
+    A C++ exception that nobody catches leaves its text there (``what():  …``). Only a device
+    that is gone makes a difference to what is done next: no file is to blame for it.
+    """
+    words = _LAST_WORDS.findall(tail)
+    if words and classify(words[-1]) is ErrorKind.DEVICE:
+        return ErrorKind.DEVICE
     return ErrorKind.CRASH
 
 
