@@ -1,0 +1,1 @@
+"""A storm over a queue, and what is left of it: ``python -m tests.chaos --help``."""
