@@ -45,13 +45,13 @@ def classify(text: str) -> ErrorKind:
     text = _FILE_NAME.sub(r"\1", text)
     if (found := _OS_ERROR.match(text)) and (kind := ERRNOS.get(int(found[1][:9]))):
         return kind
+    if found := _STATUS.search(text):
+        return _STATUSES.get(found[0], ErrorKind.STICKY)
+    if found := _CUDA_NAME.search(text):
+        return _BY_NAME.get(found[0], ErrorKind.STICKY)
     if found := _CUDA_SAYS.search(text):
         said = found[1].casefold()
         return next((kind for known, kind in _BY_TEXT if known in said), ErrorKind.STICKY)
-    if found := _CUDA_NAME.search(text):
-        return _BY_NAME.get(found[0], ErrorKind.STICKY)
-    if found := _STATUS.search(text):
-        return _STATUSES.get(found[0], ErrorKind.STICKY)
     if (found := _XID.search(text)) and (kind := XIDS.get(int(found[1][:9]))):
         return kind
     folded = text.casefold()
