@@ -176,12 +176,17 @@ class Storm:
                 self._kill(pid, death.how)
                 return False
             if self._rng.random() < self._engine_kills:
-                self._kill_engine(status)
+                self._kill_engine(link, status)
             time.sleep(self._rng.uniform(0.005, 0.04))
         return False
 
-    def _kill_engine(self, status: say.Status) -> None:
-        pids = [lane.pid for lane in status.lanes if lane.pid]
+    def _kill_engine(self, link: Link, status: say.Status) -> None:
+        # Only where every file is on its first try: a file that has had its fault and loses
+        # another engine would rightly be quarantined.
+        answer = link.request(say.GetJobs(states=["running"]))
+        assert isinstance(answer, say.Jobs)
+        scarred = {job.lane for job in answer.jobs if job.attempts > 1}
+        pids = [lane.pid for lane in status.lanes if lane.pid and lane.number not in scarred]
         if pids:
             processes.kill([self._rng.choice(pids)])
             self.damage.engine_kills += 1
