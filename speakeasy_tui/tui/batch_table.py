@@ -6,10 +6,12 @@ drawn on each line is kept; a change refreshes the cells that differ.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from msgspec import structs
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
@@ -24,6 +26,12 @@ from speakeasy_tui.tui.ink import COMPONENTS, changed, strip_of
 from speakeasy_tui.tui.query import Test
 from speakeasy_tui.tui.rows import GUTTER, Line, Span, folder_line, heading, line_of
 from speakeasy_tui.tui.view import Folder, Key, View
+
+STEADY = 1.0
+"""Seconds that a running row's speed and time left stand: they would flicker otherwise."""
+
+ALIKE = 0.04
+"""Speeds that differ by less are shown as the same."""
 
 CACHED = 512
 """Lines kept; a screen shows fewer."""
@@ -76,6 +84,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._strips: dict[tuple[int, int, bool, bool], tuple[Job, Strip]] = {}
         self._drawn: dict[int, Line] = {}
         self._base: Style | None = None
+        self._steady: dict[int, tuple[float, float | None, float | None]] = {}
 
     # ------------------------------------------------------------------ what there is
 
@@ -313,9 +322,23 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
             return cached[1]
         if len(self._lines) > CACHED:
             self._lines.clear()
-        line = line_of(job, width)
+        line = line_of(self._steadied(job), width)
         self._lines[job.id, width] = (job, line)
         return line
+
+    def _steadied(self, job: Job) -> Job:
+        """A running job with the speed and time left that it showed within the last second."""
+        if job.state is not State.RUNNING:
+            self._steady.pop(job.id, None)
+            return job
+        now = time.monotonic()
+        at, speed, eta = self._steady.get(job.id, (0.0, None, None))
+        if now - at >= STEADY:
+            if not (speed and job.speed and abs(job.speed / speed - 1) < ALIKE):
+                speed = job.speed
+            self._steady[job.id] = now, speed, job.eta_s
+            eta = job.eta_s
+        return structs.replace(job, speed=speed, eta_s=eta)
 
     def _content(self, y: int, cursor_row: int) -> tuple[Line, Job | None, bool, bool]:
         """Line `y` of the screen: its spans, job, whether marked and under the cursor."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
+from rich.console import RenderableType
+from textual._compositor import CompositorUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandInput, CommandPalette
@@ -12,6 +14,7 @@ from textual.screen import Screen
 
 from speakeasy_tui.tui import keymap
 from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.diff import Sent
 from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.detail import Detail
@@ -33,6 +36,8 @@ class KeyedApp(App[str]):
         Binding("question_mark", "help", "Help", id="help", tooltip="All keys"),
         Binding("ctrl+p", "command_palette", "Commands", id="palette",
                 tooltip="Search all commands; choose a theme"),
+        Binding("ctrl+l", "redraw", "Redraw", id="redraw", show=False,
+                tooltip="Draw the screen anew, after something else wrote on it"),
         Binding("ctrl+q", "leave", "Leave", show=False, tooltip="Leave; the work goes on"),
     ]  # fmt: skip
     ENABLE_COMMAND_PALETTE = True
@@ -41,6 +46,19 @@ class KeyedApp(App[str]):
     def __init__(self, *, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self.board = Board()
+        self._sent = Sent()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        """Send what differs from what the terminal shows."""
+        if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
+            renderable = self._sent.only_new(renderable, self.size)
+        super()._display(screen, renderable)
+
+    def action_redraw(self) -> None:
+        """Send the whole screen again."""
+        self._sent.forget()
+        self.refresh(layout=True)
+        self.screen.refresh()
 
     def rebind(self, wanted: Mapping[str, str]) -> list[str]:
         """Bind actions to other keys; returns a line for each that cannot be."""

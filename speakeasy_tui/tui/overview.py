@@ -42,6 +42,20 @@ COUNTED = (
 )
 
 
+def what_stands(batch: Batch | None, lanes: Sequence[Lane]) -> object:
+    """What of batch and lanes does not merely wander: a change of it is shown at once."""
+    if batch is None:
+        return None
+    counts = tuple(batch.counts.values())
+    return (
+        (batch.state, batch.why, batch.notice, batch.scanning, counts),
+        [
+            (lane.state, lane.model, lane.batch_size, lane.reloads, lane.respawns, lane.warning)
+            for lane in lanes
+        ],
+    )
+
+
 def justified(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
     """`left` and `right` at the two ends of a line; `left` is cut when they do not fit."""
     room = max(0, width - width_of(right))

@@ -1,7 +1,7 @@
 """Inside the measuring terminal: our table, Textual's DataTable, or the window on a feed.
 
-    python -m tests.bench.tables ours|datatable ROWS UPDATES REPORT
-    python -m tests.bench.tables window HOME REPORT
+python -m tests.bench.tables ours|datatable ROWS UPDATES REPORT
+python -m tests.bench.tables window HOME REPORT
 """
 
 from __future__ import annotations

@@ -11,9 +11,10 @@ import subprocess
 import termios
 import threading
 import time
-from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from tests.tui.emulator import Emulator
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -37,6 +38,7 @@ class Terminal:
             env={**os.environ, **usual, **environment},
         )
         os.close(slave)
+        self.screen = Emulator(width, height)
         self.output = bytearray()
         self.times: list[tuple[float, int]] = []
         """When how many bytes had come in all."""
@@ -58,6 +60,7 @@ class Terminal:
                 return
             with self._grown:
                 self.output += data
+                self.screen.feed(data)
                 self.times.append((time.monotonic(), len(self.output)))
                 self._grown.notify_all()
 
@@ -65,20 +68,16 @@ class Terminal:
         """Type."""
         os.write(self.master, keys)
 
-    def wait(self, what: bytes, since: int = 0, seconds: float = 60.0) -> float:
-        """When `what` had come after byte `since`, on the monotonic clock."""
+    def wait(self, shown: Callable[[str], object] | str, seconds: float = 60.0) -> float:
+        """When `shown` was on the screen, or true of it, on the monotonic clock."""
+        holds = (lambda text: shown in text) if isinstance(shown, str) else shown
         deadline = time.monotonic() + seconds
         with self._grown:
-            while self.output.find(what, since) < 0:
+            while not holds(self.screen.text):
                 left = deadline - time.monotonic()
                 if left <= 0 or (not self._grown.wait(min(left, 0.5)) and self.ended):
-                    raise TimeoutError(f"{what!r} did not come: {bytes(self.output[-1500:])!r}")
-            end = self.output.find(what, since) + len(what)
-            return self._when(end)
-
-    def _when(self, end: int) -> float:
-        place = bisect_left(self.times, end, key=lambda entry: entry[1])
-        return self.times[place][0]
+                    raise TimeoutError(f"{shown!r} did not come:\n{self.screen.text}")
+            return self.times[-1][0] if self.times else self.started
 
     @property
     def ended(self) -> bool:

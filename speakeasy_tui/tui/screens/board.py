@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 from textual import on
@@ -27,6 +28,9 @@ from speakeasy_tui.tui.screens.detail import Detail
 
 SAID_FOR = 8.0
 """Seconds that an answer stays in the status line."""
+
+WANDER = 2.0
+"""Seconds between two looks at numbers that only wander: use, memory, speed, time left."""
 
 FOOTER = (
     ("open", "open"),
@@ -78,6 +82,9 @@ class Board(Deeds):
         self._only_failed = False
         self._said = ""
         self._said_timer: Timer | None = None
+        self._picture: object = None
+        self._overview_shown = 0.0
+        self._overview_timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Lines(self._head, id="head")
@@ -108,11 +115,26 @@ class Board(Deeds):
         if changes.jobs or changes.gone:
             self.table.apply(changes.jobs, changes.gone)
         if changes.batch is not None or changes.lanes is not None:
-            self.show_overview()
+            self._show_overview_soon()
         self._tell_emptiness()
+
+    def _show_overview_soon(self) -> None:
+        """At once when something happened; numbers that only wander may wait."""
+        app = self.speakeasy
+        picture = overview.what_stands(app.batch, app.lanes)
+        wait = self._overview_shown + WANDER - time.monotonic()
+        if picture != self._picture or wait <= 0:
+            self._picture = picture
+            self.show_overview()
+        elif self._overview_timer is None:
+            self._overview_timer = self.set_timer(wait, self.show_overview)
 
     def show_overview(self) -> None:
         """The lines above the table, anew."""
+        self._overview_shown = time.monotonic()
+        if self._overview_timer is not None:
+            self._overview_timer.stop()
+            self._overview_timer = None
         for name in ("#head", "#overview", "#footer"):
             self.query_one(name, Lines).show()
         self._tell_emptiness()
