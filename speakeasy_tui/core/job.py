@@ -77,12 +77,14 @@ class JobError(Struct, frozen=True):
     hint: str = ""
 
 
-class JobWarning(Struct, frozen=True):
+class JobWarning(Struct, frozen=True, omit_defaults=True):
     """Something true about a finished job that the person should know."""
 
     kind: str
     """`no_speech`, `incomplete_audio`, `language`, `unverified_output`, …"""
     message: str
+    seconds: float | None = None
+    """Of `incomplete_audio`: how much is missing, where that is known."""
 
 
 class Job(Struct, omit_defaults=True):

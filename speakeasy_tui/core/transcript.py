@@ -52,6 +52,8 @@ class Transcript(Struct, frozen=True):
     identity: str = ""
     """Digest of content, model and options; lets a later run see whose output this is."""
     warnings: Sequence[str] = ()
+    missing_s: float = 0.0
+    """Seconds of the recording that could not be decoded (silence, or missing at the end)."""
 
     @property
     def text(self) -> str:

@@ -1,9 +1,13 @@
-"""From a file of any kind to samples: int16, mono, 16 kHz."""
+"""From a file of any kind to samples: int16, mono, 16 kHz.
+
+Nothing is cut short in silence. A packet that cannot be decoded is left out, decoding goes on
+behind it, and silence holds its place; the length is compared with what the file promises
+(`engine.promise`), and what is missing in the end is a warning.
+"""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,16 +18,29 @@ import numpy.typing as npt
 
 from speakeasy_tui.core.job import ErrorKind, JobWarning
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.engine import promise
+from speakeasy_tui.engine.promise import ELEMENTARY, Promise
 from speakeasy_tui.engine.source import SourceError, check, explain
+from speakeasy_tui.engine.timeline import (
+    GAP,
+    LONGEST,
+    LONGEST_GAP,
+    RATE,
+    Samples,
+    Timeline,
+    TooLongError,
+)
 
-RATE = 16_000
-"""Samples per second, as Whisper wants them."""
-_GROUP = 500_000
-"""Samples collected before they are resampled; frame by frame costs more than it saves."""
+__all__ = ["RATE", "Recording", "Samples", "decode", "floats"]
+
 _RETRIES = 100
 """Times a container may break in a row before its end is believed."""
-
-Samples = npt.NDArray[np.int16]
+_ALIVE_PACKETS = 2_000
+"""Packets after which to say so, whether anything came of them or not."""
+_JOINT = 60.0
+"""Seconds; a longer gap in a transport stream is a joint."""
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0\r", b"v=0\n", b"<?xml", b"<MPD", b"[playlist]")
+"""How files begin that only name others, which FFmpeg would open in their stead."""
 
 
 @dataclass
@@ -31,9 +48,11 @@ class Recording:
     """A decoded file. Held as int16: half of float32's memory, and exact."""
 
     samples: Samples
-    """Mono at `RATE`."""
+    """Mono at `RATE`, from the container's first moment."""
     expected_s: float | None
-    """Length that the container promises, seconds."""
+    """Length that the file promises, seconds, where that can be believed."""
+    missing_s: float = 0.0
+    """Of the whole, seconds that could not be decoded: silence here, or missing at the end."""
     warnings: list[JobWarning] = field(default_factory=list)
 
     @property
@@ -49,8 +68,8 @@ def floats(samples: Samples) -> npt.NDArray[np.float32]:
 def decode(path: bytes, alive: Callable[[float], None] = lambda _: None) -> Recording:
     """Decode the first audio track of the file `path`.
 
-    Damaged packets are left out and decoding goes on behind them; when more than 1 s and 2 %
-    of the promised length is missing in the end, a warning says so.
+    Times count from the container's own start: an audio track that begins 4 s into a video has
+    4 s of silence before it, a recording cut out of a broadcast has none.
 
     Args:
         path: as the operating system knows it.
@@ -60,29 +79,23 @@ def decode(path: bytes, alive: Callable[[float], None] = lambda _: None) -> Reco
         SourceError: it is no file, no media, has no audio, or none of it can be decoded.
     """
     check(path)
-    container = _open(path)
-    with container:
-        stream = next(iter(container.streams.audio), None)
-        if stream is None:
-            what = "pictures only" if container.streams.video else "no tracks that hold sound"
-            raise SourceError(
-                f"no audio track: the file holds {what}",
-                "remove it from the queue, or export it with its sound",
-                ErrorKind.NO_AUDIO,
-            )
-        if stream.codec_context is None:
-            raise SourceError(
-                "the audio is in a format that cannot be decoded, or protected (DRM)",
-                "convert it to mp3, m4a, ogg, flac or wav first",
-            )
-        expected = _expected(container, stream)
-        reader = _Reader(container, stream, alive)
-        try:
-            pieces = list(reader.pieces())
-        except OSError as error:
-            raise explain(error) from None
-    samples: Samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
-    if not len(samples):
+    try:
+        container = _open(path)
+        with container:
+            stream = _audio(container)
+            promised = promise.read(path, container, stream)
+            reader = _Reader(path, container, stream, promised, alive)
+            samples = reader.read()
+            if promised.shared and reader.missing():
+                reader.look_at_other_tracks()
+    except TooLongError:
+        raise SourceError(
+            f"longer than {LONGEST / 3600:.0f} hours, or its clock is damaged",
+            "cut it into parts, or convert it to wav or mp3 first",
+        ) from None
+    except OSError as error:
+        raise explain(error) from None
+    if not reader.decoded:
         if reader.damaged:
             raise SourceError(
                 "none of the audio could be decoded: it is damaged or protected (DRM)",
@@ -93,16 +106,28 @@ def decode(path: bytes, alive: Callable[[float], None] = lambda _: None) -> Reco
             "the recording was probably never started; remove it from the queue",
             ErrorKind.NO_AUDIO,
         )
-    recording = Recording(samples, expected)
-    if expected is not None and expected - recording.seconds > max(1.0, 0.02 * expected):
-        text = f"{recording.seconds:.1f} s of {expected:.1f} s could be decoded"
+    recording = Recording(samples, promised.seconds, reader.missing())
+    if recording.missing_s:
+        whole = recording.seconds + reader.missing_at_end()
+        text = f"{recording.missing_s:.1f} s of {whole:.1f} s could not be decoded"
+        recording.warnings.append(
+            JobWarning("incomplete_audio", text, round(recording.missing_s, 3))
+        )
+    elif promised.unended:
+        text = f"the file breaks off at {recording.seconds:.1f} s, without the mark of its end"
         recording.warnings.append(JobWarning("incomplete_audio", text))
     return recording
 
 
 def _open(path: bytes) -> Any:
-    # "file:" keeps a name such as "http:…" or "concat:…" a file name. It also confines what a
-    # playlist may open to files, which a Python file object would not.
+    with open(path, "rb") as file:
+        head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(_PLAYLISTS):
+        raise SourceError(
+            "not a recording: a text that names other files", "queue the files that it names"
+        )
+    # "file:" keeps a name such as "http:…" or "concat:…" a file name, and confines what a
+    # container may refer to to files.
     name = "file:" + os.fsdecode(path)
     try:
         return av.open(name, mode="r", metadata_errors="ignore")
@@ -111,88 +136,216 @@ def _open(path: bytes) -> Any:
             "not an audio or video file, or damaged beyond recognition",
             "play it to check; if it plays, convert it to wav or mp3",
         ) from None
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ValueError) as error:
         # The own classes derive from OSError where there is a matching errno.
         if isinstance(error, OSError):
             raise explain(error) from None
-        text = printable(str(error.strerror or error))
+        text = printable(str(getattr(error, "strerror", None) or error))
         raise SourceError(
             f"the file cannot be opened: {text}",
             "play it to check; if it plays, convert it to wav or mp3",
         ) from None
 
 
-def _expected(container: Any, stream: Any) -> float | None:
-    """Seconds of sound the container promises: the track's own length if it has one."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    tag = stream.metadata.get("DURATION", "")  # Matroska, e.g. 00:01:02.345000000
-    if found := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", tag):
-        hours, minutes, seconds = found.groups()
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    if container.duration is not None:
-        return float(container.duration) / 1_000_000  # AV_TIME_BASE
-    return None
+def _audio(container: Any) -> Any:
+    stream = next(iter(container.streams.audio), None)
+    if stream is None:
+        what = "pictures only" if container.streams.video else "no tracks that hold sound"
+        raise SourceError(
+            f"no audio track: the file holds {what}",
+            "remove it from the queue, or export it with its sound",
+            ErrorKind.NO_AUDIO,
+        )
+    if stream.codec_context is None:
+        raise SourceError(
+            "the audio is in a format that cannot be decoded, or protected (DRM)",
+            "convert it to mp3, m4a, ogg, flac or wav first",
+        )
+    return stream
 
 
 class _Reader:
     """Packets to samples, going on behind damage."""
 
-    def __init__(self, container: Any, stream: Any, alive: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        path: bytes,
+        container: Any,
+        stream: Any,
+        promised: Promise,
+        alive: Callable[[float], None],
+    ) -> None:
+        self._path = path
         self._container = container
         self._stream = stream
+        self._promised = promised
         self._alive = alive
+        self._size = os.path.getsize(path)
+        self._unit = float(stream.time_base) if stream.time_base else 0.0
+        self._origin = (container.start_time or 0) / 1_000_000  # AV_TIME_BASE
+        self._broadcast = container.format.name == "mpegts"
+        end = None if promised.seconds is None else promised.seconds + self._origin + 2.0
+        # Where recordings of broadcasts are joined, or cut, the clock jumps and nothing is lost.
+        self._line = Timeline(end, _JOINT if self._broadcast else LONGEST_GAP, alive)
+        self._begun = False
+        self._good_end: int | None = None
+        """Byte behind the last packet that could be decoded."""
+        self._good_bytes = 0
+        self._tail = 0.0
+        """Seconds that are missing at the end by the bytes that are."""
+        self._other_end = 0.0
+        """Seconds up to which other tracks of the container go."""
         self.damaged = 0
         """Packets that could not be decoded."""
+        self.decoded = False
+        """Whether there was any sound at all."""
 
-    def pieces(self) -> Iterator[Samples]:
-        """Arrays of int16 samples, in order."""
-        total = 0
-        resampler = _resampler()
-        fifo = av.audio.fifo.AudioFifo()
-        shape: tuple[Any, ...] | None = None
-        for frame in self._frames():
-            frame.pts = None  # gaps and jumps in the clock are not the fifo's business
-            now = (frame.format.name, frame.layout.name, frame.sample_rate)
-            if shape is not None and now != shape:  # e.g. joined ogg or aac recordings
-                yield from _drain(fifo, resampler, last=True)
-                resampler = _resampler()
-                fifo = av.audio.fifo.AudioFifo()
-            shape = now
-            fifo.write(frame)
-            if fifo.samples >= _GROUP:
-                for piece in _drain(fifo, resampler):
-                    total += len(piece)
-                    yield piece
-                self._alive(total / RATE)
-        if shape is not None:
-            yield from _drain(fifo, resampler, last=True)
-
-    def _frames(self) -> Iterator[Any]:
+    def read(self) -> Samples:
+        """Decode everything."""
+        bytes_tell = self._container.format.name in ELEMENTARY
         for packet in self._packets():
             try:
-                yield from packet.decode()
-            except (av.error.InvalidDataError, av.error.PatchWelcomeError):
-                self.damaged += 1
+                frames = packet.decode()
             except av.error.EOFError:
-                return
+                break
+            except MemoryError:
+                raise
+            except av.error.FFmpegError:
+                self.damaged += 1
+                continue
+            if bytes_tell and packet.size:
+                self._follow_bytes(packet)
+            for frame in frames:
+                self._add(frame, packet, bytes_tell)
+        if bytes_tell and self._promised.seconds is None and self._good_end is not None:
+            self._tail = self._lost(self._size - _tags(self._path, self._good_end))
+        samples = self._line.finish()
+        self.damaged += self._line.bad
+        return samples
+
+    def _add(self, frame: Any, packet: Any, bytes_tell: bool) -> None:
+        at = None
+        if not bytes_tell and frame.pts is not None:
+            at = frame.pts * self._unit - self._origin
+        if at is not None and not self._begun:
+            at = self._first(at, packet)
+        self._begun = True
+        self.decoded = self.decoded or frame.samples > 0
+        self._line.add(frame, at)
+
+    def _first(self, at: float, packet: Any) -> float:
+        """Make room before the first frame, which says `at`; its place."""
+        own = self._stream.start_time
+        begins = own * self._unit - self._origin if own is not None else 0.0
+        limit = self._promised.seconds
+        if (limit is not None and at > limit) or at > LONGEST_GAP:
+            return at  # a damaged time; the timeline will see whether it stays
+        if at > GAP:
+            # What the track itself leaves out is silence, what lies between is lost.
+            self._line.start_at(min(begins, at))
+            self._line.start_at(at, missing=True)
+        elif self._origin > GAP and limit and packet.pos and self._alone():
+            # The container seems to begin late: when the bytes that should hold the time
+            # before are there, that is because they are damaged.
+            share = self._origin / (self._origin + limit)
+            if packet.pos / self._size > share / 2 and self._origin < LONGEST_GAP:
+                at += self._origin
+                self._line.start_at(at, missing=True)
+                self._promised = self._promised._replace(seconds=limit + self._origin)
+                self._origin = 0.0
+        return at
+
+    def _alone(self) -> bool:
+        return not promise.company(self._container, self._stream)
+
+    def _follow_bytes(self, packet: Any) -> None:
+        """In a format without a clock: bytes that gave no sound stand for the time they had."""
+        if packet.pos is None:
+            return
+        if self._good_end is None:
+            start = promise.id3_size(self._path)
+            lost = packet.pos if start == 0 else 0
+        else:
+            lost = packet.pos - self._good_end
+        self._good_end = packet.pos + packet.size
+        self._good_bytes += packet.size
+        if lost > 0:
+            self._line.skip(self._lost(lost))
+
+    def _lost(self, count: int) -> float:
+        """Seconds that `count` bytes hold, at the rate so far or the one FFmpeg names."""
+        nominal = (self._container.bit_rate or 0) / 8
+        rate = self._good_bytes / self._line.at if self._line.at > 1.0 else 0.0
+        rate = max(rate, nominal if rate == 0.0 else 0.0)
+        return max(0, count) / rate if rate else 0.0
 
     def _packets(self) -> Iterator[Any]:
         """All packets of the track; a broken stretch of the container is stepped over."""
-        for _ in range(_RETRIES):
+        count = failed = 0
+        while failed < _RETRIES:
             try:
-                yield from self._container.demux(self._stream)
+                for packet in self._container.demux(self._stream):
+                    yield packet
+                    count, failed = count + 1, 0
+                    if count % _ALIVE_PACKETS == 0:
+                        self._alive(self._line.at)
                 return
-            except av.error.InvalidDataError:
+            except av.error.EOFError:
+                return
+            except OSError as error:
+                if not isinstance(error, av.error.FFmpegError):
+                    raise
+                # FFmpeg reports a container that breaks off like a disk that fails.
+                _read_through(self._path, self._alive)
                 self.damaged += 1
+                failed += 1
+            except av.error.FFmpegError:
+                self.damaged += 1
+                failed += 1
+
+    # ------------------------------------------------------------- the reckoning
+
+    def look_at_other_tracks(self) -> None:
+        """Find how far the rest of the container goes: the sound may end before the picture."""
+        self._container.seek(0)
+        last = 0.0
+        try:
+            for packet in self._container.demux():
+                if packet.pts is not None and packet.time_base:
+                    last = max(last, float(packet.pts * packet.time_base) - self._origin)
+        except av.error.FFmpegError:
+            pass
+        self._other_end = last
+
+    def missing(self) -> float:
+        """Seconds that could not be decoded; 0.0 when it is as good as none."""
+        inside = self._line.missing if self._line.missing >= GAP else 0.0
+        return inside + self.missing_at_end()
+
+    def missing_at_end(self) -> float:
+        """Seconds of what is promised that lie behind the end."""
+        seconds = self._promised.seconds
+        if seconds is None:
+            return self._tail if self._tail >= GAP else 0.0
+        if self._broadcast:
+            seconds += self._line.shift  # the promise is the last time less the first
+        left = seconds - max(self._line.at, self._other_end)
+        return left if left > self._promised.slack else 0.0
 
 
-def _resampler() -> Any:
-    return av.audio.resampler.AudioResampler(format="s16", layout="mono", rate=RATE)
+def _tags(path: bytes, end: int) -> int:
+    """Where the sound of an elementary stream that was read up to `end` is over: before tags."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        file.seek(end)
+        rest = file.read(16 * 2**20)
+    if any(mark in rest for mark in (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")):
+        return size
+    return end
 
 
-def _drain(fifo: Any, resampler: Any, last: bool = False) -> Iterator[Samples]:
-    frame = fifo.read()
-    for given in ([frame] if frame is not None else []) + ([None] if last else []):
-        for resampled in resampler.resample(given):
-            yield resampled.to_ndarray().reshape(-1)
+def _read_through(path: bytes, alive: Callable[[float], None]) -> None:
+    """Read the whole file; raises OSError when the disk it lies on does."""
+    with open(path, "rb") as file:
+        while file.read(2**20):
+            alive(0.0)

@@ -49,6 +49,7 @@ class _Provenance(Struct):
     identity: str
     simulated: bool
     warnings: list[str]
+    missing_s: float
 
 
 class _Document(Struct):
@@ -74,6 +75,7 @@ def write_json(transcript: Transcript) -> bytes:
             identity=printable(transcript.identity),
             simulated=transcript.simulated,
             warnings=[printable(warning) for warning in transcript.warnings],
+            missing_s=_seconds(transcript.missing_s),
         ),
     )
     return msgspec.json.encode(document) + b"\n"

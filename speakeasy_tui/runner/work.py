@@ -238,6 +238,7 @@ class Work:
             simulated=claim.options.engine == "sim",
             identity=flight.prepared.made_of,
             warnings=[warning.message for warning in flight.warnings],
+            missing_s=sum(warning.seconds or 0.0 for warning in flight.warnings),
         )
 
     def fail(self, job: int, error: JobError, detail: str = "") -> None:

@@ -205,4 +205,5 @@ def test_a_file_cut_short_says_how_much_is_missing(real: Engine, tmp_path: Path)
     job = succeeds(real, cut)
     warnings = real.said(Finished, job)[0].warnings
     assert [warning.kind for warning in warnings] == ["incomplete_audio"]
-    assert "could be decoded" in warnings[0].message
+    assert "could not be decoded" in warnings[0].message
+    assert warnings[0].seconds == pytest.approx(7.9, abs=0.1)

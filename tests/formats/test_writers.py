@@ -25,6 +25,7 @@ TALK = Transcript(
     language_probability=0.98,
     identity="b2:abc",
     warnings=("cut short",),
+    missing_s=12.3,
 )
 SILENCE = Transcript(segments=(), language="en", duration=4.0)
 
@@ -82,7 +83,8 @@ def test_json_has_whispers_fields_and_one_key_of_ours() -> None:
         b'"words":[{"word":" Hi.","start":0.123,"end":1.5,"probability":0.9}]}],"language":"en",'
         b'"speakeasy":{"version":"' + __version__.encode() + b'","model":"tiny.en",'
         b'"task":"transcribe","duration":3661.5,"language_probability":0.98,'
-        b'"source":"talk.ogg","identity":"b2:abc","simulated":false,"warnings":["cut short"]}}\n'
+        b'"source":"talk.ogg","identity":"b2:abc","simulated":false,"warnings":["cut short"],'
+        b'"missing_s":12.3}}\n'
     )
 
 

@@ -1,0 +1,172 @@
+"""What a file says of its own length, and whether that can be believed."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from typing import Any, NamedTuple
+
+ELEMENTARY = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "truehd", "amr", "amrnb", "amrwb"})
+"""Formats without a clock: FFmpeg counts packets and guesses the length from a bit rate."""
+
+_EXACT = {
+    "mov,mp4,m4a,3gp,3g2,mj2": 1.0,
+    "matroska,webm": 1.0,
+    "wav": 1.0,
+    "w64": 1.0,
+    "flac": 1.0,
+    "ogg": 1.0,
+    "aiff": 1.0,
+    "caf": 1.0,
+    "mp3": 1.0,
+}
+"""Seconds by which the sound may be shorter than these formats promise. Encoders add and cut
+a few frames at both ends."""
+_ROUGH = frozenset({"mpegts", "avi", "asf", "flv"})
+"""Their promise is that of the whole container, or rounded: 1 s and 2 % are allowed."""
+
+_HEAD = 64 * 1024
+_XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S)
+_VBRI = re.compile(rb"VBRI.{10}(.{4})", re.S)
+
+
+class Promise(NamedTuple):
+    """What the file promises."""
+
+    seconds: float | None
+    """Length of the sound, from the container's first moment; None: no promise worth the name."""
+    slack: float = 1.0
+    """Seconds that may be missing of it before it counts as broken."""
+    shared: bool = False
+    """It is the length of the container, and there are other tracks that may be longer."""
+    unended: bool = False
+    """The format marks its end, and the mark is missing: what came after is not known."""
+
+
+def read(path: bytes, container: Any, stream: Any) -> Promise:
+    """The promise of an open file about its audio `stream`."""
+    name = str(container.format.name)
+    origin = (container.start_time or 0) / 1_000_000  # AV_TIME_BASE
+    own = _own(stream)
+    match name:
+        case "mp3":
+            said = _xing(path)
+            # FFmpeg disbelieves the header of joined files, and guesses.
+            return Promise(said if said and own and abs(said - own) < 1.0 else None)
+        case "wav":
+            said = _riff(path)
+            return Promise(max(said, own or 0.0) if said else own)
+        case "ogg":
+            return Promise(own, unended=not _ogg_ended(path))
+    if name not in _EXACT and name not in _ROUGH:
+        return Promise(None)
+    if own is not None:
+        start = stream.start_time
+        if start is not None:
+            own += max(0.0, float(start * stream.time_base) - origin)
+        return Promise(own, _slack(name, own))
+    if name == "matroska,webm" and (end := _tag(stream)) is not None:
+        return Promise(end - origin if end > origin else end, 1.0)  # the tag says when it ends
+    if container.duration:
+        whole = container.duration / 1_000_000
+        return Promise(whole, _slack(name, whole), shared=company(container, stream))
+    return Promise(None)
+
+
+def _slack(name: str, seconds: float) -> float:
+    return _EXACT.get(name) or max(1.0, 0.02 * seconds)
+
+
+def company(container: Any, stream: Any) -> bool:
+    """Whether there are other tracks than `stream` that run along with time."""
+    return any(_moves(other) for other in container.streams if other.index != stream.index)
+
+
+def _moves(stream: Any) -> bool:
+    """A cover picture or a font, for one, does not."""
+    picture = "attached_pic" in str(getattr(stream, "disposition", "")).lower()
+    return stream.type in ("audio", "video") and not picture
+
+
+def _own(stream: Any) -> float | None:
+    if stream.duration is None or stream.time_base is None or stream.duration <= 0:
+        return None
+    return float(stream.duration * stream.time_base)
+
+
+def _tag(stream: Any) -> float | None:
+    """Matroska's DURATION of the track, e.g. 00:01:02.345000000."""
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if not found:
+        return None
+    hours, minutes, seconds = found.groups()
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+
+
+def _head(path: bytes, size: int = _HEAD, at: int = 0) -> bytes:
+    with open(path, "rb") as file:
+        file.seek(at)
+        return file.read(size)
+
+
+def id3_size(path: bytes) -> int:
+    """Bytes of the ID3v2 tag at the start of a file, 0 without one (id3.org, ID3v2.4 §3.1)."""
+    head = _head(path, 10)
+    if len(head) < 10 or not head.startswith(b"ID3"):
+        return 0
+    a, b, c, d = (byte & 0x7F for byte in head[6:10])
+    return 10 + (a << 21 | b << 14 | c << 7 | d)
+
+
+def _xing(path: bytes) -> float | None:
+    """Seconds by the count of frames in an mp3's Xing, Info or VBRI header, if it has one.
+
+    Layout as in FFmpeg's mp3dec.c: the marker, flags of which bit 0 says that a count follows.
+    """
+    data = _head(path, 4096, id3_size(path))
+    frame = re.search(rb"\xff[\xe2-\xff][\x10-\xef]", data)
+    if frame is None:
+        return None
+    header = struct.unpack(">I", data[frame.start() : frame.start() + 4].ljust(4, b"\0"))[0]
+    version, rate = header >> 19 & 3, header >> 10 & 3
+    if rate == 3 or version == 1:
+        return None
+    hertz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    samples = 1152 if version == 3 else 576
+    found = _XING.search(data) or _VBRI.search(data)
+    frames = int.from_bytes(found.group(1), "big") if found else 0
+    return frames * samples / hertz if frames else None
+
+
+def _riff(path: bytes) -> float | None:
+    """Seconds by the size that a wav's data chunk claims; FFmpeg takes what is really there.
+
+    None for the sizes 0 and 0xFFFFFFFF, which mean "not known" in files that were streamed.
+    """
+    head = _head(path)
+    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
+        return None
+    at, bytes_a_second = 12, 0
+    size: int
+    while at + 8 <= len(head):
+        name, size = struct.unpack("<4sI", head[at : at + 8])
+        if name == b"fmt " and at + 20 <= len(head):
+            bytes_a_second = struct.unpack("<I", head[at + 16 : at + 20])[0]
+        if name == b"data":
+            if not (0 < size < 0xFFFFFF00 and bytes_a_second):
+                return None
+            outer = struct.unpack("<I", head[4:8])[0]
+            if 0 < outer < 0xFFFFFF00:  # the smaller of both: one of them may be damaged
+                size = max(0, min(size, outer - at))
+            return float(size) / bytes_a_second
+        at += 8 + size + size % 2
+    return None
+
+
+def _ogg_ended(path: bytes) -> bool:
+    """Whether the last page of an Ogg file is marked as the last (RFC 3533, section 6)."""
+    size = os.path.getsize(path)
+    tail = _head(path, 2 * 65_307, max(0, size - 2 * 65_307))  # a page has at most 65,307 bytes
+    page = tail.rfind(b"OggS\0")
+    return page < 0 or page + 5 >= len(tail) or bool(tail[page + 5] & 4)
