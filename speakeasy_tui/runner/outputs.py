@@ -302,21 +302,25 @@ def discard(staged: Sequence[Staged]) -> None:
             os.unlink(item.part)
 
 
-def finish_staged(staged: Sequence[Staged]) -> bool:
-    """After a crash: complete one job's renames. True when all its outputs are in place."""
-    complete = True
+def finish_staged(staged: Sequence[Staged], *, overwrite: bool) -> list[bytes]:
+    """After a crash: complete one job's renames; no part is left. Returns what is in place.
+
+    What is not ours stays in place unless the job may `overwrite` it.
+    """
     for item in staged:
-        if _sha256(item.path) == item.sha256:
-            discard([item])
-        elif _sha256(item.part) == item.sha256:
-            try:
-                os.replace(item.part, item.path)
-            except OSError:
-                complete = False
-        else:
-            discard([item])
-            complete = False
-    return complete
+        if _sha256(item.path) != item.sha256 and _sha256(item.part) == item.sha256:
+            with contextlib.suppress(OSError):
+                _name(item, frozenset({item.path} if overwrite else ()))
+    discard(staged)
+    for folder in {os.path.dirname(item.path) for item in staged}:
+        with contextlib.suppress(OSError):
+            _sync_folder(folder)
+    return in_place(staged)
+
+
+def in_place(staged: Sequence[Staged]) -> list[bytes]:
+    """Those outputs that have their names and their content."""
+    return [item.path for item in staged if _sha256(item.path) == item.sha256]
 
 
 def _sha256(path: bytes) -> str:

@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 SCAN_BATCH = 500
 DISK_ROOM = 64 * 2**20
-"""Bytes that must be free before a batch that a full disk paused goes on."""
+"""Bytes that must be free before a batch that a full disk paused goes on; of a small disk a
+quarter."""
 VITALS_S = 2.0
 
 
@@ -355,8 +356,9 @@ class Runner:
 
     def _try_disk_again(self, folder: bytes) -> None:
         with contextlib.suppress(OSError):
-            free = shutil.disk_usage(os.fsdecode(folder)).free
-            if free > DISK_ROOM and self.pause is not None and self.pause.kind == "disk":
+            disk = shutil.disk_usage(os.fsdecode(folder))
+            room = disk.free > min(DISK_ROOM, disk.total // 4)
+            if room and self.pause is not None and self.pause.kind == "disk":
                 self._disk_full = None
                 self._reserve.take()
                 self.work.recover()  # what could not be kept, or was cut off

@@ -373,7 +373,6 @@ class Store(Rows):
         job: int,
         staged: Sequence[Staged],
         *,
-        made_of: str,
         language: str,
         elapsed_s: float,
         work_s: float,
@@ -383,9 +382,11 @@ class Store(Rows):
         """Parts are written and on disk: their renames may begin, now or after a crash."""
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO outputs (path, job, part, sha256, state, made_of) "
-                "VALUES (?, ?, ?, ?, 'staged', ?)",
-                [(item.path, item.job, item.part, item.sha256, made_of) for item in staged],
+                "INSERT INTO outputs (path, job, part, sha256, state) "
+                "VALUES (?, ?, ?, ?, 'staged') ON CONFLICT (path) DO UPDATE SET "
+                "job = excluded.job, part = excluded.part, sha256 = excluded.sha256, "
+                "state = excluded.state",  # its identity stays that of what is there now
+                [(item.path, item.job, item.part, item.sha256) for item in staged],
             )
             db.execute(
                 "UPDATE jobs SET language = ?, elapsed_s = ?, work_s = ?, warnings = ?, "
@@ -399,7 +400,9 @@ class Store(Rows):
             self._turn(db, job, State.DONE)
             self._end_attempt(db, job, "done", message, "", charged=True)
             db.execute(
-                "UPDATE outputs SET state = 'done', part = NULL WHERE job = ? AND state = 'staged'",
+                "UPDATE outputs SET state = 'done', part = NULL, "
+                "made_of = (SELECT made_of FROM jobs WHERE id = ?1) "
+                "WHERE job = ?1 AND state = 'staged'",
                 (job,),
             )
             db.execute(
@@ -408,9 +411,14 @@ class Store(Rows):
                 (time.time(), job),
             )
 
-    def unstage(self, job: int) -> None:
-        """A commit was cut off: what got its name is still known as ours, by its identity."""
+    def unstage(self, job: int, named: Iterable[bytes] = ()) -> None:
+        """A commit was cut off. What got its name is known as ours, by its identity."""
         with self._transaction() as db:
+            db.executemany(
+                "UPDATE outputs SET made_of = (SELECT made_of FROM jobs WHERE id = ?1) "
+                "WHERE path = ?2 AND job = ?1 AND state = 'staged'",
+                [(job, path) for path in named],
+            )
             db.execute(
                 "UPDATE outputs SET state = 'claimed', part = NULL WHERE job = ? "
                 "AND state = 'staged'",

@@ -179,6 +179,16 @@ class Work:
 
     async def finish(self, flight: Flight) -> None:
         """An engine is done with a file: write its outputs and commit."""
+        try:
+            await self._commit(flight)
+        except StoreFullError as error:
+            # Parts may have been staged before: what stands on disk decides at the resume.
+            self._telling.store_full(error)
+        self.flights.pop(flight.id, None)
+        self._telling.changed(flight.id)
+        self._telling.wake()
+
+    async def _commit(self, flight: Flight) -> None:
         claim, plan = flight.prepared.claim, flight.prepared.plan
         transcript = self._transcript(flight)
         message = "; ".join(warning.message for warning in flight.warnings)
@@ -192,7 +202,6 @@ class Work:
             self.store.stage(
                 claim.id,
                 staged,
-                made_of=flight.prepared.made_of,
                 language=transcript.language,
                 elapsed_s=round(time.monotonic() - flight.started, 3),
                 work_s=round(flight.whole_work_s, 3),
@@ -205,18 +214,14 @@ class Work:
             self.store.done(claim.id, message)
         except outputs.OutputError as error:
             outputs.discard(staged)
-            self._uncommitted(claim.id, plan, error.error)
-        except StoreFullError as error:
-            # Parts may have been staged before: what stands on disk decides at the resume.
-            self._telling.store_full(error)
+            self._uncommitted(claim.id, plan, staged, error.error)
         else:
             self._telling.emit("done", claim.id)
-        self.flights.pop(claim.id, None)
-        self._telling.changed(claim.id)
-        self._telling.wake()
 
-    def _uncommitted(self, job: int, plan: outputs.Plan, error: JobError) -> None:
-        self.store.unstage(job)
+    def _uncommitted(
+        self, job: int, plan: outputs.Plan, staged: list[Staged], error: JobError
+    ) -> None:
+        self.store.unstage(job, outputs.in_place(staged))
         self.flights.pop(job, None)
         if error.kind is ErrorKind.DISK:
             self.store.give_back(job, outcome="disk", message=error.message)
@@ -332,12 +337,14 @@ class Work:
                 by_job.setdefault(item.job, []).append(item)
         completed = 0
         for job, items in by_job.items():
-            if outputs.finish_staged(items) and self.store.state(job) is State.RUNNING:
+            overwrite = self.store.options(job).overwrite
+            named = outputs.finish_staged(items, overwrite=overwrite)
+            if len(named) == len(items) and self.store.state(job) is State.RUNNING:
                 self.store.done(job, "completed after a restart")
                 self._telling.changed(job)
                 completed += 1
             else:
-                self.store.unstage(job)
+                self.store.unstage(job, named)
         self._sweep(int(self.store.get("pid") or "0"))
         return completed, self.store.give_back_running(self.flights)
 
