@@ -137,15 +137,31 @@ def test_a_commit_cut_off_between_renames_is_completed(tmp_path: Path, named: in
     staged = write(chosen)
     for item in staged[:named]:
         os.rename(item.part, item.path)
-    assert outputs.finish_staged(staged)
+    in_place = outputs.finish_staged(staged, overwrite=False)
+    assert in_place == [item.path for item in staged]
     assert names(tmp_path) == ["talk.srt", "talk.txt"]
 
 
 def test_a_cut_off_commit_whose_part_is_damaged_does_not_count(tmp_path: Path) -> None:
     staged = write(plan(tmp_path / "talk.mp3", format=("txt",)))
     Path(os.fsdecode(staged[0].part)).write_bytes(b"half")
-    assert not outputs.finish_staged(staged)
+    assert outputs.finish_staged(staged, overwrite=False) == []
     assert names(tmp_path) == []
+
+
+def test_a_cut_off_commit_leaves_what_another_has_written_meanwhile(tmp_path: Path) -> None:
+    staged = write(plan(tmp_path / "talk.mp3", format=("txt", "srt")))
+    (tmp_path / "talk.txt").write_text("another home's")
+    assert outputs.finish_staged(staged, overwrite=False) == [staged[1].path]
+    assert (tmp_path / "talk.txt").read_text() == "another home's"
+    assert names(tmp_path) == ["talk.srt", "talk.txt"]
+
+
+def test_a_cut_off_commit_that_may_overwrite_does(tmp_path: Path) -> None:
+    staged = write(plan(tmp_path / "talk.mp3", format=("txt",), overwrite=True))
+    (tmp_path / "talk.txt").write_text("my own notes")
+    assert outputs.finish_staged(staged, overwrite=True)
+    assert (tmp_path / "talk.txt").read_text() == "hello\n"
 
 
 def test_a_missing_output_folder_that_cannot_be_made_is_explained(tmp_path: Path) -> None:
