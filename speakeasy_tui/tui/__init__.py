@@ -28,6 +28,7 @@ def run(
 
     Returns the line to print on the terminal: whether work goes on, and what to type.
     """
+    import gc
     import os
 
     from speakeasy_tui.tui.environment import prepare
@@ -35,8 +36,10 @@ def run(
     prepare(os.environ)
     from speakeasy_tui.tui.app import SpeakeasyApp
 
+    gc.disable()  # until all rows are here: it would look through each of them, again and again
     app = SpeakeasyApp(connect, home, settings, on_connected=on_connected, save_theme=save_theme)
     try:
         return app.run(mouse=settings.mouse) or ""
     finally:
+        gc.enable()
         app.end_watch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import traceback
 from collections.abc import Callable, Sequence
@@ -132,6 +133,9 @@ class SpeakeasyApp(KeyedApp):
             self.batch = changes.batch
         if changes.lanes is not None:
             self.lanes = changes.lanes
+        if changes.synced and not self.synced:
+            gc.freeze()  # what is here stays
+            gc.enable()
         self.synced = self.synced or changes.synced
         with self.batch_update():
             self.board.apply(changes)

@@ -233,7 +233,7 @@ def frozen(quick: bool) -> Iterator[Measure]:
                 watching = Link.connect(home)
                 free = _progress(watching, seconds)
                 terminal.frozen.set()
-                for _ in range(20):  # each repaints the screen, and nobody reads it
+                for _ in range(8):  # each repaints the screen, and nobody reads it
                     terminal.press(b"?\x1b[27u")
                     time.sleep(0.05)
                 held = _progress(watching, seconds)
