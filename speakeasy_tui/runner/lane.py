@@ -39,6 +39,8 @@ IDLE_UNLOAD_S = 120.0
 """Seconds without work after which an engine ends and frees its device."""
 LOAD_TRIES = 3
 GRACE_S = 3.0
+SMALLER = {"float32": "int8", "float16": "int8_float16", "bfloat16": "int8_bfloat16"}
+"""Compute types that need half the memory or less."""
 
 
 class Wake(Struct, frozen=True):
@@ -97,6 +99,10 @@ class Lane:
         """The limit (s) that the engine overran, when that is why it was killed."""
         self._watch = Watchdog(owner.settings, owner.memory_share(device))
         self._model_why = ""
+        self._batch_cap: int | None = None
+        """What was left of the batch after out-of-memory errors; new engines begin with it."""
+        self._smaller: dict[str, str] = {}
+        """Compute type to use instead of `auto`, by request, where memory does not suffice."""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run())
 
     # ------------------------------------------------------------------ from the runner
@@ -255,7 +261,8 @@ class Lane:
         self.view.model = found.name
         self.view.engine = wanted.engine
         self.view.why = found.why
-        self.view.warning = found.warning
+        if claim.request not in self._smaller:
+            self.view.warning = found.warning
         self._show(LaneState.LOADING)
         if self._engine is None:
             try:
@@ -270,14 +277,15 @@ class Lane:
             self._hung = 0.0
             self._watch.engine_started()
             self.view.pid = self._engine.pid
+        sizes = [s for s in (wanted.batch_size, self._batch_cap) if isinstance(s, int)]
         self._engine.send(
             say.Load(
                 model=found.path,
                 name=found.name,
                 device=self.view.device,
-                compute_type=wanted.compute_type,
+                compute_type=self._smaller.get(claim.request, wanted.compute_type),
                 cpu_threads=self._cpu_threads,
-                batch_size=wanted.batch_size if isinstance(wanted.batch_size, int) else None,
+                batch_size=min(sizes, default=None),
             )
         )
 
@@ -463,6 +471,9 @@ class Lane:
         log.warning("lane %d: %s, files %s: %s → %s", self.view.number, kind, jobs, text, rung)
         if kind is ErrorKind.OOM:
             self._ooms += 1
+            self._batch_cap = max(1, batch // 2)
+            if rung is Rung.RESPAWN:
+                self._shrink()
         error = JobError(kind, text, HINTS.get(kind, ""))
         culprit = strike(self._work, self.flights, jobs, error, verdict, rung, detail)
         await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
@@ -498,6 +509,15 @@ class Lane:
             case Rung.NONE:
                 # After a fault the engine waits for a word before it goes on with the others.
                 self._engine.send(say.SetBatch(batch_size=batch))
+
+    def _shrink(self) -> None:
+        """Let the next engine use a smaller compute type, if the choice was ours."""
+        wanted = self._owner.request(self._request)
+        smaller = SMALLER.get(self.view.compute_type or "")
+        if smaller is not None and wanted.compute_type == "auto":
+            self._smaller[self._request] = smaller
+            self.view.warning = f"{smaller}, for {self.view.compute_type} does not fit in memory"
+            log.warning("lane %d: %s", self.view.number, self.view.warning)
 
     def _convict(self, culprit: int | None, text: str) -> None:
         """Count a file that failed alone; a GPU on which different ones do is bad itself."""

@@ -44,6 +44,8 @@ DISK_ROOM = 64 * 2**20
 """Bytes that must be free before a batch that a full disk paused goes on; of a small disk a
 quarter."""
 VITALS_S = 2.0
+DEVICE_WAIT_S, DEVICE_WAIT_MAX_S = 30.0, 600.0
+"""Seconds after which devices that were all lost are tried again; doubled each time."""
 
 
 class Runner:
@@ -71,7 +73,8 @@ class Runner:
         self._output_folder: bytes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._requests: dict[str, Request] = {}
-        self._idle_since = time.monotonic()
+        self._idle_since = self._paused_at = time.monotonic()
+        self._device_wait = DEVICE_WAIT_S
         self._why = ""
 
     # ------------------------------------------------------------------ life
@@ -85,6 +88,8 @@ class Runner:
         self.wanted = RunnerState(wanted)
         why = self.store.get("pause")
         self.pause = msgspec.json.decode(why, type=Pause) if why else None
+        if self.pause is not None and self.pause.kind == "disk":
+            self._disk_full = os.fsencode(self.home.state)  # looked at again soon
         if completed or given_back:
             self._notice = f"resumed after the runner had ended: {given_back} files given back"
             if completed:
@@ -149,6 +154,7 @@ class Runner:
                 self.server.pulse()
         if self._disk_full is not None:
             self._try_disk_again(self._disk_full)
+        self._try_devices_again()
         if self.active():
             self.server.pulse()
         if self.server.attended or self.active() or self._scanning:
@@ -213,6 +219,7 @@ class Runner:
         """Begin no more files; those running finish."""
         if self.wanted is RunnerState.PAUSED and self.pause == why:
             return
+        self._paused_at = time.monotonic()
         self._set(RunnerState.PAUSED, why)
         self.emit("paused", detail=why)
         self.wake()
@@ -339,6 +346,7 @@ class Runner:
 
     def begin_finish(self, flight: Flight) -> None:
         """Write a finished file's outputs, while its lane goes on."""
+        self._device_wait = DEVICE_WAIT_S
         self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
         self._spawn(self.work.finish(flight))
 
@@ -353,6 +361,14 @@ class Runner:
         """Something found no room in `folder`."""
         self._disk_full = folder
         self.pause_batch(Pause("disk", error.message, error.hint))
+
+    def _try_devices_again(self) -> None:
+        """A batch that waits for a device tries again by itself, ever less often."""
+        lost = self.pause is not None and self.pause.kind == "device"
+        if lost and time.monotonic() - self._paused_at > self._device_wait:
+            self._device_wait = min(DEVICE_WAIT_MAX_S, self._device_wait * 2)
+            log.info("trying the devices again")
+            self.start()
 
     def _try_disk_again(self, folder: bytes) -> None:
         with contextlib.suppress(OSError):

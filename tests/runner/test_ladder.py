@@ -187,3 +187,14 @@ def test_out_of_memory_climbs_from_halving_to_a_new_process() -> None:
 def test_an_exit_is_described_by_its_signal() -> None:
     assert describe_exit(-9) == "engine process ended by SIGKILL"
     assert describe_exit(3) == "engine process ended with status 3"
+
+
+def test_a_smaller_batch_outlasts_the_engine(faulty: Faulty, clips: Path) -> None:
+    desk = faulty("oom:clip-3.wav;kill:clip-9.wav", LANES="1", SIM_SPEED="100")
+    desk.add(clips)
+    jobs = desk.finish()
+    assert {job.state for job in jobs.values()} == {State.DONE}
+    lane = desk.status().lanes[0]
+    assert lane.respawns == 1
+    assert lane.batch_size is not None
+    assert lane.batch_size < 4
