@@ -122,6 +122,19 @@ class Move(Request):
     by: int
 
 
+class Place(Request):
+    """Give jobs these positions, in which they must be a permutation of what they have."""
+
+    ids: list[int]
+    positions: list[int]
+
+
+class Restore(Request):
+    """Put back jobs that `Remove` took off the table, as they were."""
+
+    ids: list[int]
+
+
 class Start(Request):
     """Work, whatever was paused or stopped."""
 
@@ -180,6 +193,8 @@ AnyRequest = (
     | Cancel
     | Remove
     | Move
+    | Place
+    | Restore
     | Start
     | PauseQueue
     | Resume

@@ -294,6 +294,22 @@ class Server:
                 for job in changed:
                     self.changed(job)
                 return say.Ok(count=len(changed))
+            case say.Place():
+                placed = None
+                if len(set(request.ids)) == len(request.positions) == len(request.ids):
+                    placed = runner.store.place(request.ids, request.positions)
+                if placed is None:
+                    return say.Refused(message="the queue has changed meanwhile")
+                for job in placed:
+                    self.changed(job)
+                return say.Ok(count=len(placed))
+            case say.Restore():
+                restored = runner.store.restore(request.ids)
+                for job in restored:
+                    self.changed(job)
+                self.pulse()
+                runner.wake()
+                return say.Ok(count=len(restored))
             case say.Start() | say.Resume():
                 runner.start()
             case say.PauseQueue():

@@ -30,6 +30,7 @@ from speakeasy_tui.runner.record import (
 )
 from speakeasy_tui.runner.rows import Rows, Staged
 from speakeasy_tui.runner.schema import open_database
+from speakeasy_tui.runner.shelf import Shelf
 
 _FRESH = (
     "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
@@ -73,6 +74,7 @@ class Store(Rows):
 
     def __init__(self, path: Path) -> None:
         super().__init__(open_database(path))
+        self._shelf = Shelf()
         self.epoch = int(self.get("epoch") or "0") + 1
         self.put("epoch", str(self.epoch))
         rows = self._db.execute("SELECT DISTINCT request FROM jobs")
@@ -197,10 +199,33 @@ class Store(Rows):
         changed = []
         with self._transaction() as db:
             for job in ids:
+                self._shelf.keep(db, job)
                 cursor = db.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job,))
                 if cursor.rowcount:
                     changed.append(job)
         return changed
+
+    def restore(self, ids: Iterable[int]) -> list[int]:
+        """Put removed jobs back as they were; returns those that could be."""
+        with self._transaction() as db:
+            changed = [job for job in ids if self._shelf.put_back(db, job)]
+        for job in changed:
+            self._shelf.forget(job)
+        return changed
+
+    def place(self, ids: Sequence[int], positions: Sequence[int]) -> list[int] | None:
+        """Give jobs each other's positions; None when `positions` are not just those."""
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT id, position FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(ids)),),
+            ).fetchall()
+            if sorted(row["position"] for row in rows) != sorted(positions):
+                return None
+            db.executemany(
+                "UPDATE jobs SET position = ? WHERE id = ?", zip(positions, ids, strict=True)
+            )
+        return list(ids)
 
     def move(self, ids: Sequence[int], by: int) -> list[int]:
         """Move queued jobs `by` places among the queued; returns the rows whose place changed."""
