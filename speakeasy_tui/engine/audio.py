@@ -241,9 +241,9 @@ class _Reader:
         if (limit is not None and at > limit) or at > LONGEST_GAP:
             return at  # a damaged time; the timeline will see whether it stays
         if at > GAP:
-            # What the track itself leaves out is silence, what lies between is lost.
+            # What the track itself leaves out is silence; packets that gave nothing are lost.
             self._line.start_at(min(begins, at))
-            self._line.start_at(at, missing=True)
+            self._line.start_at(at, missing=self.damaged > 0 or self._alone())
         elif self._origin > GAP and limit and packet.pos and self._alone():
             # The container seems to begin late: when the bytes that should hold the time
             # before are there, that is because they are damaged.

@@ -21,6 +21,12 @@ CUDA_BATCH = 16
 _GIB = 2**30
 
 
+_NOT_THE_MODELS = frozenset(
+    {ErrorKind.OOM, ErrorKind.CUDA, ErrorKind.STICKY, ErrorKind.DEVICE, ErrorKind.DISK}
+)
+"""Errors met while loading that say nothing about the model's files."""
+
+
 class LoadError(Exception):
     """No model: what is wrong, what kind of fault it is, and what to do."""
 
@@ -67,7 +73,7 @@ class Model:
                 local_files_only=True,
             )
         except Exception as error:
-            if classify(str(error)) not in (ErrorKind.CRASH, ErrorKind.MODEL):
+            if classify(str(error)) in _NOT_THE_MODELS:
                 raise
             raise LoadError(
                 f"the model in {folder} is damaged or of another kind: {error}",

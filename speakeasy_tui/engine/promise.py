@@ -61,16 +61,18 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             return Promise(own, unended=not _ogg_ended(path))
     if name not in _EXACT and name not in _ROUGH:
         return Promise(None)
+    if name == "matroska,webm" and (end := _tag(stream)) is not None:
+        return Promise(end - origin if end > origin else end)  # the tag says when it ends
+    # Where a track has no length of its own FFmpeg gives it the container's, save in MP4.
+    shared = company(container, stream) and not name.startswith("mov,")
     if own is not None:
         start = stream.start_time
         if start is not None:
             own += max(0.0, float(start * stream.time_base) - origin)
-        return Promise(own, _slack(name, own))
-    if name == "matroska,webm" and (end := _tag(stream)) is not None:
-        return Promise(end - origin if end > origin else end, 1.0)  # the tag says when it ends
+        return Promise(own, _slack(name, own), shared)
     if container.duration:
         whole = container.duration / 1_000_000
-        return Promise(whole, _slack(name, whole), shared=company(container, stream))
+        return Promise(whole, _slack(name, whole), shared)
     return Promise(None)
 
 
