@@ -93,7 +93,7 @@ def _models() -> list[dict[str, Any]]:
                 "path": str(local.path) if local else None,
                 "source": local.source if local else None,
                 "size": local.size if local else DOWNLOAD_MIB[name] * MIB,
-                "languages": "English" if ".en" in name else "many",
+                "languages": "English" if ".en" in name or "distil" in name else "many",
                 "repository": REPOSITORIES[name],
             }
         )

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from speakeasy_tui.core.job import ErrorKind, JobError
 from speakeasy_tui.runner.flight import Flight, Prepared
-from speakeasy_tui.runner.modelfinder import Found, ModelError, ModelFinder
+from speakeasy_tui.runner.modelfinder import DownloadCancelledError, Found, ModelError, ModelFinder
 from speakeasy_tui.runner.record import Claim, Request
 from speakeasy_tui.runner.work import Work
 
@@ -29,6 +29,7 @@ class Owner(Protocol):
     def requests_for(self, device: str) -> list[str]: ...
     def request(self, text: str) -> Request: ...
     def model_missing(self, request: str, error: JobError) -> None: ...
+    def download_cancelled(self, model: str) -> None: ...
 
 
 def has_room(flights: Collection[Flight], batch_size: int) -> bool:
@@ -141,6 +142,12 @@ class Feeder:
                 self._models[request] = await self._owner.finder.find(
                     wanted.model, self._device, self._tell
                 )
+        except DownloadCancelledError as cancelled:
+            self._search = None
+            self.let_go()
+            self._owner.download_cancelled(str(cancelled))
+            self._news("")
+            return
         except ModelError as missing:
             error = JobError(ErrorKind.MODEL, str(missing), missing.hint)
         except Exception as trouble:

@@ -20,6 +20,8 @@ HINTS: dict[ErrorKind, str] = {
     ErrorKind.CUDA: "look into the lane's log; rerun it; speakeasy doctor checks the GPU",
     ErrorKind.STICKY: "look into the lane's log; rerun it; if others fail too, the GPU is suspect",
     ErrorKind.CRASH: "this file may be what ends the engine; its attempts have the last words",
+    ErrorKind.INPUT: "play it to see whether it is whole; copy or convert it again",
+    ErrorKind.MODEL: "check the model's folder; speakeasy models shows what is here",
     ErrorKind.HANG: "rerun it, or raise stall_s if it was only slow",
 }
 

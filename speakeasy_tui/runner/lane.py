@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from speakeasy_tui.core import protocol as say
-from speakeasy_tui.core.faults import Rung, classify, climb, describe_exit
+from speakeasy_tui.core.faults import Rung, classify, classify_exit, climb, describe_exit
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState, State
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
@@ -440,10 +440,11 @@ class Lane:
             return
         kind = report.kind or classify(report.text)
         verdict = climb(kind)
-        if report.kind is not None and not verdict.retry:
+        if not verdict.retry:
             del self.flights[report.job]
             log.info("job %d: %s: %s", report.job, kind, report.text)
-            self._work.fail(report.job, JobError(kind, report.text, report.hint), report.detail)
+            error = JobError(kind, report.text, report.hint or HINTS.get(kind, ""))
+            self._work.fail(report.job, error, report.detail)
             return
         await self._fault(report.text, [report.job], report.detail, kind)
 
@@ -532,6 +533,10 @@ class Lane:
         what = describe_exit(died.status)
         if self._hung:
             what = f"no progress for {self._hung:.0f} s"
+        elif classify_exit(died.tail) is ErrorKind.DEVICE:
+            log.warning("lane %d: %s: %s", self.view.number, what, died.tail)
+            await self._do(Rung.RETIRE, ErrorKind.DEVICE, f"{what}; {died.tail[-300:]}", 1)
+            return
         self.view.last_fault = f"{kind.value}: {what}"
         log.warning("lane %d: %s; in flight: %s", self.view.number, what, list(self.flights))
         error = JobError(kind, what, HINTS[kind])

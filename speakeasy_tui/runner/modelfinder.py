@@ -46,6 +46,10 @@ class ModelError(Exception):
         self.hint = hint
 
 
+class DownloadCancelledError(Exception):
+    """A person gave the download up."""
+
+
 Tell = Callable[[float | None, str], None]
 """Called with the share downloaded (None: not known) and a line for the lane."""
 
@@ -67,6 +71,7 @@ class ModelFinder:
 
         Raises:
             ModelError: it is not on disk and cannot be downloaded.
+            DownloadCancelledError: the download was given up.
         """
         if request == "auto":
             return await self._auto(device, tell)
@@ -150,7 +155,7 @@ class ModelFinder:
                 process.terminate()
             await process.wait()
         if self._cancelled:
-            raise ModelError(f"the download of {name} was cancelled", "rerun the file to resume it")
+            raise DownloadCancelledError(name)
         if failure.offline:
             raise ModelError(f"the model hub cannot be reached for {name}", WAYS_OUT)
         raise ModelError(f"{name} cannot be downloaded: {failure.message}", WAYS_OUT)

@@ -229,6 +229,7 @@ class Runner:
         self._unload = True
         self.pause_batch(Pause("person", "stopped", "resume, or speakeasy runner start, goes on"))
         if now:
+            self.finder.cancel()
             drops = [lane.drop_work("given back: stopped") for lane in self.lanes]
             await asyncio.gather(*drops)
         self.wake()
@@ -337,6 +338,12 @@ class Runner:
         for job in missing:
             self.work.fail(job, error)
         self.wake()
+
+    def download_cancelled(self, model: str) -> None:
+        """A person gave a download up: wait for what they do next, fail nothing."""
+        if self.working() and self.store.waiting():
+            message = f"the download of {model} was cancelled"
+            self.pause_batch(Pause("person", message, "resume goes on with it"))
 
     def wake(self) -> None:
         """There may be work: tell every lane."""
@@ -459,6 +466,8 @@ class Runner:
                 self.emit("cancelled", job)
             else:
                 self.changed(job)
+        if not self.store.waiting():
+            self.finder.cancel()  # nobody waits for it any more
         self.wake()
         return count + len(changed)
 
