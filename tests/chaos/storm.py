@@ -122,8 +122,8 @@ class Storm:
         left = self._kills - self.damage.runner_kills
         if left <= 0:
             return Death("old age")
-        # A little faster than even, so that the last kill comes before the last file.
-        share = max(1.0, 0.8 * (self._files - self._final) / left)
+        # Faster than even, so that the last kill comes before the last file.
+        share = max(1.0, 0.6 * (self._files - self._final) / left)
         if rng.random() < COMMIT_SHARE:
             point = rng.choice(POINTS)
             # With several formats a commit passes these once for each output or each but one.
