@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import MAX_LINE, AnyCommand, AnyReport, encode, report_decoder
+from speakeasy_tui.core.text import printable_lines
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +132,7 @@ class EngineProcess:
             with self._logfile.open("rb") as file:
                 end = file.seek(0, os.SEEK_END)
                 file.seek(max(self._mark, end - 4000))
-                return file.read().decode("utf-8", "replace").strip()
+                return printable_lines(file.read().decode("utf-8", "replace").strip())
         except OSError:
             return ""
 
