@@ -237,6 +237,10 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         """Move the cursor to a row; -1 is the last."""
         self._go(len(self.view) - 1 if row < 0 else row)
 
+    def go_to(self, job_id: int) -> None:
+        """Move the cursor to a job in view."""
+        self._go(self.view.place(self.view.key_of(self.jobs[job_id])))
+
     def action_range(self) -> None:
         """Begin or end a range of marks."""
         if self._anchor is not None:

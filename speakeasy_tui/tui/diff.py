@@ -8,11 +8,14 @@ into the cells in which it differs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from rich.cells import get_character_cell_size
 from rich.color import ColorSystem
-from rich.console import Console
+from rich.console import Console, RenderableType
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.app import App
+from textual.screen import Screen
 from textual.strip import Strip
 
 Cell = tuple[str, str]
@@ -20,6 +23,9 @@ Cell = tuple[str, str]
 
 NEAR = 4
 """Cells that may be sent unchanged between two that differ: moving costs as much."""
+
+
+Result = TypeVar("Result")
 
 
 class Sent:
@@ -138,3 +144,21 @@ def _runs(old: list[Cell | None], new: list[Cell]) -> Iterator[tuple[int, int]]:
         end = number + 1
     if start >= 0:
         yield start, end
+
+
+class SparingApp(App[Result]):
+    """An application that sends only what differs from what the terminal shows."""
+
+    def __init__(self, *, ansi_color: bool | None = None) -> None:
+        super().__init__(ansi_color=ansi_color)
+        self._sent = Sent()
+
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
+            renderable = self._sent.only_new(renderable, self.size)
+        super()._display(screen, renderable)
+
+    def action_redraw(self) -> None:
+        """Send the whole screen again: something else may have written on it."""
+        self._sent.forget()
+        self.screen.refresh(layout=True)

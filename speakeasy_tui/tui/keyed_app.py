@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
-from rich.console import RenderableType
-from textual._compositor import CompositorUpdate
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandInput, CommandPalette
 from textual.screen import Screen
 
 from speakeasy_tui.tui import keymap
 from speakeasy_tui.tui.batch_table import BatchTable
-from speakeasy_tui.tui.diff import Sent
+from speakeasy_tui.tui.diff import SparingApp
 from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.detail import Detail
@@ -29,7 +27,7 @@ class QuietPalette(CommandPalette):
         self.query_one(CommandInput).cursor_blink = False
 
 
-class KeyedApp(App[str]):
+class KeyedApp(SparingApp[str]):
     """An application whose actions can be rebound, listed and searched."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -46,19 +44,6 @@ class KeyedApp(App[str]):
     def __init__(self, *, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self.board = Board()
-        self._sent = Sent()
-
-    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
-        """Send what differs from what the terminal shows."""
-        if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
-            renderable = self._sent.only_new(renderable, self.size)
-        super()._display(screen, renderable)
-
-    def action_redraw(self) -> None:
-        """Send the whole screen again."""
-        self._sent.forget()
-        self.refresh(layout=True)
-        self.screen.refresh()
 
     def rebind(self, wanted: Mapping[str, str]) -> list[str]:
         """Bind actions to other keys; returns a line for each that cannot be."""

@@ -11,14 +11,17 @@ FAILED = frozenset({State.FAILED, State.QUARANTINED})
 Test = Callable[[Job], bool]
 
 
-def compile_filter(text: str, only_failed: bool = False) -> Test | None:
+def compile_filter(text: str, only_failed: bool = False, inverted: bool = False) -> Test | None:
     """A test for rows; None when every row passes.
 
     Words are separated by blanks and all must match. A plain word is looked for in the path,
     the message and the error, whatever its case; ``state:`` and ``lang:`` look at the
-    beginning of those; ``!`` before any of them turns it round.
+    beginning of those; ``!`` before any of them turns it round, `inverted` the whole text.
     """
     tests = [_term(word) for word in text.lower().split()]
+    if inverted and tests:
+        terms = tests
+        tests = [lambda job: not all(test(job) for test in terms)]
     if only_failed:
         tests.append(lambda job: job.state in FAILED)
     if not tests:

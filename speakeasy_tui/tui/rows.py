@@ -153,9 +153,11 @@ def folder_line(folder: Folder, width: int) -> Line:
     done = folder.counts.get(State.DONE, 0) + folder.counts.get(State.SKIPPED, 0)
     total = len(folder.ids)
     right = [Span(f"{done:,} of {shown.plural(total, 'file')} done", "quiet")]
-    for state in FOLDER_COUNTS:
-        if count := folder.counts.get(state, 0):
-            right.append(Span(f"  {STATE_LOOK[state].text} {count:,}", STATE_LOOK[state].ink))
+    right += [
+        Span(f"  {STATE_LOOK[state].text} {count:,}", STATE_LOOK[state].ink)
+        for state in FOLDER_COUNTS
+        if (count := folder.counts.get(state, 0))
+    ]
     if folder.audio_s > 0:
         right.append(Span(f"  {shown.span(folder.audio_s)}", "quiet"))
     room = max(4, width - GUTTER - width_of(right) - 2)

@@ -24,6 +24,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui import run, theme
 from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.diff import SparingApp
 from speakeasy_tui.tui.ink import INK_CSS
 from speakeasy_tui.tui.style import CSS as LOOK
 from tests.bench.feed import row
@@ -35,7 +36,7 @@ COLUMNS = ("state", "file", "progress", "audio", "speed", "left", "lang", "tries
 
 
 class Measured(App[None]):
-    """A table of `rows`, changed cell by cell, each change painted before the next."""
+    """Textual's DataTable of `rows`, changed cell by cell, each change painted before the next."""
 
     CSS = LOOK + INK_CSS
 
@@ -126,6 +127,10 @@ class Measured(App[None]):
         return load, change, sort
 
 
+class Ours(Measured, SparingApp[None]):
+    """The same with our table, sent as our window sends it."""
+
+
 def window(folder: Path) -> None:
     """The whole window on what listens in `folder`."""
     from speakeasy_tui.client.link import Link
@@ -140,7 +145,8 @@ def main() -> None:
         window(Path(sys.argv[2]))
         return
     kind, rows, updates, report = sys.argv[1:]
-    Measured(kind, int(rows), int(updates), Path(report)).run()
+    measured = Ours if kind == "ours" else Measured
+    measured(kind, int(rows), int(updates), Path(report)).run()
 
 
 if __name__ == "__main__":

@@ -341,11 +341,11 @@ async def test_a_refusal_is_shown_with_its_hint(runner: ScriptedRunner, home: Ho
 
 
 async def test_keys_are_rebound_from_the_settings(runner: ScriptedRunner, home: Home) -> None:
-    settings = Settings(keys={"rerun_failed": "ctrl+r", "down": "n,down"})
+    settings = Settings(keys={"rerun_failed": "ctrl+r", "down": "b,down"})
     app = make_app(runner, home, settings)
     async with app.run_test(size=SIZE) as pilot:
         await ready(app, pilot)
-        await pilot.press("n")
+        await pilot.press("b")
         assert table(app).cursor_row == 1
         await pilot.press("j")
         assert table(app).cursor_row == 1

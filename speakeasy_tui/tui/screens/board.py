@@ -20,10 +20,10 @@ from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.ink import Lines
-from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.arrange import ARRANGE, Arranging
 from speakeasy_tui.tui.screens.confirm import Confirm
-from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
+from speakeasy_tui.tui.screens.deeds import DEEDS
 from speakeasy_tui.tui.screens.detail import Detail
 
 SAID_FOR = 8.0
@@ -43,33 +43,28 @@ FOOTER = (
     ("rerun", "rerun"),
     ("hold", "hold"),
     ("failed", "failed"),
+    ("sort", "sort"),
     ("copy", "copy path"),
     ("palette", "commands"),
 )
 """Actions named at the bottom, the most useful first."""
 
 
-class Board(Deeds):
+class Board(Arranging):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="open", tooltip="Transcript, attempts and errors"),
-        Binding("space", "mark", "Mark", id="mark", tooltip="Mark the row and go to the next"),
-        Binding("V", "mark_all", "Mark all", id="mark_all",
-                tooltip="Mark every row that passes the filter, or unmark them"),
         Binding("p", "pause", "Pause", id="pause",
                 tooltip="Pause: running files finish, no others begin. Again: resume"),
         *DEEDS,
+        *ARRANGE,
         Binding("R", "rerun_failed", "Rerun failed", id="rerun_failed",
                 tooltip="Run every failed file again"),
         Binding("K,alt+up", "shift(-1)", "Sooner", id="move_up",
                 tooltip="Move the row up the queue"),
         Binding("J,alt+down", "shift(1)", "Later", id="move_down",
                 tooltip="Move the row down the queue"),
-        Binding("slash", "filter", "Filter", id="filter",
-                tooltip="Show only rows that match, as you type"),
-        Binding("f", "only_failed", "Failed", id="failed",
-                tooltip="Show only failed rows, or all again"),
         Binding("escape", "clear", "Clear", id="clear", tooltip="Clear filter, then marks"),
         Binding("q", "app.leave", "Leave", id="leave", tooltip="Leave; the work goes on"),
         Binding("Q", "stop_and_leave", "Stop and leave", id="stop",
@@ -78,8 +73,6 @@ class Board(Deeds):
 
     def __init__(self) -> None:
         super().__init__()
-        self._filter_text = ""
-        self._only_failed = False
         self._said = ""
         self._said_timer: Timer | None = None
         self._picture: object = None
@@ -101,7 +94,7 @@ class Board(Deeds):
 
     def on_mount(self) -> None:
         self.table.focus()
-        self._tell_emptiness()
+        self.tell_emptiness()
 
     @property
     def table(self) -> BatchTable:
@@ -116,7 +109,7 @@ class Board(Deeds):
             self.table.apply(changes.jobs, changes.gone)
         if changes.batch is not None or changes.lanes is not None:
             self._show_overview_soon()
-        self._tell_emptiness()
+        self.tell_emptiness()
 
     def _show_overview_soon(self) -> None:
         """At once when something happened; numbers that only wander may wait."""
@@ -137,23 +130,23 @@ class Board(Deeds):
             self._overview_timer = None
         for name in ("#head", "#overview", "#footer"):
             self.query_one(name, Lines).show()
-        self._tell_emptiness()
+        self.tell_emptiness()
 
     def say(self, text: str) -> None:
         self._said = printable(text)
         if self._said_timer is not None:
             self._said_timer.stop()
         self._said_timer = self.set_timer(SAID_FOR, self._unsay)
-        self._show_status()
+        self.show_status()
 
     def _unsay(self) -> None:
         self._said = ""
-        self._show_status()
+        self.show_status()
 
-    def _show_status(self) -> None:
+    def show_status(self) -> None:
         self.query_one("#status", Lines).show()
 
-    def _tell_emptiness(self) -> None:
+    def tell_emptiness(self) -> None:
         app = self.speakeasy
         if self.table.jobs:
             text = "No row matches.\nesc shows all of them again."
@@ -195,11 +188,16 @@ class Board(Deeds):
     def _status(self, width: int) -> list[Line]:
         table = self.table
         right: list[Span] = []
+        if table.following:
+            right.append(Span("following   ", "accent"))
+        if table.ranging:
+            right.append(Span("range   ", "accent"))
         if table.marks:
             right.append(Span(f"{len(table.marks):,} marked   ", "accent"))
         if self._filter_text or self._only_failed:
             only = "only failed " if self._only_failed else ""
-            text = f"{only}{printable(self._filter_text)}".strip()
+            turned = "not: " if self._inverted else ""
+            text = f"{only}{turned}{printable(self._filter_text)}".strip()
             right.append(Span(f"{shown.cut_middle(text, 30)}   ", "accent"))
             right.append(Span(f"{table.row_count:,} of {len(table.jobs):,} ", "quiet"))
         elif table.row_count:
@@ -236,7 +234,7 @@ class Board(Deeds):
 
     @on(BatchTable.Moved)
     def _moved(self) -> None:
-        self._show_status()
+        self.show_status()
 
     # ------------------------------------------------------------------ marks, filter
 
@@ -246,18 +244,6 @@ class Board(Deeds):
     def done_with_marks(self) -> None:
         self.table.mark(list(self.table.marks), False)
 
-    def action_mark(self) -> None:
-        """Mark or unmark the row and go on."""
-        job = self.table.cursor_job
-        if job is not None:
-            self.table.mark([job.id], job.id not in self.table.marks)
-            self.table.action_move(1)
-
-    def action_mark_all(self) -> None:
-        """Mark all rows in view; unmark them when they are."""
-        ids = self.table.ids_in_view()
-        self.table.mark(ids, not self.table.marks.issuperset(ids))
-
     def action_filter(self) -> None:
         """Open the filter."""
         field = self.query_one("#filter", Input)
@@ -266,19 +252,17 @@ class Board(Deeds):
         self.set_focus(field)  # now, not soon: what is typed next belongs to it
         self.query_one("#footer", Lines).show()
 
-    def action_only_failed(self) -> None:
-        """Only failed rows, or all again."""
-        self._only_failed = not self._only_failed
-        self._filter()
-
     def action_clear(self) -> None:
         """Back one step: the filter, then the marks."""
-        if self._filter_text or self._only_failed or self.focused is not self.table:
-            self._only_failed = False
+        if self.table.ranging:
+            self.table.end_range()
+            self.show_status()
+        elif self._filter_text or self._only_failed or self.focused is not self.table:
+            self._only_failed = self._inverted = False
             self._close_filter()
             self.query_one("#filter", Input).value = ""
             self._filter_text = ""
-            self._filter()
+            self.refilter()
         elif self.table.marks:
             self.done_with_marks()
 
@@ -286,7 +270,7 @@ class Board(Deeds):
     def _typed(self, event: Input.Changed) -> None:
         if event.value != self._filter_text:
             self._filter_text = event.value
-            self._filter()
+            self.refilter()
 
     @on(Input.Submitted, "#filter")
     def _close_filter(self) -> None:
@@ -295,11 +279,6 @@ class Board(Deeds):
         field.can_focus = False
         self.query_one("#filter-bar").display = False
         self.query_one("#footer", Lines).show()
-
-    def _filter(self) -> None:
-        self.table.filter(compile_filter(self._filter_text, self._only_failed))
-        self._tell_emptiness()
-        self._show_status()
 
     # ------------------------------------------------------------------ steering
 
