@@ -51,7 +51,7 @@ DEVICE_WAIT_S, DEVICE_WAIT_MAX_S = 30.0, 600.0
 class Runner:
     """The queue of one home, at work."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: Home, settings: Settings, server: Server) -> None:
         self.home = home
         self.settings = settings
         self.store, self._damaged = open_store(home)
@@ -60,7 +60,7 @@ class Runner:
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
         self.work = Work(self.store, self, settings.max_attempts)
-        self.server = Server(self)
+        self.server = server
         self.lanes: list[Lane] = []
         self.pause: Pause | None = None
         self.wanted = RunnerState.STOPPED

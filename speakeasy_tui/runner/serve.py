@@ -11,7 +11,9 @@ from collections.abc import Callable
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner.lock import HomeLock
+from speakeasy_tui.runner.office import Office
 from speakeasy_tui.runner.runner import Runner
+from speakeasy_tui.runner.server import Server
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,8 @@ async def serve(
     """
     lock = HomeLock(home)
     try:
-        runner = Runner(home, settings)
+        runner = Runner(home, settings, Server())
+        Office(runner, runner.server)
         if signals:
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -12,18 +12,15 @@ import logging
 import os
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgspec
 
 from speakeasy_tui import __version__
 from speakeasy_tui.core import protocol as say
-from speakeasy_tui.core.job import Job, Pause, State
-from speakeasy_tui.core.paths import short_socket_address
+from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.paths import Home, short_socket_address
 from speakeasy_tui.core.transcript import Chunk
-
-if TYPE_CHECKING:
-    from speakeasy_tui.runner.runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +29,17 @@ PULSE_S = 0.5
 PAGE = 2000
 MAX_EVENTS = 200_000
 """Unread events of one client before the oldest are dropped; 100k files make 300k."""
+
+
+class Office(Protocol):
+    """What a server tells and asks in its clients' name."""
+
+    home: Home
+
+    async def answer(self, client: Client, request: say.AnyRequest) -> say.Message: ...
+    def pulse_now(self) -> say.Pulse: ...
+    def rows(self, ids: list[int]) -> list[Job]: ...
+    def page(self, after: int, limit: int) -> list[Job]: ...
 
 
 class Client:
@@ -90,7 +98,7 @@ class Client:
             answer = self._greet(request)
         else:
             try:
-                answer = await self._server.handle(self, request)
+                answer = await self._server.office.answer(self, request)
             except Exception as error:
                 log.exception("request %s", type(request).__name__)
                 answer = say.Refused(message=f"internal error: {error}", hint="see runner.log")
@@ -106,7 +114,7 @@ class Client:
                 hint="speakeasy runner stop, then start again with one version",
             )
         self._greeted = True
-        home = str(self._server.runner.home.state)
+        home = str(self._server.office.home.state)
         return say.Welcome(version=say.VERSION, program=__version__, pid=os.getpid(), home=home)
 
     # ------------------------------------------------------------------ the pump
@@ -124,14 +132,12 @@ class Client:
 
     async def _tell_all(self) -> None:
         """The first full picture, in pages, so that others are served meanwhile."""
-        runner = self._server.runner
-        await self.send(self._server.pulse_now())
+        office = self._server.office
+        await self.send(self._server.office.pulse_now())
         after = 0
         while True:
-            rows = runner.store.page(after, PAGE)
-            await self.send(
-                say.Rows(jobs=[runner.work.live(row) for row in rows], synced=len(rows) < PAGE)
-            )
+            rows = office.page(after, PAGE)
+            await self.send(say.Rows(jobs=rows, synced=len(rows) < PAGE))
             if len(rows) < PAGE:
                 break
             after = rows[-1].position
@@ -140,7 +146,6 @@ class Client:
         self.news.set()
 
     async def _tell_news(self) -> None:
-        work = self._server.runner.work
         dirty = {self.dirty.pop() for _ in range(min(PAGE, len(self.dirty)))}
         if self.dirty:
             self.news.set()
@@ -148,7 +153,7 @@ class Client:
         events = [self.queue.popleft() for _ in range(len(self.queue))]
         messages: list[say.Message] = list(events)
         if dirty or gone:
-            rows = work.jobs(sorted(dirty))
+            rows = self._server.office.rows(sorted(dirty))
             messages.append(say.Rows(jobs=rows, gone=sorted(gone)))
             if self.events:
                 now = round(time.time(), 3)
@@ -161,7 +166,7 @@ class Client:
             if time.monotonic() - self._pulsed >= PULSE_S or events:
                 self.pulse = False
                 self._pulsed = time.monotonic()
-                messages.append(self._server.pulse_now())
+                messages.append(self._server.office.pulse_now())
             else:
                 self.news.set()
         if messages:
@@ -169,10 +174,10 @@ class Client:
 
 
 class Server:
-    """All clients of a runner."""
+    """All clients of a runner; `office` is set before the first can connect."""
 
-    def __init__(self, runner: Runner) -> None:
-        self.runner = runner
+    def __init__(self) -> None:
+        self.office: Office
         self.clients: set[Client] = set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -183,7 +188,7 @@ class Server:
         Raises:
             OSError: it cannot be bound.
         """
-        path = self.runner.home.socket
+        path = self.office.home.socket
         path.unlink(missing_ok=True)  # we hold the lock, so it is nobody's
         address, folder = short_socket_address(path)
         before = os.umask(0o177)
@@ -221,7 +226,7 @@ class Server:
         if self._server is not None:
             self._server.close()
         with contextlib.suppress(OSError):
-            os.unlink(self.runner.home.socket)
+            os.unlink(self.office.home.socket)
         for client in list(self.clients):
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(client.send(say.Goodbye(reason=reason)), 0.5)
@@ -268,117 +273,3 @@ class Server:
             if client.subscribed:
                 client.pulse = True
                 client.news.set()
-
-    def pulse_now(self) -> say.Pulse:
-        """The batch and the lanes as they are."""
-        return say.Pulse(batch=self.runner.batch(), lanes=[lane.view for lane in self.runner.lanes])
-
-    # ------------------------------------------------------------------ requests
-
-    async def handle(self, client: Client, request: say.AnyRequest) -> say.Message:
-        """Do what is asked and answer."""
-        runner = self.runner
-        match request:
-            case say.Subscribe():
-                client.subscribed, client.events = True, request.events
-            case say.Add():
-                taken = await runner.add(request.sources, request.options, start=request.start)
-                return say.Added(ids=sorted(taken.new + taken.again), known=taken.known)
-            case say.Rerun():
-                changed = runner.rerun(request.ids, request.options, failed=request.failed)
-                return self._unknown(request.ids) or say.Ok(count=len(changed))
-            case say.Hold() | say.Release() | say.Cancel() | say.Remove():
-                return self._unknown(request.ids) or self._turn(request)
-            case say.Move():
-                changed = runner.store.move(request.ids, request.by)
-                for job in changed:
-                    self.changed(job)
-                return say.Ok(count=len(changed))
-            case say.Place():
-                placed = None
-                if len(set(request.ids)) == len(request.positions) == len(request.ids):
-                    placed = runner.store.place(request.ids, request.positions)
-                if placed is None:
-                    return say.Refused(message="the queue has changed meanwhile")
-                for job in placed:
-                    self.changed(job)
-                return say.Ok(count=len(placed))
-            case say.Restore():
-                restored = runner.store.restore(request.ids)
-                for job in restored:
-                    self.changed(job)
-                self.pulse()
-                runner.wake()
-                return say.Ok(count=len(restored))
-            case say.Start() | say.Resume():
-                runner.start()
-            case say.PauseQueue():
-                runner.pause_batch(Pause("person", "paused", "resume goes on"))
-            case say.Stop():
-                await runner.stop(now=request.now)
-            case say.Shutdown():
-                asyncio.get_running_loop().call_later(
-                    0.05, lambda: runner.end("told to", stop=True)
-                )
-            case say.CancelDownload():
-                return say.Ok(count=int(runner.finder.cancel()))
-            case _:
-                return self._look_up(client, request)
-        return say.Ok()
-
-    def _turn(self, request: say.Hold | say.Release | say.Cancel | say.Remove) -> say.Message:
-        match request:
-            case say.Hold():
-                count = self.runner.turn(request.ids, State.HELD)
-            case say.Release():
-                count = self.runner.turn(request.ids, State.QUEUED)
-            case say.Cancel():
-                count = self.runner.turn(request.ids, State.CANCELLED)
-            case say.Remove():
-                removed = self.runner.store.remove(request.ids)
-                self.gone(removed)
-                self.pulse()
-                count = len(removed)
-        note = ""
-        left = len(set(request.ids)) - count
-        if left:
-            note = f"{left} left as they were: their state does not allow it"
-        return say.Ok(count=count, note=note)
-
-    def _unknown(self, ids: list[int]) -> say.Refused | None:
-        missing = [job for job in ids if self.runner.store.state(job) is None]
-        if not missing:
-            return None
-        named = ", ".join(str(job) for job in missing[:10])
-        return say.Refused(message=f"no such job: {named}", hint="speakeasy status lists them")
-
-    def _look_up(self, client: Client, request: say.AnyRequest) -> say.Message:
-        runner = self.runner
-        match request:
-            case say.GetStatus():
-                pulse = self.pulse_now()
-                return say.Status(
-                    batch=pulse.batch,
-                    lanes=pulse.lanes,
-                    pid=os.getpid(),
-                    home=str(runner.home.state),
-                )
-            case say.GetJobs():
-                return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))
-            case say.GetDetail():
-                job = runner.work.job(request.id)
-                if job is None:
-                    return say.Refused(message=f"no such job: {request.id}")
-                if request.watch:
-                    client.watched, client.chunks = request.id, []
-                return say.Detail(
-                    job=job,
-                    options=runner.store.options(request.id),
-                    attempts=runner.store.attempts(request.id),
-                    chunks=runner.store.chunks(request.id),
-                )
-            case say.Unwatch():
-                client.watched, client.chunks = None, []
-                return say.Ok()
-            case _:
-                return say.Refused(message="not now")

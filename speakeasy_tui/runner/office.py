@@ -1,0 +1,146 @@
+"""What clients may ask of a runner, and the answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core.job import Job, Pause, State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.runner.runner import Runner
+from speakeasy_tui.runner.server import Client, Server
+
+
+class Office:
+    """Between the server and the runner, which do not know each other's insides."""
+
+    def __init__(self, runner: Runner, server: Server) -> None:
+        self._runner = runner
+        self._server = server
+        self.home: Home = runner.home
+        server.office = self
+
+    def pulse_now(self) -> say.Pulse:
+        """The batch and the lanes as they are."""
+        lanes = [lane.view for lane in self._runner.lanes]
+        return say.Pulse(batch=self._runner.batch(), lanes=lanes)
+
+    def rows(self, ids: list[int]) -> list[Job]:
+        """Rows as they are now."""
+        return self._runner.work.jobs(ids)
+
+    def page(self, after: int, limit: int) -> list[Job]:
+        """The next rows in queue order, those behind position `after`."""
+        work = self._runner.work
+        return [work.live(row) for row in self._runner.store.page(after, limit)]
+
+    async def answer(self, client: Client, request: say.AnyRequest) -> say.Message:
+        """Do what is asked and answer."""
+        runner = self._runner
+        match request:
+            case say.Subscribe():
+                client.subscribed, client.events = True, request.events
+            case say.Add():
+                taken = await runner.add(request.sources, request.options, start=request.start)
+                return say.Added(ids=sorted(taken.new + taken.again), known=taken.known)
+            case say.Rerun():
+                if refused := self._unknown(request.ids):
+                    return refused
+                changed = runner.rerun(request.ids, request.options, failed=request.failed)
+                return say.Ok(count=len(changed))
+            case say.Hold() | say.Release() | say.Cancel() | say.Remove():
+                return self._unknown(request.ids) or self._turn(request)
+            case say.Move():
+                changed = runner.store.move(request.ids, request.by)
+                for job in changed:
+                    self._server.changed(job)
+                return say.Ok(count=len(changed))
+            case say.Place():
+                placed = None
+                if len(set(request.ids)) == len(request.positions) == len(request.ids):
+                    placed = runner.store.place(request.ids, request.positions)
+                if placed is None:
+                    return say.Refused(message="the queue has changed meanwhile")
+                for job in placed:
+                    self._server.changed(job)
+                return say.Ok(count=len(placed))
+            case say.Restore():
+                restored = runner.store.restore(request.ids)
+                for job in restored:
+                    self._server.changed(job)
+                self._server.pulse()
+                runner.wake()
+                return say.Ok(count=len(restored))
+            case say.Start() | say.Resume():
+                runner.start()
+            case say.PauseQueue():
+                runner.pause_batch(Pause("person", "paused", "resume goes on"))
+            case say.Stop():
+                await runner.stop(now=request.now)
+            case say.Shutdown():
+                asyncio.get_running_loop().call_later(
+                    0.05, lambda: runner.end("told to", stop=True)
+                )
+            case say.CancelDownload():
+                return say.Ok(count=int(runner.finder.cancel()))
+            case _:
+                return self._look_up(client, request)
+        return say.Ok()
+
+    def _turn(self, request: say.Hold | say.Release | say.Cancel | say.Remove) -> say.Message:
+        match request:
+            case say.Hold():
+                count = self._runner.turn(request.ids, State.HELD)
+            case say.Release():
+                count = self._runner.turn(request.ids, State.QUEUED)
+            case say.Cancel():
+                count = self._runner.turn(request.ids, State.CANCELLED)
+            case say.Remove():
+                removed = self._runner.store.remove(request.ids)
+                self._server.gone(removed)
+                self._server.pulse()
+                count = len(removed)
+        note = ""
+        left = len(set(request.ids)) - count
+        if left:
+            note = f"{left} left as they were: their state does not allow it"
+        return say.Ok(count=count, note=note)
+
+    def _unknown(self, ids: list[int]) -> say.Refused | None:
+        missing = [job for job in ids if self._runner.store.state(job) is None]
+        if not missing:
+            return None
+        named = ", ".join(str(job) for job in missing[:10])
+        return say.Refused(message=f"no such job: {named}", hint="speakeasy status lists them")
+
+    def _look_up(self, client: Client, request: say.AnyRequest) -> say.Message:
+        runner = self._runner
+        match request:
+            case say.GetStatus():
+                pulse = self.pulse_now()
+                return say.Status(
+                    batch=pulse.batch,
+                    lanes=pulse.lanes,
+                    pid=os.getpid(),
+                    home=str(runner.home.state),
+                )
+            case say.GetJobs():
+                return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))
+            case say.GetDetail():
+                job = runner.work.job(request.id)
+                if job is None:
+                    return say.Refused(message=f"no such job: {request.id}")
+                if request.watch:
+                    client.watched, client.chunks = request.id, []
+                return say.Detail(
+                    job=job,
+                    options=runner.store.options(request.id),
+                    attempts=runner.store.attempts(request.id),
+                    chunks=runner.store.chunks(request.id),
+                )
+            case say.Unwatch():
+                client.watched, client.chunks = None, []
+                return say.Ok()
+            case _:
+                return say.Refused(message="not now")
