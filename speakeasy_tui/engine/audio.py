@@ -188,6 +188,8 @@ class _Reader:
         # Where recordings of broadcasts are joined, or cut, the clock jumps and nothing is lost.
         self._line = Timeline(end, _JOINT if self._broadcast else LONGEST_GAP, alive)
         self._begun = False
+        self._lost_some = False
+        """A packet could not be decoded since the last frame."""
         self._good_end: int | None = None
         """Byte behind the last packet that could be decoded."""
         self._good_bytes = 0
@@ -211,7 +213,7 @@ class _Reader:
             except MemoryError:
                 raise
             except av.error.FFmpegError:
-                self.damaged += 1
+                self._broken()
                 continue
             if bytes_tell and packet.size:
                 self._follow_bytes(packet)
@@ -231,7 +233,12 @@ class _Reader:
             at = self._first(at, packet)
         self._begun = True
         self.decoded = self.decoded or frame.samples > 0
-        self._line.add(frame, at)
+        self._line.add(frame, at, self._lost_some)
+        self._lost_some = False
+
+    def _broken(self) -> None:
+        self.damaged += 1
+        self._lost_some = True
 
     def _first(self, at: float, packet: Any) -> float:
         """Make room before the first frame, which says `at`; its place."""
@@ -297,10 +304,10 @@ class _Reader:
                     raise
                 # FFmpeg reports a container that breaks off like a disk that fails.
                 _read_through(self._path, self._alive)
-                self.damaged += 1
+                self._broken()
                 failed += 1
             except av.error.FFmpegError:
-                self.damaged += 1
+                self._broken()
                 failed += 1
 
     # ------------------------------------------------------------- the reckoning

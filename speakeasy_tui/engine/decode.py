@@ -15,6 +15,7 @@ import numpy as np
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
+from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.segments import Outcome, add_words, finish, needs_fallback
 from speakeasy_tui.engine.wire import Meter
@@ -109,7 +110,7 @@ class Decoder:
         for window, languages in zip(windows, found, strict=True):
             if window.file.language is None:
                 token, probability = languages[0]
-                window.file.language = token[2:-2]  # <|en|>
+                window.file.language = printable(token[2:-2])  # <|en|>
                 window.file.language_probability = round(float(probability), 4)
 
     def _prompt(self, window: Window) -> list[int]:

@@ -72,16 +72,16 @@ class Model:
                 cpu_threads=command.cpu_threads,
                 local_files_only=True,
             )
-        except Exception as error:
-            if classify(str(error)) in _NOT_THE_MODELS:
+            self.multilingual = bool(self.whisper.model.is_multilingual)
+            self.probe()
+        except BaseException as error:
+            if not _is_of_the_folder(error):
                 raise
             raise LoadError(
                 f"the model in {folder} is damaged or of another kind: {error}",
                 ErrorKind.MODEL,
                 "get it again with: speakeasy models get NAME",
             ) from error
-        self.multilingual = bool(self.whisper.model.is_multilingual)
-        self.probe()
         self.seconds = time.monotonic() - begun
 
     def probe(self) -> None:
@@ -133,12 +133,26 @@ class Model:
         return 8 if free >= 3 * _GIB else 4 if free >= _GIB else 1
 
 
+def _is_of_the_folder(error: BaseException) -> bool:
+    """Whether an error in loading lies in the model's files, not in the device or a signal."""
+    if not isinstance(error, Exception):
+        return type(error).__name__ == "PanicException"  # how Rust's tokenizers give up
+    return classify(str(error)) in (ErrorKind.CRASH, ErrorKind.MODEL)
+
+
 def _check_files(folder: Path) -> None:
     if not models.is_model_folder(folder):
         raise LoadError(
             f"no model in {folder}: model.bin or config.json is missing",
             ErrorKind.MODEL,
             "get one with: speakeasy models get NAME",
+        )
+    # Without it faster-whisper asks the hub for the one of another model.
+    if not (folder / "tokenizer.json").is_file():
+        raise LoadError(
+            f"no tokenizer in {folder}: tokenizer.json is missing",
+            ErrorKind.MODEL,
+            "copy it from the model that this one was converted from",
         )
     bundled = models.starter()
     if bundled is None or bundled.path.resolve() != folder.resolve():

@@ -114,7 +114,9 @@ class RealEngine:
                 with self._meter.working():
                     self._model.reload()
         except BadSpec as error:
-            self._end(LoadFailed(text=str(error), kind=ErrorKind.MODEL, hint="correct it"))
+            self._end(
+                LoadFailed(text=printable(str(error)), kind=ErrorKind.MODEL, hint="correct it")
+            )
         except LoadError as error:
             traceback.print_exc()
             text = printable_lines(error.text)

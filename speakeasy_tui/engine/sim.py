@@ -154,13 +154,17 @@ class SimulatedEngine:
                 self._speed = _speed()
             except BadSpec as error:
                 self._writer.send(
-                    LoadFailed(text=str(error), kind=ErrorKind.MODEL, hint="correct the variable")
+                    LoadFailed(
+                        text=printable(str(error)),
+                        kind=ErrorKind.MODEL,
+                        hint="correct the variable",
+                    )
                 )
                 raise SystemExit(2) from None
         try:
             self._injector.check_device()
         except RuntimeError as error:
-            self._writer.send(LoadFailed(text=str(error)))
+            self._writer.send(LoadFailed(text=printable(str(error))))
             return
         time.sleep(min(0.2, 5.0 / self._speed))
         if command.batch_size is not None:
@@ -207,7 +211,7 @@ class SimulatedEngine:
             self._fail(file, error.message, error.kind, error.hint)
             return
         except OSError as error:
-            self._fail(file, str(error), None, "", traceback.format_exc())
+            self._fail(file, printable(str(error)), None, "", traceback.format_exc())
             return
         except RuntimeError as error:
             self._fault([file], error)
@@ -235,7 +239,7 @@ class SimulatedEngine:
                         file.trap.at_chunk(number)
                         kept.append((file, number))
                     except OSError as error:
-                        self._fail(file, str(error), None, "", traceback.format_exc())
+                        self._fail(file, printable(str(error)), None, "", traceback.format_exc())
                 kept = [(file, number) for file, number in kept if file.job in self._files]
                 seconds = sum(f.todo[n].end - f.todo[n].start for f, n in kept)
                 time.sleep(seconds / self._speed)
@@ -277,7 +281,7 @@ class SimulatedEngine:
         self._waiting = True
         self._writer.send(
             Fault(
-                text=str(error),
+                text=printable(str(error)),
                 jobs=jobs,
                 batch_size=self._batch_size,
                 detail=printable_lines(traceback.format_exc()),

@@ -16,6 +16,8 @@ Samples = npt.NDArray[np.int16]
 
 TOLERANCE = 0.1
 """Seconds by which a time may be off before it counts: clocks of milliseconds, drift, jitter."""
+_FRAME = 0.01
+"""Seconds; less than any frame of a codec that is used for sound in files."""
 GAP = 0.2
 """Seconds; a shorter gap is a correction of the clock, not lost sound."""
 LONGEST_GAP = 4 * 3600.0
@@ -78,13 +80,19 @@ class Timeline:
         """`seconds` are lost before the next frame, in a format without a clock."""
         self._owed += seconds
         if self._owed > TOLERANCE:
-            self._jump(self.at + self._owed)
+            self._jump(self.at + self._owed, lost=True)
             self._owed = 0.0
 
-    def add(self, frame: Any, at: float | None) -> None:
-        """Append a frame whose own time is `at` seconds; None: it follows the one before."""
+    def add(self, frame: Any, at: float | None, lost: bool = False) -> None:
+        """Append a frame.
+
+        Args:
+            frame: PyAV's.
+            at: its own time, seconds; None: it follows the one before.
+            lost: something between this frame and the one before could not be decoded.
+        """
         if at is not None:
-            self._jump(at + self.shift)
+            self._jump(at + self.shift, lost)
         shape = (frame.format.name, frame.layout.name, frame.sample_rate)
         if not _SLOWEST <= frame.sample_rate <= _FASTEST:
             self.bad += 1
@@ -109,16 +117,16 @@ class Timeline:
 
     # ------------------------------------------------------------- places
 
-    def _jump(self, to: float) -> None:
+    def _jump(self, to: float, lost: bool) -> None:
         """The next frame lies at `to`: fill up to it, or find out why it does not."""
         gap = to - self.at
-        if -TOLERANCE <= gap <= TOLERANCE:
+        if -TOLERANCE <= gap <= (_FRAME if lost else TOLERANCE):
             return
         if abs(gap + self._old_shift - self.shift) <= TOLERANCE:
             # One time was wrong and the next is right again.
             self.shift, self._old_shift = self._old_shift, self.shift
         elif gap > 0 and gap <= self._longest_gap and (self._end is None or to <= self._end):
-            self._fill(to, missing=gap >= GAP)
+            self._fill(to, missing=lost or gap >= GAP)
         elif gap < 0 and self._take_back(-gap):
             pass
         else:

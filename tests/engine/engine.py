@@ -48,12 +48,13 @@ RADIO = SAMPLES / "interviews" / "radio-repair.mp3"
 class Engine:
     """Starts ``python -m speakeasy_tui.engine`` and collects what it says."""
 
-    def __init__(self, kind: str, log: Path, **environment: str) -> None:
+    def __init__(self, kind: str, log: Path, cwd: Path | None = None, **environment: str) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SPEAKEASY_")}
         self.log = log
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "speakeasy_tui.engine", "--engine", kind],
+                [sys.executable, "-P", "-m", "speakeasy_tui.engine", "--engine", kind],
+                cwd=cwd,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

@@ -62,7 +62,7 @@ def engine_facts() -> EngineFacts | str:
     """What an engine process finds on this machine, or why that is not known."""
     import msgspec
 
-    command = [sys.executable, "-m", "speakeasy_tui.engine.inspect"]
+    command = [sys.executable, "-P", "-m", "speakeasy_tui.engine.inspect"]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=INSPECT_TIMEOUT,

@@ -79,7 +79,7 @@ def _through_engine(
 ) -> Iterator[Check]:
     begun = time.monotonic()
     engine = subprocess.Popen(
-        [sys.executable, "-m", "speakeasy_tui.engine", "--engine", "real"],
+        [sys.executable, "-P", "-m", "speakeasy_tui.engine", "--engine", "real"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
