@@ -39,6 +39,8 @@ class Shelf:
             (row["position"],) = db.execute("SELECT MAX(position) + 1 FROM jobs").fetchone()
         for table in _TABLES:
             for one in kept[table]:
+                if table == "attempts":
+                    one.pop("id", None)  # another try may have it by now
                 holes = ", ".join("?" * len(one))
                 done = db.execute(
                     f"INSERT OR IGNORE INTO {table} ({', '.join(one)}) VALUES ({holes})",

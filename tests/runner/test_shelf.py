@@ -22,6 +22,18 @@ def test_removed_rows_come_back_as_they_were(tmp_path: Path) -> None:
     assert store.restore(ids) == []
 
 
+def test_tries_come_back_though_others_were_made_meanwhile(tmp_path: Path) -> None:
+    store = Store(tmp_path / "queue.db")
+    first, second = store.add([Found(b"/a.wav"), Found(b"/b.wav")], JobOptions()).new
+    for job in (first, second):
+        store.begin(job, lane=0, device="cpu", model="m", made_of="x")
+        store.give_back(job, outcome="cuda", message="a CUDA error")
+        if job == first:
+            store.remove([first])
+    assert store.restore([first]) == [first]
+    assert [len(store.attempts(job)) for job in (first, second)] == [1, 1]
+
+
 def test_a_removed_row_that_was_queued_anew_stays_away(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     (old,) = store.add([Found(b"/a.wav")], JobOptions()).new

@@ -34,7 +34,7 @@ MADE_OF = ["content a", "content b"]
 ENDINGS = (b".txt", b".json")
 BROKEN = JobError(ErrorKind.INPUT, "broken")
 
-jobs_of = st.lists(st.integers(1, 9), max_size=4)
+jobs_of = st.lists(st.integers(1, 5), max_size=4)
 
 
 class Queue(RuleBasedStateMachine):
@@ -45,6 +45,7 @@ class Queue(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="store-"))
         self.open()
         self.seen: dict[int, State] = {}
+        self.removed: dict[int, State] = {}
         self.adopted: set[int] = set()
         """Jobs that were skipped once: their outputs were found."""
 
@@ -113,7 +114,22 @@ class Queue(RuleBasedStateMachine):
     @rule(ids=jobs_of)
     def remove(self, ids: list[int]) -> None:
         for job in self.store.remove(ids):
-            assert self.seen.pop(job) is not State.RUNNING
+            self.removed[job] = self.seen.pop(job)
+            assert self.removed[job] is not State.RUNNING
+
+    @rule(ids=jobs_of)
+    def restore(self, ids: list[int]) -> None:
+        for job in self.store.restore(ids):
+            self.seen[job] = self.removed.pop(job)
+
+    @rule(data=st.data())
+    def place(self, data: st.DataObject) -> None:
+        every = "SELECT id, position FROM jobs ORDER BY id"
+        rows = self.rows(every)
+        ids = [job for job, _ in rows]
+        positions = data.draw(st.permutations([position for _, position in rows]))
+        assert self.store.place(ids, positions) == ids
+        assert self.rows(every) == list(zip(ids, positions, strict=True))
 
     @rule(ids=jobs_of, by=st.integers(-3, 3))
     def move(self, ids: list[int], by: int) -> None:
@@ -135,7 +151,7 @@ class Queue(RuleBasedStateMachine):
         self.store.begin(claim.id, lane=0, device="cpu", model="m", made_of=made_of)
         self.passed(claim.id, State.RUNNING)
 
-    @rule(job=st.integers(1, 9), made_of=st.sampled_from(MADE_OF))
+    @rule(job=st.integers(1, 5), made_of=st.sampled_from(MADE_OF))
     def begin_any(self, job: int, made_of: str) -> None:
         may = self.seen.get(job) is State.QUEUED
         try:
@@ -198,7 +214,7 @@ class Queue(RuleBasedStateMachine):
         )
         self.passed(job, state)
 
-    @rule(job=st.integers(1, 9), state=st.sampled_from([State.FAILED, State.QUARANTINED]))
+    @rule(job=st.integers(1, 5), state=st.sampled_from([State.FAILED, State.QUARANTINED]))
     def fail(self, job: int, state: State) -> None:
         before = self.seen.get(job)
         may = before is not None and state in NEXT_STATES[before]
@@ -220,7 +236,7 @@ class Queue(RuleBasedStateMachine):
         self.store.cancel_running(job)
         self.passed(job, State.CANCELLED)
 
-    @rule(job=st.integers(1, 9), made_of=st.sampled_from(MADE_OF))
+    @rule(job=st.integers(1, 5), made_of=st.sampled_from(MADE_OF))
     def skip(self, job: int, made_of: str) -> None:
         may = self.seen.get(job) is State.QUEUED
         try:
