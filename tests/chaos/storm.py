@@ -22,7 +22,7 @@ from speakeasy_tui.runner.chaos import POINTS
 from . import processes
 
 COMMIT_SHARE = 0.6
-"""Of the runner's deaths, how many are to come inside a commit."""
+"""Of the runner's deaths, how many come inside a commit."""
 ORPHAN_S = 2.0
 """Seconds after its runner's death by which an engine must be gone."""
 
@@ -124,7 +124,7 @@ class Storm:
             return Death("old age")
         # Faster than even, so that the last kill comes before the last file.
         share = max(1.0, 0.6 * (self._files - self._final) / left)
-        if rng.random() < COMMIT_SHARE:
+        if self.damage.in_commit < COMMIT_SHARE * (self.damage.runner_kills + 1):
             point = rng.choice(POINTS)
             # With several formats a commit passes these once for each output or each but one.
             return Death(point, commits=max(1, round(rng.uniform(0.2, 1.8) * share)))
