@@ -29,6 +29,7 @@ from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.seat import Seat
 from speakeasy_tui.runner.store import StoreFullError
 from speakeasy_tui.runner.watchdog import BAD_FILES, Watchdog
 from speakeasy_tui.runner.work import FAULT_WORDS
@@ -38,9 +39,6 @@ log = logging.getLogger(__name__)
 IDLE_UNLOAD_S = 120.0
 """Seconds without work after which an engine ends and frees its device."""
 LOAD_TRIES = 3
-GRACE_S = 3.0
-SMALLER = {"float32": "int8", "float16": "int8_float16", "bfloat16": "int8_bfloat16"}
-"""Compute types that need half the memory or less."""
 
 
 class Wake(Struct, frozen=True):
@@ -83,26 +81,15 @@ class Lane:
         self.flights: dict[int, Flight] = {}
         self._owner = owner
         self._work = owner.work
-        self._cpu_threads = cpu_threads
         self._inbox: asyncio.Queue[tuple[EngineProcess | None, Any]] = asyncio.Queue()
-        self._engine: EngineProcess | None = None
-        self._kind = ""
-        self._request = ""
-        """Request the engine's model was loaded for."""
+        self._seat = Seat(owner.home, self.view, owner.devices, cpu_threads, self._tell)
         self._feeder = Feeder(owner, device, self._searching, self._searched)
-        self._loading = False
-        self._reloading = False
         self._load_failures = 0
         self._ooms = 0
         self._busy = time.monotonic()
         self._hung = 0.0
         """The limit (s) that the engine overran, when that is why it was killed."""
         self._watch = Watchdog(owner.settings, owner.memory_share(device))
-        self._model_why = ""
-        self._batch_cap: int | None = None
-        """What was left of the batch after out-of-memory errors; new engines begin with it."""
-        self._smaller: dict[str, str] = {}
-        """Compute type to use instead of `auto`, by request, where memory does not suffice."""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run())
 
     # ------------------------------------------------------------------ from the runner
@@ -115,7 +102,7 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether files are in flight, in hand, or a model is on its way."""
-        return bool(self.flights or self._loading or not self._feeder.empty)
+        return bool(self.flights or self._seat.loading or not self._feeder.empty)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -126,8 +113,7 @@ class Lane:
         if job not in self.flights:
             return False
         del self.flights[job]
-        if self._engine is not None:
-            self._engine.send(say.Abandon(job=job))
+        self._seat.send(say.Abandon(job=job))
         self._work.give_back(job, outcome="given back", message=message, state=state)
         self.wake()
         return True
@@ -187,18 +173,18 @@ class Lane:
             self._give_all_back(item.message)
             await self._end_engine()
             item.dropped.set_result(None)
-        elif engine is self._engine:
+        elif engine is self._seat.engine:
             await self._heard_from(item)
 
     async def _advance(self) -> None:
         """Feed the engine as far as it goes without waiting for it."""
-        while not self.retired and not self._loading and not self._feeder.searching:
+        while not self.retired and not self._seat.loading and not self._feeder.searching:
             if not self._owner.working():
                 self._feeder.let_go()
                 if not self.flights and self._owner.unloading():
                     await self._end_engine()
                 return
-            if worn := self._engine is not None and self._watch.worn():
+            if worn := self._seat.engine is not None and self._watch.worn():
                 if not self.flights:  # else: drain first
                     log.info("lane %d: engine replaced %s", self.view.number, worn)
                     await self._end_engine()
@@ -211,7 +197,7 @@ class Lane:
             if hand is None:
                 return
             self._busy = time.monotonic()
-            if self._request != hand.claim.request or self._engine is None:
+            if self._seat.request != self._owner.request(hand.claim.request):
                 if not self.flights:  # else: drain first
                     await self._load(hand.found, hand.claim)
                 return
@@ -221,14 +207,13 @@ class Lane:
         if self._work.store.state(hand.claim.id) is not State.QUEUED:
             self._work.unclaim(hand.claim)  # held, cancelled or removed while in hand
             return
-        assert self._engine is not None
         if not self.flights:
             self._watch.heard()
         flight = self._work.begin(hand, lane=self.view.number, device=self.view.device)
         self.flights[flight.id] = flight
         have = [chunk.start for chunk in self._work.store.chunks(flight.id)]
         flight.done = len(have)
-        self._engine.send(
+        self._seat.send(
             say.Transcribe(
                 job=flight.id,
                 attempt=flight.attempt,
@@ -247,63 +232,26 @@ class Lane:
 
     def _searched(self, trouble: str) -> None:
         self.view.progress = None
-        self._show(LaneState.STOPPED if self._engine is None else LaneState.READY, trouble)
+        self._show(LaneState.STOPPED if self._seat.engine is None else LaneState.READY, trouble)
         self.wake()
 
     async def _load(self, found: Found, claim: Claim) -> None:
-        wanted = self._owner.request(claim.request)
-        if self._engine is not None and self._kind != wanted.engine:
-            await self._end_engine()
-        self._request = claim.request
-        self._loading = True
         self._watch.heard()
-        self._model_why = found.why
-        self.view.model = found.name
-        self.view.engine = wanted.engine
-        self.view.why = found.why
-        if claim.request not in self._smaller:
-            self.view.warning = found.warning
         self._show(LaneState.LOADING)
-        if self._engine is None:
-            try:
-                self._engine = await EngineProcess.start(
-                    self._owner.home, self.view.number, wanted.engine, self._tell
-                )
-            except OSError as error:
-                self._loading = False
-                self._retire(f"no engine process could be started: {error}")
-                return
-            self._kind = wanted.engine
-            self._hung = 0.0
-            self._watch.engine_started()
-            self.view.pid = self._engine.pid
-        sizes = [s for s in (wanted.batch_size, self._batch_cap) if isinstance(s, int)]
-        self._engine.send(
-            say.Load(
-                model=found.path,
-                name=found.name,
-                device=self.view.device,
-                compute_type=self._smaller.get(claim.request, wanted.compute_type),
-                cpu_threads=self._cpu_threads,
-                batch_size=min(sizes, default=None),
-            )
-        )
+        try:
+            if await self._seat.load(found, self._owner.request(claim.request)):
+                self._hung = 0.0
+                self._watch.engine_started()
+        except OSError as error:
+            self._retire(f"no engine process could be started: {error}")
+        self._owner.lane_changed()
 
     def _tell(self, engine: EngineProcess, item: Item) -> None:
         self._inbox.put_nowait((engine, item))
 
-    async def _end_engine(self) -> None:
-        engine, self._engine = self._engine, None
-        self._loading = self._reloading = False
-        self._request = ""
+    async def _end_engine(self, *, kill: bool = False) -> None:
         self._ooms = 0
-        self.view.pid = None
-        self.view.use = self.view.speed = None
-        if not self.view.device.startswith("cuda"):
-            self.view.memory_used = None
-        if engine is not None:
-            engine.kill()
-            await engine.end(GRACE_S)
+        await self._seat.end(kill=kill)
         if not self.retired:
             self._show(LaneState.STOPPED)
 
@@ -312,21 +260,8 @@ class Lane:
         self.view.respawns += 1
         self._show(LaneState.RESPAWNING, why)
         self._owner.emit("respawn", detail=self._fault_detail(kind, why))
-        had_gpu = self._owner.devices.gpu(self.view.device)
-        await self._end_engine()
-        if had_gpu is not None:
-            await self._wait_for_memory()
-
-    async def _wait_for_memory(self, patience: float = 15.0) -> None:
-        """Until the dead engine's GPU memory is back (the driver takes its time)."""
-        gpu = self._owner.devices.gpu(self.view.device)
-        last, deadline = -1, time.monotonic() + patience
-        while gpu is not None and time.monotonic() < deadline:
-            vitals = await asyncio.to_thread(self._owner.devices.vitals, gpu)
-            if vitals is None or vitals.memory_used == last:
-                return
-            last = vitals.memory_used
-            await asyncio.sleep(0.25)
+        await self._end_engine(kill=True)
+        await self._seat.memory_back()
 
     # ------------------------------------------------------------------ what the engine says
 
@@ -354,33 +289,27 @@ class Lane:
                 pass
 
     def _loaded(self, report: say.Loaded) -> None:
-        self._loading = False
         self._load_failures = 0
-        self.view.compute_type = report.compute_type
-        self.view.batch_size = report.batch_size
-        if self._reloading:
-            self._reloading = False
-            log.info("lane %d: reloaded in %.2f s", self.view.number, report.seconds)
-        self._show(LaneState.RUNNING if self.flights else LaneState.READY, self._model_why)
+        why = self._seat.loaded(report)
+        self._show(LaneState.RUNNING if self.flights else LaneState.READY, why)
 
     async def _load_failed(self, report: say.LoadFailed) -> None:
-        self._loading = False
+        reloading, request = self._seat.reloading, self._seat.request
+        self._seat.loading = False
         kind = report.kind or classify(report.text)
         self.view.last_fault = f"{kind.value}: {report.text}"
         log.warning("lane %d: load failed (%s): %s", self.view.number, kind, report.text)
-        if self._reloading:
-            self._reloading = False
+        if reloading:
             self._give_flights_back(f"new engine after {FAULT_WORDS[kind]}")
             await self._respawn("the reload failed", kind)
             return
         self._load_failures += 1
-        if kind is ErrorKind.MODEL:
-            request = self._request
+        if kind is ErrorKind.MODEL and request is not None:
             self._feeder.let_go()
-            self._feeder.forget(request)
+            self._feeder.forget(request.text())
             await self._end_engine()
             error = JobError(kind, report.text, report.hint or "check the model's folder")
-            self._owner.model_missing(request, error)
+            self._owner.model_missing(request.text(), error)
         elif kind is ErrorKind.DEVICE or self._load_failures >= LOAD_TRIES:
             await self._end_engine()
             hint = report.hint or "speakeasy doctor says more; --device cpu works without a GPU"
@@ -472,9 +401,9 @@ class Lane:
         log.warning("lane %d: %s, files %s: %s → %s", self.view.number, kind, jobs, text, rung)
         if kind is ErrorKind.OOM:
             self._ooms += 1
-            self._batch_cap = max(1, batch // 2)
+            self._seat.cap(max(1, batch // 2))
             if rung is Rung.RESPAWN:
-                self._shrink()
+                self._seat.shrink()
         error = JobError(kind, text, HINTS.get(kind, ""))
         culprit = strike(self._work, self.flights, jobs, error, verdict, rung, detail)
         await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
@@ -482,19 +411,15 @@ class Lane:
             self._convict(culprit, text)
 
     async def _do(self, rung: Rung, kind: ErrorKind, text: str, batch: int) -> None:
-        assert self._engine is not None
         match rung:
             case Rung.HALVE:
-                self.view.batch_size = batch
-                self._engine.send(say.SetBatch(batch_size=batch))
+                self._seat.use_batch(batch)
                 self._show(self.view.state)
             case Rung.RELOAD:
                 # The engine forgets every file when it reloads; their chunks are stored.
                 self._give_flights_back(f"reloaded model after {FAULT_WORDS[kind]}")
-                self.view.reloads += 1
-                self._loading = self._reloading = True
+                self._seat.reload(batch)
                 self._show(LaneState.RELOADING, f"reloading the model after {FAULT_WORDS[kind]}")
-                self._engine.send(say.Reload(batch_size=batch))
                 self._owner.emit("reload", detail=self._fault_detail(kind, text))
             case Rung.RESPAWN:
                 self._give_flights_back(f"new engine after {FAULT_WORDS[kind]}")
@@ -506,19 +431,10 @@ class Lane:
             case Rung.PAUSE:
                 error = JobError(kind, text, "make room; the batch goes on by itself")
                 self._owner.disk_full(os.fsencode(self._owner.home.state), error)
-                self._engine.send(say.SetBatch(batch_size=batch))
+                self._seat.use_batch(batch)
             case Rung.NONE:
                 # After a fault the engine waits for a word before it goes on with the others.
-                self._engine.send(say.SetBatch(batch_size=batch))
-
-    def _shrink(self) -> None:
-        """Let the next engine use a smaller compute type, if the choice was ours."""
-        wanted = self._owner.request(self._request)
-        smaller = SMALLER.get(self.view.compute_type or "")
-        if smaller is not None and wanted.compute_type == "auto":
-            self._smaller[self._request] = smaller
-            self.view.warning = f"{smaller}, for {self.view.compute_type} does not fit in memory"
-            log.warning("lane %d: %s", self.view.number, self.view.warning)
+                self._seat.use_batch(batch)
 
     def _convict(self, culprit: int | None, text: str) -> None:
         """Count a file that failed alone; a GPU on which different ones do is bad itself."""
@@ -541,7 +457,7 @@ class Lane:
         log.warning("lane %d: %s; in flight: %s", self.view.number, what, list(self.flights))
         error = JobError(kind, what, HINTS[kind])
         culprit = bury(self._work, self.flights, error, f"{what}\n{died.tail}".strip())
-        if self._loading:
+        if self._seat.loading:
             self._load_failures += 1
         await self._respawn(what, kind)
         if self._load_failures >= LOAD_TRIES:
@@ -550,18 +466,18 @@ class Lane:
             self._convict(culprit, what)
 
     def _check_stall(self) -> None:
-        if self._engine is None or self._hung or not (self.flights or self._loading):
+        if self._seat.engine is None or self._hung or not (self.flights or self._seat.loading):
             return
-        limit = self._watch.limit(loading=self._loading, flights=self.flights.values())
+        limit = self._watch.limit(loading=self._seat.loading, flights=self.flights.values())
         if self._watch.silent(limit):
             self._hung = limit
             log.warning("lane %d: no progress for %.0f s", self.view.number, limit)
-            self._engine.kill()
+            self._seat.engine.kill()
 
     async def _check_idle(self) -> None:
         if self.busy:
             self._busy = time.monotonic()
-        elif self._engine is not None and time.monotonic() - self._busy > IDLE_UNLOAD_S:
+        elif self._seat.engine is not None and time.monotonic() - self._busy > IDLE_UNLOAD_S:
             await self._end_engine()
 
     def _retire(self, text: str, hint: str = "speakeasy doctor says more") -> None:

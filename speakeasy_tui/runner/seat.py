@@ -1,0 +1,158 @@
+"""The engine process on a lane: starting it, loading a model into it, ending it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core.job import Lane as View
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.runner.devices import Devices
+from speakeasy_tui.runner.engineprocess import EngineProcess, Item
+from speakeasy_tui.runner.modelfinder import Found
+from speakeasy_tui.runner.record import Request
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 3.0
+MEMORY_PATIENCE_S = 15.0
+SMALLER = {"float32": "int8", "float16": "int8_float16", "bfloat16": "int8_bfloat16"}
+"""Compute types that need half the memory or less."""
+
+
+class Seat:
+    """Room for one engine.
+
+    Args:
+        home: whose logs and cache it uses.
+        view: the lane as clients are shown it; kept true here as far as the engine goes.
+        devices: where GPU memory is looked up.
+        cpu_threads: of a CPU engine.
+        tell: called with what an engine says, and at last its death.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        view: View,
+        devices: Devices,
+        cpu_threads: int,
+        tell: Callable[[EngineProcess, Item], None],
+    ) -> None:
+        self._home = home
+        self._view = view
+        self._devices = devices
+        self._cpu_threads = cpu_threads
+        self._tell = tell
+        self._kind = ""
+        self._why = ""
+        self._cap: int | None = None
+        """What out-of-memory errors left of the batch; new engines begin with it."""
+        self._smaller: dict[Request, str] = {}
+        """Compute type instead of `auto`, where memory does not suffice."""
+        self.engine: EngineProcess | None = None
+        self.request: Request | None = None
+        """What the model in it was loaded for."""
+        self.loading = False
+        """A model is on its way, for the first time or again."""
+        self.reloading = False
+
+    async def load(self, found: Found, wanted: Request) -> bool:
+        """Begin to load a model, in a new engine if need be; True when it is a new one.
+
+        Raises:
+            OSError: no process could be started.
+        """
+        if self.engine is not None and self._kind != wanted.engine:
+            await self.end()
+        self.request, self.loading, self._why = wanted, True, found.why
+        self._view.model, self._view.engine = found.name, wanted.engine
+        self._view.why = found.why
+        if wanted not in self._smaller:
+            self._view.warning = found.warning
+        fresh = self.engine is None
+        if self.engine is None:
+            try:
+                self.engine = await EngineProcess.start(
+                    self._home, self._view.number, wanted.engine, self._tell
+                )
+            except OSError:
+                self.loading = False
+                raise
+            self._kind = wanted.engine
+            self._view.pid = self.engine.pid
+        sizes = [size for size in (wanted.batch_size, self._cap) if isinstance(size, int)]
+        self.engine.send(
+            say.Load(
+                model=found.path,
+                name=found.name,
+                device=self._view.device,
+                compute_type=self._smaller.get(wanted, wanted.compute_type),
+                cpu_threads=self._cpu_threads,
+                batch_size=min(sizes, default=None),
+            )
+        )
+        return fresh
+
+    def loaded(self, report: say.Loaded) -> str:
+        """The model is there; returns why this one, for the lane's line."""
+        if self.reloading:
+            log.info("lane %d: reloaded in %.2f s", self._view.number, report.seconds)
+        self.loading = self.reloading = False
+        self._view.compute_type = report.compute_type
+        self._view.batch_size = report.batch_size
+        return self._why
+
+    def reload(self, batch_size: int) -> None:
+        """Have the engine load its model again."""
+        self._view.reloads += 1
+        self.loading = self.reloading = True
+        self.send(say.Reload(batch_size=batch_size))
+
+    def use_batch(self, batch_size: int) -> None:
+        """Have the engine use this batch size; after a fault it also goes on by this."""
+        self._view.batch_size = batch_size
+        self.send(say.SetBatch(batch_size=batch_size))
+
+    def send(self, command: say.AnyCommand) -> None:
+        """Send a command, if there is an engine."""
+        if self.engine is not None:
+            self.engine.send(command)
+
+    def cap(self, batch_size: int) -> None:
+        """Never use a larger batch again on this lane."""
+        self._cap = batch_size
+
+    def shrink(self) -> None:
+        """Let the next engine use a smaller compute type, if the choice was ours."""
+        smaller = SMALLER.get(self._view.compute_type or "")
+        if smaller and self.request is not None and self.request.compute_type == "auto":
+            self._smaller[self.request] = smaller
+            self._view.warning = f"{smaller}, for {self._view.compute_type} does not fit in memory"
+            log.warning("lane %d: %s", self._view.number, self._view.warning)
+
+    async def end(self, *, kill: bool = False) -> None:
+        """End the engine: by closing its input or, when it may be beyond hearing, by SIGKILL."""
+        engine, self.engine = self.engine, None
+        self.request, self.loading, self.reloading = None, False, False
+        self._view.pid = self._view.use = self._view.speed = None
+        if not self._view.device.startswith("cuda"):
+            self._view.memory_used = None
+        if engine is not None:
+            if kill:
+                engine.kill()
+            await engine.end(GRACE_S)
+
+    async def memory_back(self) -> None:
+        """Until a dead engine's GPU memory is back: the driver takes its time."""
+        gpu = self._devices.gpu(self._view.device)
+        last, deadline = -1, time.monotonic() + MEMORY_PATIENCE_S
+        while gpu is not None and time.monotonic() < deadline:
+            vitals = await asyncio.to_thread(self._devices.vitals, gpu)
+            if vitals is None or vitals.memory_used == last:
+                return
+            last = vitals.memory_used
+            await asyncio.sleep(0.25)
