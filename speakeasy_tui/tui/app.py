@@ -21,7 +21,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
-from speakeasy_tui.tui import hangup, place, theme
+from speakeasy_tui.tui import hangup, place, theme, undo
 from speakeasy_tui.tui.faults import FaultTeller
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
@@ -84,10 +84,11 @@ class SpeakeasyApp(KeyedApp):
         self.ever_up = False
         self.synced = False
         self._stopped = False
-        self._home = home
-        self._settings = settings
+        self.home = home
+        self.settings = settings
         self._save_theme = save_theme
         self._faults = FaultTeller()
+        self.undone: list[tuple[str, list[AnyRequest]]] = []
         self.end_watch: Callable[[], None] = lambda: None
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
@@ -111,7 +112,7 @@ class SpeakeasyApp(KeyedApp):
     def on_mount(self) -> None:
         """Start listening: to the runner, to the terminal's end."""
         self.end_watch = hangup.watch(self.end_now, self.end_now)
-        if problems := self.rebind(self._settings.keys):
+        if problems := self.rebind(self.settings.keys):
             self._warn("Keys not rebound", "\n".join(problems))
         if self._theme_problems:
             self._warn("Theme not used", "\n".join(self._theme_problems))
@@ -173,6 +174,18 @@ class SpeakeasyApp(KeyedApp):
         """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
         self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
 
+    def do(self, request: AnyRequest, what: str, back: Sequence[AnyRequest] = ()) -> None:
+        """Send `request`; when it is done, `back` is what takes it back."""
+        tell = self._answer_to(what)
+
+        def then(answer: AnyMessage) -> None:
+            tell(answer)
+            if back and isinstance(answer, Ok) and answer.count:
+                said = f"{plural(answer.count, 'file')} {what}"
+                self.undone = [*self.undone, (said, list(back))][-undo.KEPT :]
+
+        self.ask(request, then)
+
     def _answer_to(self, what: str, *, quiet: bool = False) -> Then:
         def then(answer: AnyMessage) -> None:
             match answer:
@@ -221,7 +234,7 @@ class SpeakeasyApp(KeyedApp):
     async def action_leave(self) -> None:
         """Leave; asked first when the work would end with the window."""
         running = self.batch.counts.get(State.RUNNING, 0) if self.batch is not None else 0
-        if not (self._settings.foreground and running):
+        if not (self.settings.foreground and running):
             await self._leave()
             return
 
@@ -248,7 +261,7 @@ class SpeakeasyApp(KeyedApp):
 
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
-        ended = self._settings.foreground or self._stopped
+        ended = self.settings.foreground or self._stopped
         self.exit(farewell(self.batch, self.link.up, ended))
 
     def _handle_exception(self, error: Exception) -> None:
@@ -256,7 +269,7 @@ class SpeakeasyApp(KeyedApp):
         if self.is_headless:  # a test wants to see it
             super()._handle_exception(error)
             return
-        log = self._home.logs / "interface.log"
+        log = self.home.logs / "interface.log"
         with contextlib.suppress(OSError):
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("a", encoding="utf-8", errors="backslashreplace") as file:

@@ -153,6 +153,10 @@ class SparingApp(App[Result]):
         super().__init__(ansi_color=ansi_color)
         self._sent = Sent()
 
+    def on_mount(self) -> None:
+        """After another program had the terminal, nothing of ours stands there."""
+        self.app_resume_signal.subscribe(self, lambda _: self._sent.forget())
+
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:
             renderable = self._sent.only_new(renderable, self.size)

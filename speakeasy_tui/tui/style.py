@@ -12,7 +12,10 @@ Board #overview { margin-bottom: 1; }
 #status { height: 1; }
 LineView { background: $background; scrollbar-background: $background; }
 BatchTable { background: $background; scrollbar-background: $background; }
-LineView, BatchTable { scrollbar-color: $faint; scrollbar-color-hover: $quiet;
+Listing { background: $background; scrollbar-background: $background; }
+#log, #form { height: 1fr; }
+#form-help { height: 5; }
+LineView, BatchTable, Listing { scrollbar-color: $faint; scrollbar-color-hover: $quiet;
     scrollbar-color-active: $quiet; scrollbar-background-hover: $background;
     scrollbar-background-active: $background; }
 
@@ -34,6 +37,8 @@ ModalScreen:ansi { background: transparent; }
 .dialog Lines { width: 1fr; }
 .dialog.-wide { width: 78; height: 90%; }
 .dialog LineView { height: 1fr; background: $panel; scrollbar-background: $panel; }
+.dialog Listing { background: $panel; scrollbar-background: $panel; }
+.dialog Listing:ansi { background: ansi_default; scrollbar-background: ansi_default; }
 .dialog LineView:ansi { background: ansi_default; scrollbar-background: ansi_default; }
 
 Toast { background: $panel; padding: 0 1; margin-top: 0; width: 54; max-width: 68%; }

@@ -110,7 +110,8 @@ class View:
     def at(self, row: int) -> Job | Folder:
         """What stands in a row."""
         key = self.key_at(row)
-        return self.folders[key[0]] if len(key) == 2 and self.grouped else self.jobs[key[-1]]
+        header = len(key) == 2 and isinstance(key[0], str)
+        return self.folders[key[0]] if header else self.jobs[key[-1]]
 
     def key_at(self, row: int) -> Key:
         """The key of a row."""

@@ -17,13 +17,13 @@ from speakeasy_tui.core.job import Job, RunnerState
 from speakeasy_tui.core.protocol import Move, PauseQueue, Rerun, Resume, Start
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
-from speakeasy_tui.tui import overview
+from speakeasy_tui.tui import overview, undo
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.screens.arrange import ARRANGE, Arranging
 from speakeasy_tui.tui.screens.confirm import Confirm
-from speakeasy_tui.tui.screens.deeds import DEEDS
+from speakeasy_tui.tui.screens.deeds import DEEDS, named
 from speakeasy_tui.tui.screens.detail import Detail
 
 SAID_FOR = 8.0
@@ -59,6 +59,10 @@ class Board(Arranging):
                 tooltip="Pause: running files finish, no others begin. Again: resume"),
         *DEEDS,
         *ARRANGE,
+        Binding("less_than_sign", "to_end('first')", "Run first", id="run_first",
+                tooltip="Move the row, or all marked ones, to the front of the queue"),
+        Binding("greater_than_sign", "to_end('last')", "Run last", id="run_last",
+                tooltip="Move the row, or all marked ones, to the end of the queue"),
         Binding("R", "rerun_failed", "Rerun failed", id="rerun_failed",
                 tooltip="Run every failed file again"),
         Binding("K,alt+up", "shift(-1)", "Sooner", id="move_up",
@@ -307,8 +311,24 @@ class Board(Arranging):
     def action_shift(self, by: int) -> None:
         """Move the chosen rows in the queue."""
         jobs = self.chosen()
-        if jobs:
-            self.speakeasy.ask(Move(ids=[job.id for job in jobs], by=by), "moved")
+        if not any(job.state in undo.WAITING for job in jobs):
+            self.say("Nothing to move: only waiting and held files have a place in the queue")
+            return
+        back = undo.around(self.table.jobs.values(), jobs)
+        self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", [back])
+
+    def action_to_end(self, which: str) -> None:
+        """Make the chosen rows run first, or last."""
+        jobs = self.chosen()
+        if not any(job.state in undo.WAITING for job in jobs):
+            self.say("Nothing to move: only waiting and held files have a place in the queue")
+            return
+        move, back = undo.to_end(self.table.jobs.values(), jobs, first=which == "first")
+        if not move.ids:
+            self.say(f"They run {which} already")
+            return
+        self.speakeasy.do(move, "moved", [back])
+        self.say(f"{named(jobs)}: {'next to run' if which == 'first' else 'last to run'}")
 
     def action_stop_and_leave(self) -> None:
         """Stop the engines at once and leave, when the person says so."""

@@ -9,11 +9,25 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from speakeasy_tui.core.job import FINAL_STATES, Job, State
-from speakeasy_tui.core.protocol import AnyRequest, Cancel, Hold, Release, Rerun
+from speakeasy_tui.core.protocol import (
+    AnyMessage,
+    AnyRequest,
+    Cancel,
+    Detail,
+    GetDetail,
+    Hold,
+    Release,
+    Remove,
+    Rerun,
+    Restore,
+)
+from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui import outside, undo
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.rows import short_path
 from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.pick import Choice, Pick
 
 if TYPE_CHECKING:
     from speakeasy_tui.tui.app import SpeakeasyApp
@@ -23,7 +37,18 @@ DEEDS = [
             tooltip="Run again: a new series of tries, the old ones stay as history"),
     Binding("x", "cancel", "Cancel", id="cancel", tooltip="Cancel; a running file is stopped"),
     Binding("h", "hold", "Hold", id="hold", tooltip="Keep out of its turn, or release it again"),
+    Binding("delete,d", "remove", "Remove", id="remove",
+            tooltip="Take off the table; transcripts stay where they are"),
+    Binding("u", "undo", "Undo", id="undo",
+            tooltip="Take back the last removal, move, hold or cancelling of waiting files"),
+    Binding("e", "edit", "Edit", id="edit",
+            tooltip="Change model, language, prompt and other options, then run again"),
+    Binding("w", "outputs", "Outputs", id="outputs",
+            tooltip="Open a transcript in $EDITOR or the pager"),
+    Binding("l", "log", "Log", id="log", tooltip="What runner and engines logged about the file"),
     Binding("y", "copy", "Copy path", id="copy", tooltip="Copy the path to the clipboard"),
+    Binding("Y", "copy_transcript", "Copy text", id="copy_text",
+            tooltip="Copy the transcript's text to the clipboard"),
 ]  # fmt: skip
 
 
@@ -87,9 +112,42 @@ class Deeds(Screen[None]):
             if running:
                 detail = f"{plural(len(running), 'file is', 'files are')} being transcribed. "
                 detail += "What is finished of it is kept; r goes on with it later."
-            self._ask_first(f"Cancel {named(jobs)}?", detail, "cancel", request, "cancelled")
+            self._ask_first(
+                f"Cancel {named(jobs)}?", detail, "cancel", request, "cancelled", undo.cancel(jobs)
+            )
         else:
-            self._send(request, "cancelled")
+            self._send(request, "cancelled", undo.cancel(jobs))
+
+    def action_remove(self) -> None:
+        """Take what is chosen off the table; asked first when it is more than one."""
+        jobs = [job for job in self.chosen() if job.state is not State.RUNNING]
+        if not jobs:
+            self.say("Not removed: a running file is cancelled first, with x")
+            return
+        ids = [job.id for job in jobs]
+        if len(jobs) > 1:
+            self._ask_first(
+                f"Take {named(jobs)} off the table?",
+                "Transcripts stay where they are. u brings the rows back.",
+                "take off",
+                Remove(ids=ids),
+                "taken off",
+                [Restore(ids=ids)],
+            )
+        else:
+            self._send(Remove(ids=ids), "taken off", [Restore(ids=ids)])
+
+    def action_undo(self) -> None:
+        """Take back the last thing that can be."""
+        undone = self.speakeasy.undone
+        if not undone:
+            self.say("Nothing to take back: removals, moves, holds and cancellings can be")
+            return
+        what, requests = undone.pop()
+        *first, last = requests
+        for request in first:
+            self.speakeasy.ask(request, None)
+        self.speakeasy.ask(last, f"Taken back: {what}")
 
     def action_hold(self) -> None:
         """Hold what is chosen; release it when all of it is held."""
@@ -97,9 +155,9 @@ class Deeds(Screen[None]):
         held = [job.id for job in jobs if job.state is State.HELD]
         other = [job.id for job in jobs if job.state in {State.QUEUED, State.RUNNING}]
         if other:
-            self._send(Hold(ids=other), "held")
+            self._send(Hold(ids=other), "held", [Release(ids=other)])
         elif held:
-            self._send(Release(ids=held), "released")
+            self._send(Release(ids=held), "released", [Hold(ids=held)])
         else:
             self.say("Nothing to hold: the file is not waiting or running")
 
@@ -110,16 +168,93 @@ class Deeds(Screen[None]):
             self.app.copy_to_clipboard("\n".join(job.path for job in jobs))
             self.say(f"Copied the path of {named(jobs)}")
 
-    def _send(self, request: AnyRequest, what: str) -> None:
-        self.speakeasy.ask(request, what)
+    def action_copy_transcript(self) -> None:
+        """Copy the transcript of the one file chosen."""
+        job = self._only_one("copy the text of")
+        if job is None:
+            return
+
+        def got(answer: AnyMessage) -> None:
+            if not isinstance(answer, Detail):
+                return
+            parts = [part.text for chunk in answer.chunks for part in chunk.segments]
+            text = "".join(parts).strip()
+            if text:
+                self.app.copy_to_clipboard(text)
+                self.say(f"Copied {plural(len(text.split()), 'word')} of {named([job])}")
+            else:
+                self.say("Nothing to copy: there is no text of this file yet")
+
+        self.speakeasy.ask(GetDetail(id=job.id), got)
+
+    def action_outputs(self) -> None:
+        """Open one of the outputs in the editor or pager."""
+        job = self._only_one("open the outputs of")
+        if job is None:
+            return
+        if not job.outputs:
+            self.say("No outputs yet: they are written when the file is done")
+            return
+
+        def picked(path: str | None) -> None:
+            if path is not None:
+                self.say(outside.show(self.app, path))
+
+        if len(job.outputs) == 1:
+            picked(job.outputs[0])
+            return
+        choices = [Choice(path, path.rsplit("/", 1)[-1]) for path in job.outputs]
+        self.app.push_screen(Pick(f"Open with {outside.program()}", choices), picked)
+
+    def action_log(self) -> None:
+        """The log lines of the one file chosen."""
+        from speakeasy_tui.tui.screens.log import LogScreen
+
+        jobs = self.chosen()
+        self.app.push_screen(LogScreen(self.speakeasy.home, jobs[0] if len(jobs) == 1 else None))
+
+    def action_edit(self) -> None:
+        """Change the options of what is chosen and run it again."""
+        from speakeasy_tui.tui.screens.options import OptionsScreen
+
+        jobs = [job for job in self.chosen() if job.state in FINAL_STATES]
+        if not jobs:
+            self.say("Options are changed to run a file again: it is not finished yet")
+            return
+
+        def changed(options: JobOptions | None) -> None:
+            if options is not None:
+                self._send(Rerun(ids=[job.id for job in jobs], options=options), "queued again")
+
+        def got(answer: AnyMessage) -> None:
+            if isinstance(answer, Detail):
+                self.app.push_screen(OptionsScreen(named(jobs), answer.options), changed)
+
+        self.speakeasy.ask(GetDetail(id=jobs[0].id), got)
+
+    def _only_one(self, what: str) -> Job | None:
+        jobs = self.chosen()
+        if len(jobs) == 1:
+            return jobs[0]
+        self.say(f"Choose one file to {what} it" if jobs else f"There is no file to {what}")
+        return None
+
+    def _send(self, request: AnyRequest, what: str, back: Sequence[AnyRequest] = ()) -> None:
+        self.speakeasy.do(request, what, back)
         self.done_with_marks()
 
     def _ask_first(
-        self, question: str, detail: str, yes: str, request: AnyRequest, what: str
+        self,
+        question: str,
+        detail: str,
+        yes: str,
+        request: AnyRequest,
+        what: str,
+        back: Sequence[AnyRequest] = (),
     ) -> None:
         def answer(agreed: bool | None) -> None:
             if agreed:
-                self._send(request, what)
+                self._send(request, what, back)
 
         self.app.clear_notifications()  # they would lie on the question
         self.app.push_screen(Confirm(question, detail, yes), answer)

@@ -1,0 +1,188 @@
+"""What runner and engines wrote into their logs, followed, filtered by level or by file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import ClassVar
+
+import aiofiles
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from speakeasy_tui.core.job import Job
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.ink import Lines, LineView
+from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.rows import Line, Span, short_path
+
+TAIL = 1 << 18
+"""Bytes read of each log's end when the screen opens."""
+
+LOOK_EVERY = 0.5
+
+MOST = 5000
+"""Lines kept."""
+
+LEVELS = ("everything", "warnings and errors", "errors")
+
+_ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL|Traceback|\w*Error\b|terminate called|what\(\))")
+_WARNING = re.compile(r"\b(WARNING|WARN|[Ww]arning)\b")
+
+
+def level_of(text: str) -> int:
+    """0 for anything, 1 for a warning, 2 for an error."""
+    return 2 if _ERROR.search(text) else 1 if _WARNING.search(text) else 0
+
+
+def speaks_of(job: Job, text: str) -> bool:
+    """Whether a line of a log is about `job`: by its number, or by its file's name."""
+    number = (
+        rf"\bjobs?\W+{job.id}\b|\b(?:files|flight:?)\s*\[(?:[\d, ]*\D)?{job.id}(?:\D[\d, ]*)?\]"
+    )
+    return bool(re.search(number, text)) or job.path.rsplit("/", 1)[-1] in text
+
+
+class LogScreen(Screen[None]):
+    """The end of the logs; new lines appear as they are written."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,l", "dismiss", "Back", id="back", tooltip="Back"),
+        Binding("w", "level", "Level", id="log_level",
+                tooltip="Everything, warnings and errors, or errors alone"),
+        Binding("tab", "source(1)", "Next log", id="log_source",
+                tooltip="The runner's log, each engine's, or all together"),
+        Binding("f", "file", "File", id="log_file",
+                tooltip="Only lines about the file, or all"),
+    ]  # fmt: skip
+
+    def __init__(self, home: Home, job: Job | None = None) -> None:
+        super().__init__()
+        self._folder = home.logs
+        self._job = job
+        self._only_job = job is not None
+        self._level = 0
+        self._source = 0
+        self._read: dict[Path, int] = {}
+        self._rest: dict[Path, bytes] = {}
+        self._texts: list[tuple[str, str]] = []
+        """Name of the log, and a line of it."""
+
+    def compose(self) -> ComposeResult:
+        yield Lines(self._title, id="head")
+        yield LineView(self._lines, follow=True, id="log")
+        yield Lines(self._footer, id="footer")
+
+    async def on_mount(self) -> None:
+        self.query_one("#log").focus()
+        await self._look()
+        self.query_one("#log", LineView).action_scroll_end()
+        self.set_interval(LOOK_EVERY, self._look)
+
+    async def _look(self) -> None:
+        """Read what the logs have grown by."""
+        new: list[tuple[str, str]] = []
+        try:
+            paths = sorted(self._folder.glob("*.log"), key=lambda p: (p.stem != "runner", p.stem))
+        except OSError:
+            paths = []
+        for path in paths:
+            new += [(path.stem, text) for text in await self._grown(path)]
+        if new:
+            first = not self._texts
+            self._texts = [*self._texts, *new][-MOST:]
+            view = self.query_one("#log", LineView)
+            if first or len(self._texts) == MOST:
+                view.show(follow=True)
+            else:
+                view.extend(self._shown(new, view.width), follow=True)
+
+    async def _grown(self, path: Path) -> list[str]:
+        try:
+            async with aiofiles.open(path, "rb") as file:
+                size = await file.seek(0, 2)
+                start = self._read.get(path, max(0, size - TAIL))
+                if size < start:  # begun anew
+                    start = 0
+                await file.seek(start)
+                data = self._rest.get(path, b"") + await file.read(size - start)
+                self._read[path] = size
+        except OSError:
+            return []
+        *lines, self._rest[path] = data.split(b"\n")
+        return [line.decode("utf-8", "backslashreplace") for line in lines]
+
+    # ------------------------------------------------------------------ lines
+
+    def _sources(self) -> list[str]:
+        return ["", *dict.fromkeys(name for name, _ in self._texts)]
+
+    def _lines(self, width: int) -> list[Line]:
+        lines = self._shown(self._texts, width)
+        if lines:
+            return lines
+        return [(Span("Nothing is logged that fits." if self._texts else "No log yet.", "quiet"),)]
+
+    def _shown(self, texts: list[tuple[str, str]], width: int) -> list[Line]:
+        sources = self._sources()
+        wanted = sources[self._source % len(sources)]
+        lines: list[Line] = []
+        for name, text in texts:
+            level = level_of(text)
+            if level < self._level or (wanted and name != wanted):
+                continue
+            if self._only_job and self._job is not None and not speaks_of(self._job, text):
+                continue
+            label = shown.fit(name, 10)
+            ink = ("", "warning", "failed")[level]
+            parts = shown.wrap(printable(text), max(20, width - 10))
+            lines.append((Span(label, "quiet"), Span(parts[0], ink)))
+            lines += [(Span(" " * 10), Span(part, ink)) for part in parts[1:]]
+        return lines
+
+    def _title(self, width: int) -> list[Line]:
+        sources = self._sources()
+        what = sources[self._source % len(sources)] or "runner and engines"
+        left = [Span(" log  ", "title"), Span(f"{what}, {LEVELS[self._level]}", "quiet")]
+        right = []
+        if self._only_job and self._job is not None:
+            name = printable(short_path(self._job).rsplit("/", 1)[-1])
+            right = [Span(shown.cut_middle(f"only about {name}", width // 2) + " ", "accent")]
+        return [justified(left, right, width)]
+
+    def _footer(self, width: int) -> list[Line]:
+        spans = [Span(" ")]
+        entries = [("esc", "back"), ("w", "level"), ("tab", "which log"), ("G", "follow the end")]
+        if self._job is not None:
+            entries.insert(2, ("f", "all lines" if self._only_job else "only the file's"))
+        for key, text in entries:
+            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
+        return [justified(spans, [], width)]
+
+    def _anew(self) -> None:
+        for lines in self.query(Lines):
+            lines.show()
+        view = self.query_one("#log", LineView)
+        view.show()
+        view.action_scroll_end()
+
+    # ------------------------------------------------------------------ actions
+
+    def action_level(self) -> None:
+        """The next level."""
+        self._level = (self._level + 1) % len(LEVELS)
+        self._anew()
+
+    def action_source(self, by: int) -> None:
+        """The next log."""
+        self._source = (self._source + by) % len(self._sources())
+        self._anew()
+
+    def action_file(self) -> None:
+        """Only the file's lines, or all."""
+        if self._job is not None:
+            self._only_job = not self._only_job
+            self._anew()

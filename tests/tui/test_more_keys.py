@@ -1,0 +1,243 @@
+"""Sorting, grouping, searching, undoing, editing: the keys beyond the first ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ScriptedRunner, make_app, ready, screen_text, until
+from textual.pilot import Pilot
+
+from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.job import State
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.screens.board import Board
+from speakeasy_tui.tui.screens.log import level_of, speaks_of
+from speakeasy_tui.tui.screens.pick import Pick
+
+SIZE = (130, 36)
+Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
+
+
+@pytest.fixture
+async def window(runner: ScriptedRunner, home: Home) -> Any:
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        yield app, pilot, runner
+
+
+async def test_o_sorts_by_a_column_and_capital_o_turns_it_round(window: Window) -> None:
+    app, pilot, _ = window
+    table = app.board.table
+    await pilot.press("o")
+    assert isinstance(app.screen, Pick)
+    await pilot.press("5")
+    lengths = [table.jobs[i].audio_s or 0 for i in table.ids_in_view()]
+    assert lengths == sorted(lengths, reverse=True)
+    assert table.cursor_job is not None and table.cursor_job.id == 1
+    assert "audio▼" in screen_text(app) and "longest on top" in screen_text(app)
+    await pilot.press("O")
+    lengths = [table.jobs[i].audio_s or 0 for i in table.ids_in_view()]
+    assert lengths == sorted(lengths)
+    await pilot.press("o", "1")
+    assert table.ids_in_view() == list(range(1, 15))
+
+
+async def test_a_sorted_view_stays_sorted_as_rows_change(window: Window) -> None:
+    app, pilot, runner = window
+    table = app.board.table
+    await pilot.press("o", "2")
+    assert table.ids_in_view()[:2] == [5, 6]
+    job = runner.jobs[14]
+    job.state = State.RUNNING
+    runner.change(job)
+    await until(lambda: table.ids_in_view()[:3] == [5, 6, 14], pilot)
+
+
+async def test_t_groups_by_folder_with_totals(window: Window) -> None:
+    app, pilot, runner = window
+    table = app.board.table
+    await pilot.press("t")
+    text = screen_text(app)
+    assert "/data/recordings/interviews/1974/" in text and "3 of 3 files done" in text
+    assert table.row_count == 14 and len(table.view) == 18
+    await pilot.press("g", "space")
+    assert table.marks == {6, 7, 8, 9}
+    runner.tell(p.Rows(jobs=[], gone=[4, 5]))
+    await until(lambda: "/interviews/1981/" not in screen_text(app), pilot)
+    await pilot.press("O", "escape", "t")
+    assert len(table.view) == 12
+
+
+async def test_capital_f_follows_the_running_row_until_one_moves(window: Window) -> None:
+    app, pilot, runner = window
+    table = app.board.table
+    await pilot.press("F")
+    assert table.cursor_job is not None and table.cursor_job.id == 5
+    job = runner.jobs[5]
+    job.state = State.DONE
+    runner.change(job)
+    await until(lambda: table.cursor_job is not None and table.cursor_job.id == 6, pilot)
+    await pilot.press("j")
+    assert not table.following
+
+
+async def test_n_goes_from_match_to_match(window: Window) -> None:
+    app, pilot, _ = window
+    table = app.board.table
+    await pilot.press("n")
+    assert "No search yet" in screen_text(app)
+    await pilot.press("slash", *"harbour", "enter", "escape", "n")
+    assert table.row_count == 14
+    seen = [table.cursor_row]
+    for key in "nnN":
+        await pilot.press(key)
+        seen.append(table.cursor_row)
+    assert seen == [8, 2, 8, 2]
+    assert "Match 1 of 2 for harbour" in screen_text(app)
+
+
+async def test_an_exclamation_mark_inverts_the_filter(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("exclamation_mark")
+    assert "Nothing to invert" in screen_text(app)
+    await pilot.press("slash", *"memo", "enter", "exclamation_mark")
+    assert app.board.table.ids_in_view() == list(range(1, 10))
+    assert "not: memo" in screen_text(app)
+
+
+async def test_ranges_of_marks_and_their_inversion(window: Window) -> None:
+    app, pilot, _ = window
+    table = app.board.table
+    await pilot.press("j", "v", "j", "j", "v", "j")
+    assert table.marks == {2, 3, 4}
+    await pilot.press("shift+down", "shift+down")
+    assert table.marks == {2, 3, 4, 5, 6, 7}
+    await pilot.press("i")
+    assert table.marks == {1, *range(8, 15)}
+
+
+async def test_a_removal_is_asked_for_and_taken_back(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("u")
+    assert "Nothing to take back" in screen_text(app)
+    await pilot.press("G", "d")
+    await until(lambda: runner.asked_of(p.Remove), pilot)
+    await until(lambda: "taken off" in screen_text(app), pilot)
+    await pilot.press("u")
+    await until(lambda: runner.asked_of(p.Restore), pilot)
+    assert runner.asked_of(p.Restore)[0].ids == [14]
+    await until(lambda: "Taken back: 1 file taken off" in screen_text(app), pilot)
+
+
+async def test_cancelled_waiting_and_held_files_come_back_as_they_were(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "space")
+    app.board.table.mark([9], True)
+    await pilot.press("x", "y")
+    await until(lambda: app.undone, pilot)
+    await pilot.press("u")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Rerun)[0].ids == [9, 14]
+    assert runner.asked_of(p.Hold)[0].ids == [9]
+
+
+async def test_marked_rows_are_made_to_run_first_and_back(window: Window) -> None:
+    app, pilot, runner = window
+    app.board.table.mark([13, 14], True)
+    await pilot.press("less_than_sign")
+    await until(lambda: runner.asked_of(p.Place), pilot)
+    move = runner.asked_of(p.Place)[0]
+    assert dict(zip(move.ids, move.positions, strict=True)) == {
+        13: 9,
+        14: 11,
+        9: 12,
+        11: 13,
+        12: 14,
+    }
+    await until(lambda: app.undone, pilot)
+    await pilot.press("u")
+    await until(lambda: len(runner.asked_of(p.Place)) == 2, pilot)
+    back = runner.asked_of(p.Place)[1]
+    assert dict(zip(back.ids, back.positions, strict=True)) == {n: n for n in (9, 11, 12, 13, 14)}
+    await pilot.press("escape", "g", "greater_than_sign")
+    assert "Nothing to move" in screen_text(app)
+
+
+async def test_e_changes_options_and_runs_again(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "e")
+    assert "it is not finished yet" in screen_text(app)
+    await pilot.press("g", "e")
+    await until(lambda: "run again with" in screen_text(app), pilot)
+    for _ in range(3):
+        await pilot.press("j")
+    await pilot.press("enter")
+    app.screen.focused.value = "klingon"  # type: ignore[union-attr]
+    await pilot.press("enter")
+    assert "language 'klingon' is not one Whisper knows" in screen_text(app)
+    app.screen.focused.value = "fr"  # type: ignore[union-attr]
+    await pilot.press("enter", "j", "enter", "r")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    asked = runner.asked_of(p.Rerun)[0]
+    assert asked.ids == [1]
+    assert (asked.options.language, asked.options.task) == ("fr", "translate")
+
+
+async def test_capital_y_copies_the_text(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("Y")
+    await until(lambda: "Copied" in screen_text(app), pilot)
+    assert app.clipboard.startswith("We started recording the bells")
+
+
+async def test_l_shows_the_files_log_and_follows_it(window: Window) -> None:
+    app, pilot, _ = window
+    logs = app.home.logs
+    logs.mkdir(parents=True)
+    (logs / "runner.log").write_text(
+        "2026 INFO r: job 1: begun\n2026 WARNING r: lane 0: cuda, files [1, 3]: bad → reload\n"
+        "2026 INFO r: job 11: begun\n"
+    )
+    (logs / "engine-0.log").write_text("terminate called without an active exception\n")
+    await pilot.press("l")
+    await until(lambda: "job 1: begun" in screen_text(app), pilot)
+    assert "files [1, 3]" in screen_text(app) and "job 11" not in screen_text(app)
+    await pilot.press("f", "w")
+    text = screen_text(app)
+    assert "job 1: begun" not in text and "terminate called" in text and "files [1, 3]" in text
+    with (logs / "engine-0.log").open("a") as log:
+        log.write("RuntimeError: CUDA failed\n")
+    await until(lambda: "RuntimeError: CUDA failed" in screen_text(app), pilot)
+    await pilot.press("escape")
+    assert isinstance(app.screen, Board)
+
+
+def test_lines_of_logs_have_a_level_and_a_file(runner: ScriptedRunner) -> None:
+    assert [level_of(t) for t in ("x INFO y", "x WARNING y", "RuntimeError: z")] == [0, 1, 2]
+    job = runner.jobs[3]
+    for text in ("job 3: begun", "cuda, files [1, 3]: x", "flight: [3]", "open harbour-master.wav"):
+        assert speaks_of(job, text), text
+    for text in ("job 31: begun", "files [13, 30]", "3 files"):
+        assert not speaks_of(job, text), text
+
+
+async def test_w_opens_an_output_and_says_what_became_of_it(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, pilot, runner = window
+    monkeypatch.setenv("VISUAL", "true")
+    await pilot.press("w")
+    assert "No outputs yet" in screen_text(app)
+    job = runner.jobs[1]
+    job.outputs = (str(tmp_path / "a.txt"), str(tmp_path / "a.srt"))
+    (tmp_path / "a.srt").write_text("x")
+    runner.change(job)
+    await until(lambda: app.board.table.jobs[1].outputs, pilot)
+    await pilot.press("w", "1")
+    await until(lambda: "a.txt is not there any more" in screen_text(app), pilot)
+    await pilot.press("w", "2")
+    await until(lambda: "cannot be shared" in screen_text(app), pilot)  # headless: no terminal
