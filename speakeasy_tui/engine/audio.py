@@ -106,16 +106,16 @@ def decode(path: bytes, alive: Callable[[float], None] = lambda _: None) -> Reco
             "the recording was probably never started; remove it from the queue",
             ErrorKind.NO_AUDIO,
         )
-    recording = Recording(samples, promised.seconds, reader.missing())
+    recording = Recording(samples, reader.promised.seconds, reader.missing())
+    said: list[str] = []
     if recording.missing_s:
         whole = recording.seconds + reader.missing_at_end()
-        text = f"{recording.missing_s:.1f} s of {whole:.1f} s could not be decoded"
-        recording.warnings.append(
-            JobWarning("incomplete_audio", text, round(recording.missing_s, 3))
-        )
-    elif promised.unended:
-        text = f"the file breaks off at {recording.seconds:.1f} s, without the mark of its end"
-        recording.warnings.append(JobWarning("incomplete_audio", text))
+        said.append(f"{recording.missing_s:.1f} s of {whole:.1f} s could not be decoded")
+    if promised.unended:
+        said.append(f"the file breaks off at {recording.seconds:.1f} s without the mark of its end")
+    if said:
+        seconds = round(recording.missing_s, 3) or None
+        recording.warnings.append(JobWarning("incomplete_audio", "; ".join(said), seconds))
     return recording
 
 
@@ -178,7 +178,7 @@ class _Reader:
         self._path = path
         self._container = container
         self._stream = stream
-        self._promised = promised
+        self.promised = promised
         self._alive = alive
         self._size = os.path.getsize(path)
         self._unit = float(stream.time_base) if stream.time_base else 0.0
@@ -219,7 +219,7 @@ class _Reader:
                 self._follow_bytes(packet)
             for frame in frames:
                 self._add(frame, packet, bytes_tell)
-        if bytes_tell and self._promised.seconds is None and self._good_end is not None:
+        if bytes_tell and self.promised.seconds is None and self._good_end is not None:
             self._tail = self._lost(self._size - _tags(self._path, self._good_end))
         samples = self._line.finish()
         self.damaged += self._line.bad
@@ -227,6 +227,13 @@ class _Reader:
 
     def _add(self, frame: Any, packet: Any, bytes_tell: bool) -> None:
         at = None
+        if not self._begun and self._container.format.name == "flac" and frame.sample_rate:
+            # Its clock counts samples, and each frame says anew how long they are.
+            stretch = 1 / (frame.sample_rate * self._unit or 1.0)
+            self._unit *= stretch
+            if self.promised.seconds is not None:
+                seconds = self.promised.seconds * stretch
+                self.promised = self.promised._replace(seconds=seconds)
         if not bytes_tell and frame.pts is not None:
             at = frame.pts * self._unit - self._origin
         if at is not None and not self._begun:
@@ -244,7 +251,7 @@ class _Reader:
         """Make room before the first frame, which says `at`; its place."""
         own = self._stream.start_time
         begins = own * self._unit - self._origin if own is not None else 0.0
-        limit = self._promised.seconds
+        limit = self.promised.seconds
         if (limit is not None and at > limit) or at > LONGEST_GAP:
             return at  # a damaged time; the timeline will see whether it stays
         if at > GAP:
@@ -258,7 +265,7 @@ class _Reader:
             if packet.pos / self._size > share / 2 and self._origin < LONGEST_GAP:
                 at += self._origin
                 self._line.start_at(at, missing=True)
-                self._promised = self._promised._replace(seconds=limit + self._origin)
+                self.promised = self.promised._replace(seconds=limit + self._origin)
                 self._origin = 0.0
         return at
 
@@ -331,13 +338,13 @@ class _Reader:
 
     def missing_at_end(self) -> float:
         """Seconds of what is promised that lie behind the end."""
-        seconds = self._promised.seconds
+        seconds = self.promised.seconds
         if seconds is None:
             return self._tail if self._tail >= GAP else 0.0
         if self._broadcast:
             seconds += self._line.shift  # the promise is the last time less the first
         left = seconds - max(self._line.at, self._other_end)
-        return left if left > self._promised.slack else 0.0
+        return left if left > self.promised.slack else 0.0
 
 
 def _tags(path: bytes, end: int) -> int:

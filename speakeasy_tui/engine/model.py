@@ -179,7 +179,7 @@ def _compute_type(device: str, index: int, asked: str) -> str:
     if asked not in supported:
         raise LoadError(
             f"{device} cannot calculate in {asked}",
-            ErrorKind.DEVICE,
+            ErrorKind.MODEL,  # of what was asked, not of the device: others may go on there
             f"choose --compute-type auto or one of: {', '.join(sorted(supported))}",
         )
     return asked

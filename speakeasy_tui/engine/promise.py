@@ -58,7 +58,12 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             said = _riff(path)
             return Promise(max(said, own or 0.0) if said else own)
         case "ogg":
-            return Promise(own, unended=not _ogg_ended(path))
+            ended, last = _ogg_end(path)
+            if own and last is not None and not company(container, stream):
+                # FFmpeg looks at less than this when the last pages are damaged.
+                said = float(last * stream.time_base) - origin
+                own = said if own < said < 2 * own + 60 else own
+            return Promise(own, unended=not ended)
     if name not in _EXACT and name not in _ROUGH:
         return Promise(None)
     if name == "matroska,webm" and (end := _tag(stream)) is not None:
@@ -166,9 +171,16 @@ def _riff(path: bytes) -> float | None:
     return None
 
 
-def _ogg_ended(path: bytes) -> bool:
-    """Whether the last page of an Ogg file is marked as the last (RFC 3533, section 6)."""
+def _ogg_end(path: bytes) -> tuple[bool, int | None]:
+    """Whether the last page of an Ogg file is marked as the last (RFC 3533, section 6), and
+    the time it says; None when it is of another stream than the first, or says none."""
     size = os.path.getsize(path)
+    head = _head(path, 18)
     tail = _head(path, 2 * 65_307, max(0, size - 2 * 65_307))  # a page has at most 65,307 bytes
-    page = tail.rfind(b"OggS\0")
-    return page < 0 or page + 5 >= len(tail) or bool(tail[page + 5] & 4)
+    at = tail.rfind(b"OggS\0")
+    page = tail[at : at + 18] if at >= 0 else b""
+    if len(page) < 18:
+        return False, None
+    granule = int.from_bytes(page[6:14], "little", signed=True)
+    mine = page[14:18] == head[14:18] and granule > 0
+    return bool(page[5] & 4), granule if mine else None

@@ -98,7 +98,7 @@ def test_an_ogg_that_breaks_off_promises_nothing_but_lacks_the_mark_of_its_end(
 ) -> None:
     data = whole["ogg"].read_bytes()
     recording = hear(changed(whole["ogg"], tmp_path, data[: len(data) // 3]))
-    assert recording.missing_s == 0.0
+    assert recording.missing_s < 2.0  # of the page that is there in part
     assert [w.kind for w in recording.warnings] == ["incomplete_audio"]
     assert "breaks off at" in recording.warnings[0].message
 
