@@ -12,31 +12,36 @@ import numpy as np
 from speakeasy_tui import samples
 
 RATE = 16000
+LENGTHS = ((2.5, 4.0, 6.0, 3.0, 5.0), (5.5, 3.5, 4.5), (3.2, 5.8, 4.4, 2.8))
+"""Seconds."""
+QUIET = 300
+"""Mean of the samples' magnitudes (of 32,768) below which a piece counts as silent."""
 
 
 def cut(folder: Path, count: int) -> Path:
-    """At least `count` wav clips of 2 to 6 s in `folder`, each with somebody speaking."""
+    """Up to `count` wav clips of 2 to 6 s in `folder`, in each of which somebody speaks."""
     folder.mkdir(parents=True)
     number = 0
-    lengths = (2.5, 4.0, 6.0, 3.0, 5.0)
-    for source in sorted(Path(samples.__file__).parent.rglob("*.*")):
-        if source.suffix not in {".mp3", ".ogg", ".flac", ".wav", ".m4a"}:
-            continue
-        if source.stem == "broken-tape":
-            continue
-        pcm = _pcm(source)
-        at = 0
-        while at < len(pcm) and number < count:
-            piece = pcm[at : at + int(lengths[number % len(lengths)] * RATE)]
-            at += len(piece)
-            if len(piece) < 2 * RATE or np.abs(piece).mean() < 300:
-                continue
-            with wave.open(str(folder / f"clip-{number:03d}.wav"), "wb") as file:
-                file.setnchannels(1)
-                file.setsampwidth(2)
-                file.setframerate(RATE)
-                file.writeframes(piece.tobytes())
-            number += 1
+    sources = [
+        _pcm(source)
+        for source in sorted(Path(samples.__file__).parent.rglob("*.*"))
+        if source.suffix in {".mp3", ".ogg", ".flac", ".wav", ".m4a"}
+        and source.stem != "broken-tape"
+    ]
+    for lengths in LENGTHS:  # each turn cuts elsewhere
+        for pcm in sources:
+            at = 0
+            while at < len(pcm) and number < count:
+                piece = pcm[at : at + int(lengths[number % len(lengths)] * RATE)]
+                at += len(piece)
+                if len(piece) < 2 * RATE or np.abs(piece).mean() < QUIET:
+                    continue
+                with wave.open(str(folder / f"clip-{number:03d}.wav"), "wb") as file:
+                    file.setnchannels(1)
+                    file.setsampwidth(2)
+                    file.setframerate(RATE)
+                    file.writeframes(piece.tobytes())
+                number += 1
     return folder
 
 
