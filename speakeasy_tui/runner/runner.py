@@ -75,6 +75,8 @@ class Runner:
         self._requests: dict[str, Request] = {}
         self._idle_since = self._paused_at = time.monotonic()
         self._device_wait = DEVICE_WAIT_S
+        self._lost: JobError | None = None
+        """Why the last lane that was retired was."""
         self._why = ""
 
     # ------------------------------------------------------------------ life
@@ -155,6 +157,7 @@ class Runner:
         if self._disk_full is not None:
             self._try_disk_again(self._disk_full)
         self._try_devices_again()
+        self._pause_if_stuck()
         if self.active():
             self.server.pulse()
         if self.server.attended or self.active() or self._scanning:
@@ -318,16 +321,20 @@ class Runner:
     def lane_retired(self, lane: Lane, error: JobError) -> None:
         """A lane takes no more work; if no other can do what waits, the batch pauses."""
         log.warning("lane %d (%s) retired: %s", lane.view.number, lane.view.device, error.message)
-        alive = {other.view.device for other in self.lanes if not other.retired}
-        busy = any(other.busy for other in self.lanes if not other.retired)
-        for request in self.store.requests():
-            if not self.store.waiting(request.text()):
-                continue
-            if alive & set(self.devices.devices_for(request.device)):
-                self.wake()
-                return
-            if not busy:
-                self.pause_batch(Pause("device", error.message, error.hint))
+        self._lost = error
+        self._pause_if_stuck()
+
+    def _pause_if_stuck(self) -> None:
+        """Pause when work waits, nothing is done, and the devices it asks for are all lost."""
+        alive = [lane for lane in self.lanes if not lane.retired]
+        if self._lost is None or not self.working() or any(lane.busy for lane in alive):
+            return
+        devices = {lane.view.device for lane in alive}
+        waiting = [r for r in self.store.requests() if self.store.waiting(r.text())]
+        if any(devices & set(self.devices.devices_for(request.device)) for request in waiting):
+            self.wake()
+        elif waiting:
+            self.pause_batch(Pause("device", self._lost.message, self._lost.hint))
 
     def model_missing(self, request: str, error: JobError) -> None:
         """No such model: what asked for it fails, the rest goes on."""

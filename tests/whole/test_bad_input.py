@@ -150,6 +150,23 @@ def test_an_output_folder_that_cannot_be_written_is_said_on_the_row(tmp_path: Pa
         speakeasy("runner", "stop", home=home)
 
 
+def test_what_the_machine_cannot_do_does_not_stand_in_the_way_of_what_it_can(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    options = ("--model", "tiny.en", "-f", "txt", "-o", tmp_path / "out")
+    try:
+        for impossible in (("--compute-type", "float16"), ("--device", "cuda")):
+            ran = speakeasy("run", CLIP, *options, *impossible, home=home)
+            assert ran.returncode == 3, ran.stdout + ran.stderr
+        ran = speakeasy("run", CLIP, *options, "--language", "en", home=home)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        again = speakeasy("run", CLIP, *options, "--device", "cuda", home=home)
+        assert again.returncode == 3, again.stdout + again.stderr
+    finally:
+        speakeasy("runner", "stop", home=home)
+
+
 def test_a_pipe_given_by_name_is_refused_without_being_opened(tmp_path: Path) -> None:
     home = tmp_path / "home"
     os.mkfifo(tmp_path / "pipe.wav")
