@@ -94,6 +94,11 @@ def decode(path: bytes, alive: Callable[[float], None] = lambda _: None) -> Reco
             "cut it into parts, or convert it to wav or mp3 first",
         ) from None
     except OSError as error:
+        if isinstance(error, av.error.FFmpegError):  # its errno says nothing of the disk
+            raise SourceError(
+                f"the file cannot be read to its end: {printable(str(error.strerror))}",
+                "play it to check; if it plays, convert it to wav or mp3",
+            ) from None
         raise explain(error) from None
     if not reader.decoded:
         if reader.damaged:
@@ -321,13 +326,14 @@ class _Reader:
 
     def look_at_other_tracks(self) -> None:
         """Find how far the rest of the container goes: the sound may end before the picture."""
-        self._container.seek(0)
         last = 0.0
+        # Opened anew, for not every format can be wound back.
         try:
-            for packet in self._container.demux():
-                if packet.pts is not None and packet.time_base:
-                    last = max(last, float(packet.pts * packet.time_base) - self._origin)
-        except av.error.FFmpegError:
+            with _open(self._path) as container:
+                for packet in container.demux():
+                    if packet.pts is not None and packet.time_base:
+                        last = max(last, float(packet.pts * packet.time_base) - self._origin)
+        except (SourceError, av.error.FFmpegError):
             pass
         self._other_end = last
 

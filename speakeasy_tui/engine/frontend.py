@@ -26,6 +26,10 @@ from speakeasy_tui.engine.work import SAME_START, Dropped, FileWork, Window
 
 FILES_AHEAD = 2
 """Decoded files that wait for the second thread; each holds 115 MB per hour of audio."""
+SECONDS_AHEAD = 4 * 3600
+"""Of decoded audio that waits: no other file is begun while there is more. With that, what is
+held is at most two of the longest files (one being decoded, one being cut into windows) and
+4 hours: 2.8 GB where all are of 10 hours, 0.7 GB where all are of one."""
 ALIVE_EVERY = 1.0
 """Seconds between reports while a file is being decoded."""
 
@@ -88,14 +92,17 @@ class FrontEnd:
         with self._changed:
             return bool(self._busy or self._files or self._cut) and self._out < self._limit
 
+    def _room(self) -> bool:
+        """Whether another file may be decoded ahead."""
+        waiting = sum(file.audio_s for file in self._cut)
+        return len(self._cut) < FILES_AHEAD and waiting < SECONDS_AHEAD
+
     # ------------------------------------------------------------- first thread
 
     def _decode_files(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._files and len(self._cut) < FILES_AHEAD and self._model
-                )
+                self._changed.wait_for(lambda: self._files and self._room() and self._model)
                 file = self._files.popleft()
                 self._busy += 1
                 assert self._model is not None

@@ -24,7 +24,7 @@ _EXACT = {
 """Seconds by which the sound may be shorter than these formats promise. Encoders add and cut
 a few frames at both ends."""
 _ROUGH = frozenset({"mpegts", "avi", "asf", "flv"})
-"""Their promise is that of the whole container, or rounded: 1 s and 2 % are allowed."""
+"""Their promise is that of the whole container, or rounded: 2 % of it may be missing."""
 
 _HEAD = 64 * 1024
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S)
@@ -74,6 +74,8 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
         start = stream.start_time
         if start is not None:
             own += max(0.0, float(start * stream.time_base) - origin)
+        if shared and container.duration:
+            own = min(own, container.duration / 1_000_000)
         return Promise(own, _slack(name, own), shared)
     if container.duration:
         whole = container.duration / 1_000_000
@@ -82,7 +84,8 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
 
 
 def _slack(name: str, seconds: float) -> float:
-    return _EXACT.get(name) or max(1.0, 0.02 * seconds)
+    # Windows Media counts its preroll, 3 s or so, as length.
+    return _EXACT.get(name) or max(4.0 if name == "asf" else 1.0, 0.02 * seconds)
 
 
 def company(container: Any, stream: Any) -> bool:
