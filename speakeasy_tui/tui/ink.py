@@ -20,7 +20,20 @@ from textual.widget import Widget
 
 from speakeasy_tui.tui.rows import Line, Span, width_of
 
-INKS = ("quiet", "faint", "running", "done", "failed", "held", "warning", "accent", "title", "key")
+INKS = (
+    "quiet",
+    "faint",
+    "running",
+    "done",
+    "failed",
+    "held",
+    "warning",
+    "accent",
+    "title",
+    "key",
+    "unsure",
+    "match",
+)
 """The names a span's ink may have; `INK_CSS` gives each its look from the theme."""
 
 COMPONENTS = {f"ink--{name}" for name in (*INKS, "cursor")}
@@ -36,6 +49,8 @@ INK_CSS = """
 .ink--accent { color: $accent; }
 .ink--title { text-style: bold; }
 .ink--key { color: $accent; text-style: bold; }
+.ink--unsure { color: $warning; text-style: underline; }
+.ink--match { text-style: reverse; }
 .ink--cursor { background: $row-cursor; text-style: $row-cursor-style; }
 """
 
@@ -172,6 +187,11 @@ class LineView(ScrollView, can_focus=True, inherit_bindings=False):
                 self.refresh(Region(difference[0], y, difference[1], 1))
         if to_end:
             self.action_scroll_end()
+
+    @property
+    def lines(self) -> list[Line]:
+        """The lines as they are shown."""
+        return self._lines
 
     @property
     def texts(self) -> list[str]:

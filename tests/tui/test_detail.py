@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import ScriptedRunner, chunk, make_app, ready, screen_text, until
 
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.core.transcript import Chunk, Segment, Word
 from speakeasy_tui.tui.ink import LineView
-from speakeasy_tui.tui.screens.detail import stamp
+from speakeasy_tui.tui.transcript import segment_lines, stamp
 
 
 async def test_parts_of_the_transcript_arrive_while_it_is_open(
@@ -124,3 +125,40 @@ def test_times_are_minutes_then_hours() -> None:
     assert stamp(12.34) == "[00:12.3]"
     assert stamp(59.96) == "[01:00.0]"
     assert stamp(3733.4) == "[1:02:13.4]"
+
+
+def test_what_the_model_was_unsure_of_is_marked_without_colour_too() -> None:
+    words = (Word(0, 1, " We", 0.9), Word(1, 2, " sailed", 0.3), Word(2, 3, " we", 0.2))
+    (line,) = segment_lines(Segment(0, 3, " We sailed we", words=words), 60)
+    assert [span.text for span in line if span.ink == "unsure"] == ["sailed", "we"]
+    (line,) = segment_lines(Segment(0, 3, " Mumble", avg_logprob=-1.4), 60)
+    assert line[0].text == "[00:00.0] ? "
+
+
+@pytest.mark.parametrize("width", [20, 33, 200])
+def test_a_match_is_found_in_every_line_it_is_in(width: int) -> None:
+    lines = segment_lines(
+        Segment(0, 3, " the tower, the Tower and the towers again"), width, "TOWER"
+    )
+    found = [span.text for line in lines for span in line if span.ink == "match"]
+    assert "".join(found).lower() == "tower" * 3
+    text = " ".join("".join(span.text for span in line[1:]) for line in lines)
+    assert text == "the tower, the Tower and the towers again"
+
+
+async def test_the_transcript_is_searched(runner: ScriptedRunner, home: Home) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await until(lambda: "You can hear the swifts" in screen_text(app), pilot)
+        await pilot.press("n")
+        assert "No search yet" in screen_text(app)
+        await pilot.press("slash", *"the", "enter")
+        assert "the: 1 of 4 lines" in screen_text(app)
+        await pilot.press("N")
+        assert "the: 4 of 4 lines" in screen_text(app)
+        await pilot.press("slash", *"xx", "enter")
+        await until(lambda: "not in the transcript" in screen_text(app), pilot)
+        await pilot.press("escape", "escape")
+        assert app.screen is app.board

@@ -205,7 +205,7 @@ class Board(Arranging):
             right.append(Span(f"{shown.cut_middle(text, 30)}   ", "accent"))
             right.append(Span(f"{table.row_count:,} of {len(table.jobs):,} ", "quiet"))
         elif table.row_count:
-            right.append(Span(f"{table.cursor_row + 1:,} of {table.row_count:,} ", "quiet"))
+            right.append(Span(f"{table.cursor_row + 1:,} of {len(table.view):,} ", "quiet"))
         left = Span(f" {self._said}") if self._said else Span(f" {self._about_row()}", "quiet")
         return [overview.justified([left], [Span("  "), *right], width)]
 

@@ -7,9 +7,11 @@ from bisect import insort
 from operator import attrgetter
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container
+from textual.containers import Container, Horizontal
+from textual.widgets import Input
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core import protocol
@@ -17,18 +19,21 @@ from speakeasy_tui.core.job import FINAL_STATES, Attempt, Job, State
 from speakeasy_tui.core.protocol import AnyMessage, GetDetail, Unwatch
 from speakeasy_tui.core.settings import DEFAULTS, JOB_FIELDS, JobOptions
 from speakeasy_tui.core.text import printable, printable_lines
-from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
+from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.ink import Lines, LineView
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, progress_cell
 from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
+from speakeasy_tui.tui.transcript import segment_lines
 
 LABEL = 11
 """Cells of the labels before the facts."""
 
 FOOTER = (
     ("back", "back"), ("rerun", "rerun"), ("cancel", "cancel"), ("hold", "hold"),
+    ("search", "search"), ("outputs", "outputs"), ("log", "log"),
     ("copy", "copy path"), ("other_pane", "other pane"), ("help", "help"),
 )  # fmt: skip
 
@@ -41,6 +46,10 @@ class Detail(Deeds):
         Binding("escape,enter,q", "back", "Back", id="back", tooltip="Back to the table"),
         Binding("tab", "app.focus_next", "Other pane", id="other_pane",
                 tooltip="Between facts and transcript"),
+        Binding("slash", "search", "Search", id="search", tooltip="Search in the transcript"),
+        Binding("n", "found(1)", "Next", id="next_found", tooltip="To the next place found"),
+        Binding("N", "found(-1)", "Previous", id="previous_found",
+                tooltip="To the place found before"),
         *DEEDS,
     ]  # fmt: skip
 
@@ -53,6 +62,8 @@ class Detail(Deeds):
         self._ordered: list[Chunk] = []
         self._asked: tuple[int, State] | None = None
         self._said = ""
+        self._find = ""
+        self._found = -1
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
@@ -63,6 +74,12 @@ class Detail(Deeds):
             transcript = LineView(self._transcript, follow=True, id="transcript")
             transcript.border_title = "transcript"
             yield transcript
+        field = Input(placeholder="words in the transcript", id="filter")
+        field.cursor_blink = False
+        field.can_focus = False
+        with Horizontal(id="filter-bar"):
+            yield Lines(lambda width: [(Span(" / ", "key"),)], id="slash")
+            yield field
         yield Lines(self._status, id="status")
         yield Lines(self._footer, id="footer")
 
@@ -143,8 +160,54 @@ class Detail(Deeds):
         return [self.job]
 
     def action_back(self) -> None:
-        """Close."""
-        self.dismiss()
+        """Out of the search, or close."""
+        if self.query_one("#filter-bar").display:
+            self._close_search()
+        elif self._find:
+            self._find = ""
+            self.query_one("#transcript", LineView).show()
+            self.say("")
+        else:
+            self.dismiss()
+
+    # ------------------------------------------------------------------ search
+
+    def action_search(self) -> None:
+        """Open the search."""
+        field = self.query_one("#filter", Input)
+        field.can_focus = True
+        self.query_one("#filter-bar").display = True
+        self.set_focus(field)
+
+    def _close_search(self) -> None:
+        field = self.query_one("#filter", Input)
+        self.set_focus(self.query_one("#transcript"))
+        field.can_focus = False
+        self.query_one("#filter-bar").display = False
+
+    @on(Input.Submitted, "#filter")
+    def _searched(self, event: Input.Submitted) -> None:
+        self._find = event.value.strip()
+        self._found = -1
+        self._close_search()
+        self.query_one("#transcript", LineView).show()
+        self.action_found(1)
+
+    def action_found(self, by: int) -> None:
+        """Scroll to the next place that was found, or the one before."""
+        if not self._find:
+            self.say(f"No search yet: {self.speakeasy.key_of('search')} begins one")
+            return
+        view = self.query_one("#transcript", LineView)
+        rows = [row for row, line in enumerate(view.lines) if any(s.ink == "match" for s in line)]
+        if not rows:
+            self.say(f"{self._find}: not in the transcript")
+            return
+        self._found = (self._found + by) % len(rows) if self._found >= 0 or by > 0 else -1
+        self._found %= len(rows)
+        top = max(0, rows[self._found] - view.size.height // 2)
+        view.scroll_to(y=top, animate=False, immediate=True, force=True)
+        self.say(f"{self._find}: {self._found + 1} of {plural(len(rows), 'line')}")
 
     # ------------------------------------------------------------------ lines
 
@@ -236,7 +299,7 @@ class Detail(Deeds):
         lines: list[Line] = []
         for chunk in chunks:
             for segment in chunk.segments:
-                lines += _segment_lines(segment, width)
+                lines += segment_lines(segment, width, self._find)
         return lines
 
     def _status(self, width: int) -> list[Line]:
@@ -250,23 +313,6 @@ class Detail(Deeds):
 
 
 _start = attrgetter("start")
-
-
-def stamp(seconds: float) -> str:
-    """``[00:12.3]``, ``[1:02:13.4]``."""
-    tenths = int(seconds * 10 + 0.5)
-    minutes, tenth = divmod(tenths, 600)
-    hours, minute = divmod(minutes, 60)
-    rest = f"{minute:02d}:{tenth // 10:02d}.{tenth % 10}"
-    return f"[{hours}:{rest}]" if hours else f"[{rest}]"
-
-
-def _segment_lines(segment: Segment, width: int) -> list[Line]:
-    time_stamp = f"{stamp(segment.start)} "
-    indent = " " * len(time_stamp)
-    parts = shown.wrap(printable(segment.text.strip()), max(8, width - len(indent)))
-    lines: list[Line] = [(Span(time_stamp, "quiet"), Span(parts[0]))]
-    return lines + [(Span(indent), Span(part)) for part in parts[1:]]
 
 
 def _has_failed(job: Job) -> bool:
