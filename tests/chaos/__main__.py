@@ -65,6 +65,8 @@ def main() -> int:
         kills=given.kills,
         rng=rng,
         limit_s=given.limit,
+        # Of the chances, some fifty a second; the real engine takes seconds to load.
+        engine_kills=0.001 if real else 0.01,
     )
     storm.rage()
     storm.end()

@@ -52,10 +52,14 @@ class Recording:
     """What a run without faults made of it; the real engine only."""
 
     @property
+    def kind(self) -> str:
+        """The kind of its fault, or empty."""
+        return self.fault.partition("-")[0]
+
+    @property
     def outcome(self) -> str:
         """What a try ends by that its fault strikes."""
-        kind = self.fault.partition("-")[0]
-        return "crash" if kind in {"kill", "abort", "segv"} else kind
+        return "crash" if self.kind in {"kill", "abort", "segv"} else self.kind
 
     def outputs(self) -> list[Path]:
         """The files that must be there, and no others."""
@@ -92,8 +96,8 @@ def deal(count: int, share: float, rng: random.Random) -> list[str]:
     """A fault and how many tries it strikes (``kind-2``), or none, for each of `count` files."""
     faulty = round(count * share)
     kinds = list(WEIGHTS)
-    faults = rng.choices(kinds, list(WEIGHTS.values()), k=max(0, faulty - 2 * len(kinds)))
-    faults = (kinds * 2)[:faulty] + faults  # every kind at least twice, if there are so many
+    every = kinds * min(5, faulty // len(kinds))  # each kind, as far as there are enough
+    faults = every + rng.choices(kinds, list(WEIGHTS.values()), k=faulty - len(every))
     faults = [f"{kind}-{rng.randint(1, TRIES.get(kind, 1))}" for kind in faults]
     faults += [""] * (count - faulty)
     rng.shuffle(faults)

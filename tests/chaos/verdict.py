@@ -40,7 +40,7 @@ class Verdict:
     done: int = 0
     struck: Counter[str] = field(default_factory=Counter)
     """Tries that ended by each kind of fault."""
-    met: int = 0
+    met: Counter[str] = field(default_factory=Counter)
     """Files that met the fault they were dealt; the others' first try was cut off before."""
     not_done: list[str] = field(default_factory=list)
     """Final, but not done."""
@@ -118,7 +118,8 @@ def _look_at_database(home: Home, recordings: list[Recording], verdict: Verdict)
     verdict.leftovers += [f"in outputs: {os.fsdecode(path)}" for (path,) in unfinished]
     for recording in recordings:
         job, state = states.get(recording.source, (0, "missing"))
-        verdict.met += bool(recording.fault) and (job, recording.outcome) in tried
+        if (job, recording.outcome) in tried:
+            verdict.met[recording.kind] += 1
         if state == "done":
             verdict.done += 1
             if outputs[job] != len(FORMATS):
@@ -131,13 +132,13 @@ def _look_at_database(home: Home, recordings: list[Recording], verdict: Verdict)
 
 def table(verdict: Verdict, damage: Damage, recordings: list[Recording]) -> str:
     """The count as a Markdown table, offenders named below it."""
-    dealt = Counter(recording.fault.partition("-")[0] for recording in recordings)
+    dealt = Counter(recording.kind for recording in recordings)
     kinds = ("oom", "cuda", "sticky", "crash", "hang", "device", "disk")
     rows: list[tuple[str, object]] = [
         ("files", verdict.files),
         ("of those, dealt a fault", sum(dealt[kind] for kind in WEIGHTS)),
-        ("which", ", ".join(f"{kind} {dealt[kind]}" for kind in WEIGHTS)),
-        ("and met it", verdict.met),
+        ("and met it", verdict.met.total()),
+        ("met of dealt", ", ".join(f"{k} {verdict.met[k]}/{dealt[k]}" for k in WEIGHTS)),
         ("tries ended by a fault", ", ".join(f"{k} {verdict.struck[k]}" for k in kinds)),
         ("tries given back", verdict.struck["given back"]),
         ("runner killed", damage.runner_kills),

@@ -161,7 +161,8 @@ def test_what_the_machine_cannot_do_does_not_stand_in_the_way_of_what_it_can(
             assert ran.returncode == 3, ran.stdout + ran.stderr
         ran = speakeasy("run", CLIP, *options, "--language", "en", home=home)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-        again = speakeasy("run", CLIP, *options, "--device", "cuda", home=home)
+        lost = ("--device", "cuda", "--overwrite")
+        again = speakeasy("run", CLIP, *options, *lost, home=home)
         assert again.returncode == 3, again.stdout + again.stderr
     finally:
         speakeasy("runner", "stop", home=home)
