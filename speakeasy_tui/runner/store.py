@@ -139,6 +139,12 @@ class Store(Rows):
                     )
                     taken.again.append(job)
                 else:
+                    # Not begun yet: device, overwrite and the like are as asked last.
+                    db.execute(
+                        "UPDATE jobs SET options = ?, request = ? "
+                        "WHERE id = ? AND state IN ('queued', 'held')",
+                        (asked, request, row["id"]),
+                    )
                     taken.known.append(row["id"])
                     continue
                 if item.error is not None:

@@ -78,6 +78,15 @@ def test_the_same_file_and_options_make_one_job(store: Store) -> None:
     assert (len(taken.new), len(taken.known)) == (1, 1)
 
 
+def test_a_queued_file_asked_for_again_takes_the_newest_device_and_overwrite(store: Store) -> None:
+    (job,) = fill(store, 1)
+    other = JobOptions(engine="sim", device="cpu", overwrite=True)
+    assert store.add([Found(b"/r/0.wav")], other).known == [job]
+    assert store.options(job) == other
+    requests = [request.text() for request in store.requests() if request.device == "cpu"]
+    assert store.next_queued(requests, [], suspects=True) is not None
+
+
 def test_other_options_make_another_job(store: Store) -> None:
     fill(store, 1)
     taken = store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language="de"))
