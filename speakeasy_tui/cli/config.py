@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-import tomllib
-from pathlib import Path
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,11 +11,10 @@ from click.shell_completion import CompletionItem
 from speakeasy_tui.cli.door import settings_of, with_home
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, say, warn
+from speakeasy_tui.core.configfile import write_setting
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import (
     ALL_FIELDS,
-    SettingsError,
-    convert,
     from_file,
     help_of,
 )
@@ -69,11 +64,8 @@ def set_(key: str, value: str, home: Home) -> int:
     A key is bound as keys.ACTION, e.g. keys.rerun ctrl+r.
     """
     file = home.config_file
-    had_comments = file.exists() and re.search(rb"(?m)^\s*#|\s#\s", file.read_bytes())
     written = write_setting(file, key.replace("-", "_"), value)
     say(f"{key} = {_toml_value(written)} in {file}")
-    if had_comments:
-        warn(f"note: comments in {file} were not kept; `speakeasy config edit` keeps them")
     variable = f"SPEAKEASY_{key.upper()}"
     if variable in os.environ:
         warn(f"note: {variable} in the environment is stronger than the file")
@@ -99,55 +91,6 @@ def edit(home: Home) -> int:
     from_file(home.config_file)
     say(f"{home.config_file} is good")
     return 0
-
-
-def write_setting(file: Path, key: str, value: object) -> object:
-    """Set `key` in a config file, keeping its other keys; returns the value as written.
-
-    Raises:
-        SettingsError: the value does not fit, or the file is not TOML.
-        OSError: it cannot be written.
-    """
-    import tomli_w
-
-    place = "config set"
-    name, _, action = key.partition(".")
-    if action and name == "keys":
-        converted: Any = convert("keys", {action: value}, place)
-    else:
-        converted = convert(key, value, place)
-    try:
-        table = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: not valid TOML: {error}") from None
-    if name == "keys" and isinstance(table.get("keys"), dict):
-        converted = {**table["keys"], **converted}
-    if converted is None:
-        table.pop(key, None)
-    else:
-        table[name] = list(converted) if isinstance(converted, tuple) else converted
-    _replace(Path(os.path.realpath(file)), tomli_w.dumps(table))
-    return converted
-
-
-def _replace(file: Path, text: str) -> None:
-    """Write the whole file or nothing; a link's target is written, not the link."""
-    import tempfile
-
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mode = file.stat().st_mode & 0o777 if file.exists() else 0o644
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=".config-", suffix=".toml")
-    part = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        part.chmod(mode)
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _toml_value(value: object) -> str:

@@ -60,7 +60,7 @@ def open_(
 
 def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> str:
     """Run the interface until it is closed; returns its farewell."""
-    from speakeasy_tui.cli.config import write_setting
+    from speakeasy_tui.core.configfile import write_setting
     from speakeasy_tui.core.protocol import GetStatus, Start, Status
     from speakeasy_tui.tui import run as run_interface
 
