@@ -36,6 +36,11 @@ ModalScreen:ansi { background: transparent; }
 .dialog:ansi { background: ansi_default; border: round ansi_default; }
 .dialog Lines { width: 1fr; }
 .dialog.-wide { width: 78; height: 90%; }
+.dialog.-low { height: auto; }
+#path { height: 1; border: none; padding: 0; background: $background; }
+#path:focus { border: none; background-tint: transparent; }
+#reasons { height: auto; }
+#slowest { height: 1fr; }
 .dialog LineView { height: 1fr; background: $panel; scrollbar-background: $panel; }
 .dialog Listing { background: $panel; scrollbar-background: $panel; }
 .dialog Listing:ansi { background: ansi_default; scrollbar-background: ansi_default; }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -45,6 +47,7 @@ FOOTER = (
     ("failed", "failed"),
     ("sort", "sort"),
     ("copy", "copy path"),
+    ("add", "add"),
     ("palette", "commands"),
 )
 """Actions named at the bottom, the most useful first."""
@@ -70,6 +73,14 @@ class Board(Arranging):
         Binding("J,alt+down", "shift(1)", "Later", id="move_down",
                 tooltip="Move the row down the queue"),
         Binding("escape", "clear", "Clear", id="clear", tooltip="Clear filter, then marks"),
+        Binding("a", "show('add')", "Add", id="add", tooltip="Queue more files or folders"),
+        Binding("m", "show('models')", "Models", id="models",
+                tooltip="Which models are here; get or delete one"),
+        Binding("comma", "show('settings')", "Settings", id="settings",
+                tooltip="Every setting, with its help; change it"),
+        Binding("L", "show('logs')", "Logs", id="logs", tooltip="What runner and engines log"),
+        Binding("S", "show('summary')", "Summary", id="summary",
+                tooltip="What the batch came to: failures by reason, speed, slowest files"),
         Binding("q", "app.leave", "Leave", id="leave", tooltip="Leave; the work goes on"),
         Binding("Q", "stop_and_leave", "Stop and leave", id="stop",
                 tooltip="Stop the work and leave"),
@@ -161,8 +172,8 @@ class Board(Arranging):
         else:
             text = (
                 "Nothing is queued.\n"
-                "Leave with q and start again with a folder:   speakeasy ~/recordings\n"
-                "or add files from another terminal:   speakeasy add FILE…"
+                f"{app.key_of('add')} adds files or folders from here,\n"
+                "or from another terminal:   speakeasy add FILE…"
             )
         if text != self.table.empty_text:
             self.table.empty_text = text
@@ -292,6 +303,24 @@ class Board(Arranging):
         job = self.table.cursor_job
         if job is not None:
             self.app.push_screen(Detail(job))
+
+    def action_show(self, name: str) -> None:
+        """Open one of the other screens; they are imported when they are wanted."""
+        from speakeasy_tui.tui.screens.add import AddScreen
+        from speakeasy_tui.tui.screens.log import LogScreen
+        from speakeasy_tui.tui.screens.models import ModelsScreen
+        from speakeasy_tui.tui.screens.settings import SettingsScreen
+        from speakeasy_tui.tui.screens.summary import SummaryScreen
+
+        home = self.speakeasy.home
+        screens: dict[str, Callable[[], Screen[None]]] = {
+            "add": AddScreen,
+            "models": ModelsScreen,
+            "settings": lambda: SettingsScreen(home),
+            "logs": lambda: LogScreen(home),
+            "summary": lambda: SummaryScreen(self.table.jobs.values()),
+        }
+        self.app.push_screen(screens[name]())
 
     def action_pause(self) -> None:
         """Pause or go on."""

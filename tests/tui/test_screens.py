@@ -1,0 +1,172 @@
+"""The screens beside the table: add, models, settings, logs, summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ScriptedRunner, make_app, ready, screen_text, until
+from textual.pilot import Pilot
+
+from speakeasy_tui.core import models
+from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.listing import Listing
+from speakeasy_tui.tui.screens.add import completions
+from speakeasy_tui.tui.screens.models import ModelsScreen
+
+Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
+
+
+@pytest.fixture
+async def window(runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch) -> Any:
+    for name in [name for name in os.environ if name.startswith("SPEAKEASY_")]:
+        monkeypatch.delenv(name)
+    app = make_app(runner, home)
+    async with app.run_test(size=(110, 34)) as pilot:
+        await ready(app, pilot)
+        yield app, pilot, runner
+
+
+async def test_a_counts_what_would_be_queued_and_queues_it(window: Window, tmp_path: Path) -> None:
+    app, pilot, runner = window
+    tapes = tmp_path / "tapes"
+    tapes.mkdir()
+    for name in ("one.wav", "two.flac", "notes.pdf"):
+        (tapes / name).write_bytes(b"x" * 1000)
+    await pilot.press("a")
+    app.screen.query_one("#path").value = str(tmp_path / "ta")  # type: ignore[attr-defined]
+    await pilot.press("tab")
+    assert app.screen.query_one("#path").value == f"{tapes}/"  # type: ignore[attr-defined]
+    await until(lambda: "2 recordings, 2 kB" in screen_text(app), pilot)
+    await pilot.press("enter")
+    await until(lambda: runner.asked_of(p.Add), pilot)
+    (asked,) = runner.asked_of(p.Add)
+    assert asked.start and [s.path for s in asked.sources] == [str(tapes).encode()]
+    assert app.screen is app.board
+    await until(lambda: "2 files queued" in screen_text(app), pilot)
+
+
+async def test_a_path_that_is_not_there_is_said_and_queues_nothing(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("a", *"/nowhere", "enter")
+    assert "/nowhere: no such file or folder" in screen_text(app)
+    await pilot.press("escape")
+    assert app.screen is app.board and not runner.asked_of(p.Add)
+
+
+def test_hidden_names_are_completed_only_when_asked_for(tmp_path: Path) -> None:
+    for name in (".trash", "tapes", "talk.mp3"):
+        (tmp_path / name).mkdir() if "." not in name[1:] else (tmp_path / name).touch()
+    assert completions(f"{tmp_path}/") == [f"{tmp_path}/talk.mp3", f"{tmp_path}/tapes/"]
+    assert completions(f"{tmp_path}/.") == [f"{tmp_path}/.trash/"]
+
+
+async def test_settings_are_shown_with_their_source_and_written(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, pilot, _ = window
+    app.home.config_file.write_text("# mine\nbeam_size = 2\n")
+    monkeypatch.setenv("SPEAKEASY_LANGUAGE", "de")
+    await pilot.press("comma")
+    text = screen_text(app)
+    assert "file, line 2" in text and "SPEAKEASY_LANGUAGE" in text and "default" in text
+    await pilot.press(*"jjjjj", "enter")
+    app.screen.focused.value = "99"  # type: ignore[union-attr]
+    await pilot.press("enter")
+    assert "a whole number from 1 to 50" in screen_text(app)
+    app.screen.focused.value = "4"  # type: ignore[union-attr]
+    await pilot.press("enter")
+    assert app.home.config_file.read_text() == "# mine\nbeam_size = 4\n"
+    assert "Holds for files queued from now on" in screen_text(app)
+    await pilot.press("k", "k", "enter")
+    app.screen.focused.value = "fr"  # type: ignore[union-attr]
+    await pilot.press("enter")
+    assert "in the environment is stronger" in screen_text(app)
+    await pilot.press("escape")
+    assert app.screen is app.board
+
+
+async def test_a_theme_chosen_in_the_settings_holds_at_once(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("comma")
+    listing = app.screen.query_one(Listing)
+    listing.index = list(app.screen.NAMES).index("theme")  # type: ignore[attr-defined]
+    await pilot.press("enter")
+    app.screen.focused.value = "archive"  # type: ignore[union-attr]
+    await pilot.press("enter")
+    assert app.theme == "archive"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A download folder with one model in it, made up."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    folder = tmp_path / "hub" / "models--Systran--faster-whisper-base"
+    snapshot = folder / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("abc")
+    for name in ("model.bin", "config.json"):
+        (snapshot / name).write_bytes(b"x")
+    return folder
+
+
+async def test_a_downloaded_model_is_deleted_when_confirmed(hub: Path, window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("m")
+    assert "✓ base " in screen_text(app) and "large-v3-turbo" in screen_text(app)
+    names = [model.name for model in models.local_models()]
+    await pilot.press(*"j" * names.index("base"), "d", "enter", "n")
+    assert hub.exists()
+    await pilot.press("d", "y")
+    await until(lambda: "base is deleted" in screen_text(app), pilot)
+    assert not hub.exists()
+
+
+async def test_a_model_is_fetched_with_progress_and_a_failure_is_said(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, pilot, _ = window
+    fetcher = tmp_path / "fetcher"
+    fetcher.write_text(
+        "#!/bin/sh\n"
+        'echo \'{"op":"progress","done":30,"total":40}\'\nsleep 1.2\n'
+        'echo \'{"op":"failed","message":"the hub is away"}\'\n'
+    )
+    fetcher.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fetcher))
+    await pilot.press("m")
+    assert isinstance(app.screen, ModelsScreen)
+    await pilot.press("G", "x")
+    assert "is not being downloaded" in screen_text(app)
+    await pilot.press("enter")
+    await until(lambda: " 75%" in screen_text(app), pilot)
+    await until(lambda: "could not be had: the hub is away" in screen_text(app), pilot)
+    await pilot.press("escape")
+    assert app.screen is app.board
+
+
+async def test_the_summary_groups_failures_and_reruns_a_group(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("S")
+    text = screen_text(app)
+    assert "✓         3 done" in text and "1 file  not readable as audio" in text
+    assert "1 file  the engine died on them" in text and "slowest" in text
+    assert "with a warning" in text
+    await pilot.press("enter")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].ids == [7]
+    assert app.screen is app.board
+
+
+async def test_capital_l_shows_all_logs(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("L")
+    await until(lambda: "No log yet." in screen_text(app), pilot)
+    await pilot.press("tab", "w", "escape")
+    assert app.screen is app.board
