@@ -416,33 +416,34 @@ class Runner:
         total = Taken([], [], [], [])
         self._journal.note(sources, options)
         self._scanning += 1
-        if start:
-            self.start()
         try:
-            await self._add_all(sources, options, total)
+            found = chain.from_iterable(search(source) for source in sources)
+            while batch := await asyncio.to_thread(_some, found):
+                self._take(self.store.add(batch, options), total)
+                if start and not self.working():
+                    self.start()  # once something is queued: what waited may be asked anew
         finally:
             self._scanning -= 1
+        if start:
+            self.start()
         self.ensure_lanes()
         self.wake()
         return total
 
-    async def _add_all(self, sources: list[Source], options: JobOptions, total: Taken) -> None:
-        found = chain.from_iterable(search(source) for source in sources)
-        while batch := await asyncio.to_thread(_some, found):
-            taken = self.store.add(batch, options)
-            total.new += taken.new
-            total.again += taken.again
-            total.known += taken.known
-            total.failed += taken.failed
-            fresh = taken.new + taken.again
-            failed = set(taken.failed)
-            for job in self.work.jobs(fresh):
-                self.server.changed(job.id)
-                self.server.event("queued", job)
-                if job.id in failed:
-                    self.server.event("failed", job)
-            self.ensure_lanes()
-            self.wake()
+    def _take(self, taken: Taken, total: Taken) -> None:
+        """Add to `total` what has been queued, and tell everybody."""
+        total.new += taken.new
+        total.again += taken.again
+        total.known += taken.known
+        total.failed += taken.failed
+        failed = set(taken.failed)
+        for job in self.work.jobs(taken.new + taken.again):
+            self.server.changed(job.id)
+            self.server.event("queued", job)
+            if job.id in failed:
+                self.server.event("failed", job)
+        self.ensure_lanes()
+        self.wake()
 
     def rerun(self, ids: Iterable[int], options: JobOptions | None, *, failed: bool) -> list[int]:
         """Start new series of tries."""
