@@ -32,6 +32,10 @@ from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.style import CSS
+from speakeasy_tui.tui.theme_watch import ThemeWatch
+
+THEMES_EVERY = 1.0
+"""Seconds between two looks at the person's themes."""
 
 LEAVE_WAIT = 1.0
 """Seconds given to the worker thread, and to the answer to a last request."""
@@ -93,6 +97,7 @@ class SpeakeasyApp(KeyedApp):
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
         themes, self._theme_problems = theme.load(home.themes)
+        self._watched = ThemeWatch(home.themes)
         for one in themes:
             self.register_theme(one)
         wanted = "terminal" if no_color else settings.theme
@@ -117,6 +122,7 @@ class SpeakeasyApp(KeyedApp):
         if self._theme_problems:
             self._warn("Theme not used", "\n".join(self._theme_problems))
         self.theme_changed_signal.subscribe(self, self._theme_chosen)
+        self.set_interval(THEMES_EVERY, self._look_at_themes)
         self.worker.start()
 
     def on_unmount(self) -> None:
@@ -277,6 +283,16 @@ class SpeakeasyApp(KeyedApp):
         self._return_code = 1
         kind = type(error).__name__
         self.exit(f"The window failed ({kind}); the work goes on. The whole error: {log}")
+
+    def _look_at_themes(self) -> None:
+        """Take in what was changed in the person's themes; the one in use is drawn anew."""
+        changed, problems = self._watched.look()
+        for one in changed:
+            self.register_theme(one)
+            if one.name == self.theme:
+                self.mutate_reactive(SpeakeasyApp.theme)
+        if problems:
+            self._warn("Theme not used", "\n".join(problems))
 
     def _theme_chosen(self, chosen: object) -> None:
         if self._save_theme is None or os.environ.get("NO_COLOR"):

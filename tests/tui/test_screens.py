@@ -155,7 +155,7 @@ async def test_the_summary_groups_failures_and_reruns_a_group(window: Window) ->
     app, pilot, runner = window
     await pilot.press("S")
     text = screen_text(app)
-    assert "✓         3 done" in text and "1 file  not readable as audio" in text
+    assert "✓      3 done" in text and "1 file  not readable as audio" in text
     assert "1 file  the engine died on them" in text and "slowest" in text
     assert "with a warning" in text
     await pilot.press("enter")

@@ -127,3 +127,24 @@ async def test_no_color_leaves_the_colours_out(
             if segment.style is not None and segment.style.color is not None
         }
         assert {c.name for c in colours} <= {"default"}
+
+
+async def test_a_theme_is_taken_in_while_it_is_edited_and_a_mistake_is_said(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.app.THEMES_EVERY", 0.05)
+    home.themes.mkdir()
+    mine = home.themes / "mine.toml"
+    mine.write_text('primary = "#8844aa"\nbackground = "#101010"')
+    app = make_app(runner, home, Settings(theme="mine"))
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await ready(app, pilot)
+        mine.write_text('primary = "#8844aa"\nbackground = "#202020" ')
+        await until(lambda: app.screen.styles.background.hex == "#202020", pilot)
+        mine.write_text('primary = "#8844aa"\nbackground = "mud"  ')
+        await until(lambda: app._notifications, pilot)
+        (toast,) = app._notifications
+        assert "mine.toml: background is 'mud'" in toast.message
+        assert app.screen.styles.background.hex == "#202020"
+        (home.themes / "new.toml").write_text('primary = "#44aa88"')
+        await until(lambda: app.get_theme("new"), pilot)

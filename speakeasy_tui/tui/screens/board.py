@@ -238,7 +238,9 @@ class Board(Arranging):
             return [overview.justified([*spans, *keys, Span(" clear", "quiet")], [], width)]
         still = {RunnerState.PAUSED, RunnerState.STOPPED}
         idle = app.batch is not None and app.batch.state in still
-        for name, usual in FOOTER:
+        over = app.batch is not None and app.batch.state is RunnerState.IDLE
+        entries = (("summary", "summary"), *FOOTER) if over and self.table.jobs else FOOTER
+        for name, usual in entries:
             text = "resume" if name == "pause" and idle else usual
             key = app.key_of(name)
             if len(key) + len(text) + 1 > room:

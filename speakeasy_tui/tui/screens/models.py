@@ -40,6 +40,11 @@ class Model(NamedTuple):
     size: int
 
 
+def english(name: str) -> bool:
+    """Whether a model knows English alone, as the distilled ones do, whatever their names."""
+    return ".en" in name or name.startswith("distil")
+
+
 def all_models() -> list[Model]:
     """Every model by name, those here first, best first."""
     here = {model.name: model for model in local_models()}
@@ -100,7 +105,7 @@ class ModelsScreen(Screen[None]):
                 Span(" ✓ " if model.local else "   ", "done"),
                 Span(shown.fit(model.name, 20), "" if model.local else "quiet"),
                 Span(shown.fit(shown.size(model.size), 9, right=True), "quiet"),
-                Span("  English only  " if ".en" in model.name else "  many languages", "quiet"),
+                Span("  English only  " if english(model.name) else "  many languages", "quiet"),
                 Span("  "),
             ]
             if model.name in self.fetching:

@@ -95,7 +95,7 @@ class SummaryScreen(Screen[None]):
         lines: list[Line] = []
         for state, (glyph, ink) in STATE_LOOK.items():
             if count := told.counts[state]:
-                lines.append((Span(f"  {glyph} {count:>9,} {state.value}", ink),))
+                lines.append((Span(f"  {glyph} {count:>6,} {state.value}", ink),))
         facts = []
         if told.audio_s:
             facts.append(f"{shown.span(told.audio_s)} of audio done")
