@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
@@ -14,7 +15,9 @@ from speakeasy_tui.tui import keymap
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.diff import SparingApp
 from speakeasy_tui.tui.ink import LineView
+from speakeasy_tui.tui.screens.arrange import ARRANGE
 from speakeasy_tui.tui.screens.board import Board
+from speakeasy_tui.tui.screens.deeds import DEEDS
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.screens.help import Help, Topic
 
@@ -44,42 +47,48 @@ class KeyedApp(SparingApp[str]):
     def __init__(self, *, ansi_color: bool | None = None) -> None:
         super().__init__(ansi_color=ansi_color)
         self.board = Board()
+        self._shown_keys: dict[str, str] = {}
 
     def rebind(self, wanted: Mapping[str, str]) -> list[str]:
         """Bind actions to other keys; returns a line for each that cannot be."""
+        if not wanted:
+            return []
         usable, problems = keymap.check(wanted, self.binding_groups())
         self.set_keymap(usable)
+        self._shown_keys.clear()
         return problems
 
     def binding_groups(self) -> list[list[Binding]]:
         """The bindings that are active together, a group for each screen."""
-        ours = _bindings(KeyedApp)
-        table, view = _bindings(BatchTable), _bindings(LineView)
-        return [ours + _bindings(Board) + table, ours + _bindings(Detail) + view]
+        ours = bindings_of(KeyedApp)
+        return [
+            ours + [binding for owner in owners for binding in bindings_of(owner)]
+            for _, owners in screens()
+        ]
 
     def key_of(self, name: str) -> str:
         """The keys of an action as they are shown; the first of them."""
-        for group in self.binding_groups():
-            for binding in group:
+        if name not in self._shown_keys:
+            listed = (bindings_of(owner) for owner in (KeyedApp, Board, BatchTable, Detail))
+            for binding in itertools.chain.from_iterable(listed):
                 if binding.id == name:
                     keys = self._keymap.get(name) or binding.key
-                    return self.get_key_display(binding.with_key(keys.split(",")[0]))
-        return ""
+                    shown = self.get_key_display(binding.with_key(keys.split(",")[0]))
+                    self._shown_keys[name] = shown
+                    break
+        return self._shown_keys.get(name, "")
 
     def action_help(self) -> None:
         """Show all keys."""
         topics: list[Topic] = []
-        titles = (("everywhere", KeyedApp), ("table", BatchTable), ("files and queue", Board))
-        for title, owner in titles:
+        for title, listed in topics_of():
             entries = []
-            for binding in _bindings(owner):
-                if not binding.id:
-                    continue
-                keys = (self._keymap.get(binding.id) or binding.key).split(",")
+            for binding in listed:
+                keys = (self._keymap.get(binding.id or "") or binding.key).split(",")
                 text = "  ".join(self.get_key_display(binding.with_key(key)) for key in keys)
                 entries.append((text, binding.tooltip))
             topics.append((title, entries))
-        self.push_screen(Help(topics[1:] + topics[:1]))
+        self.push_screen(Help(topics))
 
     def action_command_palette(self) -> None:
         """Open the palette."""
@@ -89,7 +98,7 @@ class KeyedApp(SparingApp[str]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers: the theme, and every action of the board."""
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
-        for binding in (*_bindings(Board), *_bindings(KeyedApp)):
+        for binding in (*bindings_of(Board), *bindings_of(KeyedApp)):
             if binding.id and binding.id not in {"palette", "clear", "filter"}:
                 action = binding.action
                 yield SystemCommand(
@@ -100,6 +109,46 @@ class KeyedApp(SparingApp[str]):
         self.run_worker(self.board.run_action(action), exclusive=False)
 
 
-def _bindings(owner: type) -> list[Binding]:
+def bindings_of(owner: type) -> list[Binding]:
+    """The bindings that a class itself declares."""
     listed = owner.__dict__.get("BINDINGS", ())
     return [binding for binding in listed if isinstance(binding, Binding)]
+
+
+def screens() -> list[tuple[str, tuple[type, ...]]]:
+    """Each screen's name, and the classes whose bindings are active on it."""
+    from speakeasy_tui.tui.listing import Listing
+    from speakeasy_tui.tui.screens.add import AddScreen
+    from speakeasy_tui.tui.screens.form import Form
+    from speakeasy_tui.tui.screens.log import LogScreen
+    from speakeasy_tui.tui.screens.models import ModelsScreen
+    from speakeasy_tui.tui.screens.options import OptionsScreen
+    from speakeasy_tui.tui.screens.summary import SummaryScreen
+
+    return [
+        ("the table", (Board, BatchTable)),
+        ("an opened row", (Detail, LineView)),
+        ("logs", (LogScreen, LineView)),
+        ("models", (ModelsScreen, Listing)),
+        ("settings", (Form, Listing)),
+        ("options before a rerun", (OptionsScreen, Form, Listing)),
+        ("adding files", (AddScreen,)),
+        ("the summary", (SummaryScreen, Listing)),
+    ]
+
+
+def topics_of() -> list[tuple[str, list[Binding]]]:
+    """The keys of the table as the help lists them: a heading and its bindings."""
+    arranging = {binding.id for binding in ARRANGE}
+    deeds = {binding.id for binding in DEEDS}
+    named = [binding for binding in bindings_of(Board) if binding.id]
+    return [
+        ("files", [binding for binding in named if binding.id in deeds]),
+        ("the table", [binding for binding in named if binding.id in arranging]),
+        ("moving", [binding for binding in bindings_of(BatchTable) if binding.id]),
+        (
+            "queue and screens",
+            [binding for binding in named if binding.id not in deeds | arranging],
+        ),
+        ("everywhere", [binding for binding in bindings_of(KeyedApp) if binding.id]),
+    ]

@@ -1,0 +1,86 @@
+"""Writes docs/keys.md from the bindings: ``python -m tests.tui.keys_guide``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.binding import Binding
+
+from speakeasy_tui.tui.keyed_app import KeyedApp, bindings_of, screens, topics_of
+from speakeasy_tui.tui.screens.help import FILTER_HELP
+
+PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
+
+INTRODUCTION = """\
+# Keys
+
+Actions apply to the marked rows if there are any, else to the row under the cursor (all files
+of a folder when the cursor is on a folder's line). Marks stay with their files through sorting
+and filtering. What cannot be undone is asked first, and answered with `y`, not with Enter. A key
+that can do nothing says why. `?` shows this list as it is bound now, `ctrl+p` searches it.
+
+`q` leaves and the work goes on; `speakeasy` opens the window again.
+
+## Other keys
+
+Every action has a name, and each can be bound otherwise in `config.toml`:
+
+```toml
+[keys]
+rerun_failed = "ctrl+r"
+down = "down,ctrl+n"
+```
+
+A name that does not exist, or a key that belongs to another action of the same screen, is said
+when the window opens; the rest is bound. Terminals send the same for `ctrl+i` and tab, `ctrl+m`
+and Enter, `ctrl+h` and backspace; inside tmux, Home and End may not arrive (`g` and `G` do).
+
+Copying uses the terminal's clipboard (OSC 52), over SSH too; in tmux it needs
+`set -g set-clipboard on`. `w` opens the outputs themselves, without a clipboard.
+
+## The filter
+
+| typed | shows |
+|---|---|
+"""
+
+_NAMES = {
+    "question_mark": "?", "slash": "/", "exclamation_mark": "!", "less_than_sign": "<",
+    "greater_than_sign": ">", "comma": ",", "escape": "esc", "enter": "⏎",
+    "pagedown": "PgDn", "pageup": "PgUp", "up": "↑", "down": "↓",
+    "shift+up": "shift+↑", "shift+down": "shift+↓", "alt+up": "alt+↑", "alt+down": "alt+↓",
+}  # fmt: skip
+
+
+def _rows(bindings: list[Binding]) -> str:
+    lines = ["| key | action | name |", "|---|---|---|"]
+    for binding in bindings:
+        if binding.id:
+            keys = " ".join(f"`{_NAMES.get(key, key)}`" for key in binding.key.split(","))
+            lines.append(f"| {keys} | {binding.tooltip} | `{binding.id}` |")
+    return "\n".join(lines) + "\n"
+
+
+def page() -> str:
+    """The page."""
+    text = INTRODUCTION
+    for typed, shows in FILTER_HELP:
+        text += f"| `{typed}` | {shows} |\n"
+    for title, bindings in topics_of():
+        text += f"\n## {title.capitalize()}\n\n{_rows(bindings)}"
+    seen = {binding.id for _, bindings in topics_of() for binding in bindings}
+    for title, owners in screens()[1:]:
+        own = bindings_of(owners[0])
+        more = [one for one in own if one.id not in seen or one.id == "back"]
+        text += f"\n## On {title}\n\n{_rows(more)}"
+    return text
+
+
+def main() -> None:
+    """Write it."""
+    assert bindings_of(KeyedApp)
+    PAGE.write_text(page(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
