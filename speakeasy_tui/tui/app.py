@@ -168,6 +168,8 @@ class SpeakeasyApp(KeyedApp):
         if news.up:
             if self.ever_up:
                 self.board.say("The runner is back")
+            elif place.mention_tmux(os.environ, self.home):
+                self.board.say("No tmux is needed: the work goes on if this connection ends")
             self.ever_up = True
             for screen in self.screen_stack:
                 if isinstance(screen, Detail):

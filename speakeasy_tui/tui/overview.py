@@ -146,10 +146,13 @@ def counts_line(batch: Batch, width: int) -> Line:
         left = _count_spans(batch, words=False)
     right = [Span(" ")]
     total = _all_audio(batch)
-    if total > 0:
-        amount = f"{shown.amounts(batch.done_s, total)} "
-        if width_of(left) + len(amount) + 2 <= width:
+    amounts = [shown.amounts(batch.done_s, total)] if total > 0 else []
+    free = [f"{shown.size(batch.disk_free)} free"] if batch.disk_free is not None else []
+    for texts in (amounts + free, amounts):
+        amount = "   ".join(texts) + " "
+        if texts and width_of(left) + len(amount) + 2 <= width:
             right = [Span(amount, "quiet")]
+            break
     return justified(left, right, width)
 
 

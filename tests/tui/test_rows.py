@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from conftest import batch_of, recordings, two_lanes
 from rich.cells import cell_len
 
 from speakeasy_tui.core.job import Batch, Job, Lane, LaneState, Pause, RunnerState, State
-from speakeasy_tui.tui import environment, overview
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.tui import environment, overview, place
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import STATE_LOOK, heading, line_of, plan, width_of
@@ -156,6 +158,14 @@ def test_over_ssh_textual_is_told_to_be_sparing_unless_the_person_said_otherwise
     here: dict[str, str] = {}
     environment.prepare(here)
     assert not here
+
+
+def test_that_no_tmux_is_needed_is_said_once_and_only_over_ssh(tmp_path: Path) -> None:
+    home = Home(tmp_path, tmp_path, tmp_path)
+    away = {"SSH_CONNECTION": "10.0.0.1 5 10.0.0.2 22"}
+    assert not place.mention_tmux({}, home)
+    assert not place.mention_tmux({**away, "TMUX": "/tmp/tmux"}, home)
+    assert [place.mention_tmux(away, home) for _ in range(2)] == [True, False]
 
 
 def test_importing_the_package_imports_no_textual_and_the_window_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""How it looks: the board under two themes at two sizes, an opened row, help."""
+"""How it looks: the board at four sizes and under every theme, and what else there is."""
 
 from __future__ import annotations
 
@@ -11,9 +11,16 @@ from textual.pilot import Pilot
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 
+SIZES = [(60, 20), (80, 24), (140, 45), (220, 60)]
+THEMES = [
+    "archive", "high-contrast", "high-contrast-light", "speakeasy-light", "tape", "terminal",
+]  # fmt: skip
+LOOKS = [("speakeasy-dark", size) for size in SIZES] + [(name, (100, 30)) for name in THEMES]
 
-@pytest.mark.parametrize("size", [(80, 24), (140, 45)], ids=["80x24", "140x45"])
-@pytest.mark.parametrize("theme", ["speakeasy-dark", "speakeasy-light"])
+
+@pytest.mark.parametrize(
+    ("theme", "size"), LOOKS, ids=[f"{name}-{size[0]}x{size[1]}" for name, size in LOOKS]
+)
 def test_the_board(
     snap_compare: Any, runner: ScriptedRunner, home: Home, theme: str, size: tuple[int, int]
 ) -> None:
@@ -27,9 +34,19 @@ def test_the_board(
     assert snap_compare(app, terminal_size=size, run_before=before)
 
 
-@pytest.mark.parametrize(
-    "keys", [("j", "j", "j", "j", "enter"), ("question_mark",)], ids=["opened", "help"]
-)
+ON_TOP = {
+    "opened": ("j", "j", "j", "j", "enter"),
+    "help": ("question_mark",),
+    "folders": ("t",),
+    "sorting": ("o",),
+    "summary": ("S",),
+    "options": ("e",),
+    "add": ("a",),
+    "question": ("j", "j", "j", "j", "x"),
+}
+
+
+@pytest.mark.parametrize("keys", ON_TOP.values(), ids=ON_TOP)
 def test_what_lies_on_top(
     snap_compare: Any, runner: ScriptedRunner, home: Home, keys: tuple[str, ...]
 ) -> None:
@@ -40,4 +57,4 @@ def test_what_lies_on_top(
         await pilot.press(*keys)
         await pilot.pause(0.2)
 
-    assert snap_compare(app, terminal_size=(80, 24), run_before=before)
+    assert snap_compare(app, terminal_size=(100, 30), run_before=before)
