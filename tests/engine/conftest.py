@@ -24,9 +24,9 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
         engine.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A real engine with the starter model, shared by the tests of a module."""
+    """A real engine with the starter model, shared by all tests that leave it as it was."""
     engine = Engine("real", tmp_path_factory.mktemp("real") / "engine.log")
     engine.load()
     yield engine

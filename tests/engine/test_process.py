@@ -168,14 +168,24 @@ def test_a_line_that_is_no_command_ends_the_process_and_the_log_says_so(start: S
     assert "dance" in engine.log.read_text()
 
 
-@pytest.mark.parametrize("kind", ["sim", "real"])
-def test_vitals_come_every_few_seconds_while_the_model_works(start: Start, kind: str) -> None:
-    engine = start(kind, SPEAKEASY_SIM_SPEED="20")
-    engine.load()
-    engine.transcribe(1, LIGHTHOUSE)
+def working(engine: Engine) -> Engine:
+    engine.transcribe(61, LIGHTHOUSE)
+    engine.wait_for(Opened, lambda report: report.job == 61)
+    return engine
+
+
+def vitals_come(engine: Engine) -> None:
     busy = [engine.wait_for(Vitals, timeout=10) for _ in range(2)]
     assert all(v.rss > 5_000_000 for v in busy)
     assert max(v.busy for v in busy) > 0.3
+    engine.send(Abandon(job=61))
+
+
+def test_vitals_come_every_few_seconds_while_the_model_works(start: Start, real: Engine) -> None:
+    sim = start("sim", SPEAKEASY_SIM_SPEED="20")
+    sim.load()
+    for engine in (working(sim), working(real)):
+        vitals_come(engine)
 
 
 @pytest.mark.parametrize("kind", ["sim", "real"])
@@ -197,18 +207,22 @@ def test_an_abandoned_file_is_not_mentioned_again_and_the_next_is_done(
 
 
 @pytest.mark.parametrize("kind", ["sim", "real"])
-def test_stored_chunks_are_not_decoded_again_but_counted(start: Start, kind: str) -> None:
-    engine = start(kind)
-    engine.load()
-    engine.transcribe(1, RADIO)
-    engine.end_of(1)
-    whole = engine.chunks(1)
+def test_stored_chunks_are_not_decoded_again_but_counted(
+    start: Start, real: Engine, kind: str
+) -> None:
+    engine = real
+    if kind == "sim":
+        engine = start("sim")
+        engine.load()
+    engine.transcribe(51, RADIO)
+    engine.end_of(51)
+    whole = engine.chunks(51)
     assert len(whole) > 1
-    engine.transcribe(2, RADIO, have=[whole[0].start + 0.004])
-    assert isinstance(engine.end_of(2), Finished)
-    assert [c.index for c in engine.chunks(2)] == [c.index for c in whole[1:]]
-    assert [c.segments for c in engine.chunks(2)] == [c.segments for c in whole[1:]]
-    assert engine.opened(2).chunks == len(whole)
-    engine.transcribe(3, RADIO, have=[c.start for c in whole])
-    assert isinstance(engine.end_of(3), Finished)
-    assert engine.chunks(3) == []
+    engine.transcribe(52, RADIO, have=[whole[0].start + 0.004])
+    assert isinstance(engine.end_of(52), Finished)
+    assert [c.index for c in engine.chunks(52)] == [c.index for c in whole[1:]]
+    assert [c.segments for c in engine.chunks(52)] == [c.segments for c in whole[1:]]
+    assert engine.opened(52).chunks == len(whole)
+    engine.transcribe(53, RADIO, have=[c.start for c in whole])
+    assert isinstance(engine.end_of(53), Finished)
+    assert engine.chunks(53) == []

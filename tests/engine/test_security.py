@@ -95,6 +95,8 @@ BAD = [
     ("tokenizer.json", f'{{"version": "{ESCAPES}"}}'),
     ("config.json", "garbage"),
     ("config.json", "[1, 2]"),
+    ("config.json", "{}"),
+    ("config.json", '{"suppress_ids": [1e99], "suppress_ids_begin": []}'),
     ("config.json", '{"alignment_heads": "x", "lang_ids": {}, "suppress_ids": [1e99]}'),
     ("vocabulary.txt", ""),
     ("preprocessor_config.json", '{"feature_size": 7}'),

@@ -25,7 +25,7 @@ from speakeasy_tui.core.protocol import (
     SetBatch,
 )
 
-from .engine import LIGHTHOUSE, LIST, RADIO, RIVER, SAMPLES, SHELF, Engine, load_command
+from .engine import LIST, RADIO, RIVER, SAMPLES, SHELF, Engine, load_command
 
 Start = Callable[..., Engine]
 TEXTS = dict(
@@ -43,7 +43,7 @@ def said(path: Path) -> str:
 
 def test_files_that_share_batches_each_get_their_own_text_in_order(real: Engine) -> None:
     real.send(SetBatch(batch_size=8))
-    paths = [SHELF, RADIO, LIST, RIVER, LIGHTHOUSE]
+    paths = [SHELF, RADIO, LIST, RIVER]
     for job, path in enumerate(paths, 100):
         real.transcribe(job, path)
     for job in range(100, 100 + len(paths)):
@@ -58,7 +58,7 @@ def test_files_that_share_batches_each_get_their_own_text_in_order(real: Engine)
 
 def test_progress_rises_from_0_to_1(real: Engine) -> None:
     real.send(SetBatch(batch_size=1))
-    real.transcribe(200, LIGHTHOUSE)
+    real.transcribe(200, RADIO)
     real.end_of(200)
     shares = [report.progress for report in real.said(Progress, 200)]
     assert shares == sorted(shares)
