@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
@@ -68,6 +68,18 @@ def justified(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
             spans.append(Span(fitting, ink))
         room -= cell_len(fitting)
     return (*spans, Span(" " * room), *right)
+
+
+def keys_line(entries: Iterable[tuple[str, str]], width: int) -> Line:
+    """Keys and what they do, as many as fit: the last line of a screen."""
+    spans = [Span(" ")]
+    room = width - 1
+    for key, text in entries:
+        if len(key) + len(text) + 1 > room:
+            break
+        spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
+        room -= len(key) + len(text) + 4
+    return justified(spans, [], width)
 
 
 def head(identity: str, home: str, simulated: bool, width: int) -> Line:

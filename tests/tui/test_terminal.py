@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emulator import Emulator
 
 HERE = Path(__file__).parent
 
@@ -183,3 +184,67 @@ def test_an_idle_screen_sends_nothing_and_a_changing_row_little(
     busy.read(0.5)
     # Twenty changes a second come in, ten go out, each of some cells of one row.
     assert 0 < busy.read(1.0) < 2500
+
+
+def shown(terminal: Terminal, seconds: float = 0.15) -> list[str]:
+    """What stands on the terminal once it is quiet, but for the line of passing messages."""
+    while terminal.read(seconds):
+        pass
+    screen = Emulator(80, 24)
+    screen.feed(terminal.output)
+    lines = screen.text.splitlines()
+    return lines[:22] + lines[23:]
+
+
+def test_what_was_sent_cell_by_cell_is_what_a_whole_screen_would_be(
+    open_terminal: Callable[..., Terminal],
+) -> None:
+    terminal = open_terminal()
+    terminal.read_until(painted)
+    for keys in (b"jjj t", b"GkK", b"o5", b"/memo\r", b"\r", b"\x1b[27u", b"?", b"\x1b[27u"):
+        os.write(terminal.master, keys)
+        terminal.read(0.05)
+        before = shown(terminal)
+        count = len(terminal.output)
+        os.write(terminal.master, b"\x0c")
+        terminal.read_until(lambda output, count=count: len(output) > count)
+        assert shown(terminal) == before, keys
+
+
+def test_a_storm_of_sizes_ends_on_a_right_screen(open_terminal: Callable[..., Terminal]) -> None:
+    terminal = open_terminal("busy")
+    terminal.read_until(painted)
+    for number in range(40):
+        size = (12 + number % 30, 60 + number * 7 % 120) if number < 39 else (24, 80)
+        fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+        terminal.read(0.01)
+    terminal.read(1.0)
+    screen = Emulator(80, 24)
+    mark = len(terminal.output)
+    os.write(terminal.master, b"\x0c")  # sends everything; then the two are compared
+    terminal.read(0.6)
+    screen.feed(terminal.output[mark:])
+    assert "quarantined" in screen.text and "open" in screen.text.splitlines()[23]
+    assert terminal.process.poll() is None
+
+
+def test_a_reader_that_stood_still_has_the_right_screen_within_a_second(
+    open_terminal: Callable[..., Terminal],
+) -> None:
+    terminal = open_terminal("busy")
+    terminal.read_until(painted)
+    for _ in range(8):  # each repaints the screen, and nobody reads it
+        os.write(terminal.master, b"?\x1b[27u")
+        time.sleep(0.05)
+    time.sleep(2.5)
+    os.write(terminal.master, b"G")
+
+    def right(output: bytes) -> bool:
+        screen = Emulator(80, 24)
+        screen.feed(output)
+        return "14 of 14" in screen.text and "quarantined" in screen.text
+
+    thawed = time.monotonic()
+    terminal.read_until(right)
+    assert time.monotonic() - thawed < 1.0

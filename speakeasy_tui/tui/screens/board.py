@@ -231,23 +231,18 @@ class Board(Arranging):
 
     def _footer(self, width: int) -> list[Line]:
         app = self.speakeasy
-        spans: list[Span] = [Span(" ")]
-        room = width - 1
         if self.query_one("#filter-bar").display:
-            keys = (Span("⏎", "key"), Span(" keep   ", "quiet"), Span(app.key_of("clear"), "key"))
-            return [overview.justified([*spans, *keys, Span(" clear", "quiet")], [], width)]
+            return [overview.keys_line((("⏎", "keep"), (app.key_of("clear"), "clear")), width)]
         still = {RunnerState.PAUSED, RunnerState.STOPPED}
         idle = app.batch is not None and app.batch.state in still
         over = app.batch is not None and app.batch.state is RunnerState.IDLE
         entries = (("summary", "summary"), *FOOTER) if over and self.table.jobs else FOOTER
-        for name, usual in entries:
-            text = "resume" if name == "pause" and idle else usual
-            key = app.key_of(name)
-            if len(key) + len(text) + 1 > room:
-                break
-            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
-            room -= len(key) + len(text) + 4
-        return [overview.justified(spans, [], width)]
+        texts = {"pause": "resume"} if idle else {}
+        return [
+            overview.keys_line(
+                ((app.key_of(name), texts.get(name, usual)) for name, usual in entries), width
+            )
+        ]
 
     @on(BatchTable.Moved)
     def _moved(self) -> None:

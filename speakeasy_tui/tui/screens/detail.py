@@ -306,10 +306,8 @@ class Detail(Deeds):
         return [overview.justified([Span(f" {self._said}")], [], width)]
 
     def _footer(self, width: int) -> list[Line]:
-        spans = [Span(" ")]
-        for name, text in FOOTER:
-            spans += [Span(self.speakeasy.key_of(name), "key"), Span(f" {text}   ", "quiet")]
-        return [overview.justified(spans, [], width)]
+        entries = [(self.speakeasy.key_of(name), text) for name, text in FOOTER]
+        return [overview.keys_line(entries, width)]
 
 
 _start = attrgetter("start")

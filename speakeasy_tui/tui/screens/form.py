@@ -17,7 +17,7 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
-from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.overview import keys_line
 from speakeasy_tui.tui.rows import Line, Span
 
 Result = TypeVar("Result")
@@ -133,10 +133,7 @@ class Form(Screen[Result]):
         return [(), *((Span(f" {part}", ink),) for part in parts[:4])]
 
     def _footer(self, width: int) -> list[Line]:
-        spans = [Span(" ")]
-        for key, text in self.entries():
-            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
-        return [justified(spans, [], width)]
+        return [keys_line(self.entries(), width)]
 
     def _show(self) -> None:
         self.query_one(Listing).show()

@@ -16,7 +16,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines, LineView
-from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.rows import Line, Span, short_path
 
 TAIL = 1 << 18
@@ -154,13 +154,10 @@ class LogScreen(Screen[None]):
         return [justified(left, right, width)]
 
     def _footer(self, width: int) -> list[Line]:
-        spans = [Span(" ")]
         entries = [("esc", "back"), ("w", "level"), ("tab", "which log"), ("G", "follow the end")]
         if self._job is not None:
             entries.insert(2, ("f", "all lines" if self._only_job else "only the file's"))
-        for key, text in entries:
-            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
-        return [justified(spans, [], width)]
+        return [keys_line(entries, width)]
 
     def _anew(self) -> None:
         for lines in self.query(Lines):

@@ -27,7 +27,7 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
-from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.rows import Line, Span, bar
 from speakeasy_tui.tui.screens.confirm import Confirm
 
@@ -121,10 +121,11 @@ class ModelsScreen(Screen[None]):
         return lines
 
     def _footer(self, width: int) -> list[Line]:
-        spans = [Span(" ")]
-        for key, text in (("⏎", "get"), ("x", "stop download"), ("d", "delete"), ("esc", "back")):
-            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
-        return [justified(spans, [], width)]
+        return [
+            keys_line(
+                (("⏎", "get"), ("x", "stop download"), ("d", "delete"), ("esc", "back")), width
+            )
+        ]
 
     def _say(self, text: str) -> None:
         self._said = printable(text)

@@ -17,7 +17,7 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
-from speakeasy_tui.tui.overview import justified
+from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.query import FAILED
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, short_path
 
@@ -138,10 +138,7 @@ class SummaryScreen(Screen[None]):
         return lines
 
     def _footer(self, width: int) -> list[Line]:
-        spans = [Span(" ")]
-        for key, text in (("⏎", "run those again"), ("esc", "back")):
-            spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
-        return [justified(spans, [], width)]
+        return [keys_line((("⏎", "run those again"), ("esc", "back")), width)]
 
     @on(Listing.Chosen)
     def _again(self, event: Listing.Chosen) -> None:
