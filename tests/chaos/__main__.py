@@ -34,6 +34,8 @@ def main() -> int:
         "SPEAKEASY_LOAD_LIMIT_S": "60",
         "SPEAKEASY_DECODE_LIMIT_S": str(2 * given.stall),
         "SPEAKEASY_LINGER_S": "5",
+        # The usual three, and one to spare for an engine that is killed from outside.
+        "SPEAKEASY_MAX_ATTEMPTS": "4",
     }
     folder, out = work / "reels", work / "out"
     real = given.engine == "real"
@@ -120,7 +122,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lanes", type=int, default=4)
     parser.add_argument("--speed", type=float, default=4000, help="of the simulated engine")
-    parser.add_argument("--stall", type=float, default=1.5, help="SPEAKEASY_STALL_S")
+    parser.add_argument("--stall", type=float, default=0.6, help="SPEAKEASY_STALL_S")
     parser.add_argument("--limit", type=float, default=1800, help="seconds in all")
     parser.add_argument("--engine", choices=("sim", "real"), default="sim")
     parser.add_argument("--model", default="tiny.en", help="for the real engine")

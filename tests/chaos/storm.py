@@ -181,12 +181,13 @@ class Storm:
         return False
 
     def _kill_engine(self, link: Link, status: say.Status) -> None:
-        # Only where every file is on its first try: a file that has had its fault and loses
-        # another engine would rightly be quarantined.
+        # Only where files are at work and all on their first try: one that has had its fault
+        # and then loses an engine alone would rightly be quarantined.
         answer = link.request(say.GetJobs(states=["running"]))
         assert isinstance(answer, say.Jobs)
+        busy = {job.lane for job in answer.jobs}
         scarred = {job.lane for job in answer.jobs if job.attempts > 1}
-        pids = [lane.pid for lane in status.lanes if lane.pid and lane.number not in scarred]
+        pids = [lane.pid for lane in status.lanes if lane.pid and lane.number in busy - scarred]
         if pids:
             processes.kill([self._rng.choice(pids)])
             self.damage.engine_kills += 1
