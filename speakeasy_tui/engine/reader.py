@@ -1,0 +1,278 @@
+"""A media file's packets, in order and to the end, whatever is broken on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import av
+
+from speakeasy_tui.core.job import ErrorKind
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.engine import promise
+from speakeasy_tui.engine.promise import ELEMENTARY, Promise
+from speakeasy_tui.engine.source import SourceError, explain
+from speakeasy_tui.engine.timeline import GAP, LONGEST_GAP, Samples, Timeline
+
+_RETRIES = 100
+"""Times a container may break in a row before its end is believed."""
+_ALIVE_PACKETS = 2_000
+"""Packets after which to say so, whether anything came of them or not."""
+_JOINT = 60.0
+"""Seconds; a longer gap in a transport stream is a joint."""
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0\r", b"v=0\n", b"<?xml", b"<MPD", b"[playlist]")
+"""How files begin that only name others, which FFmpeg would open in their stead."""
+
+
+def open_media(path: bytes) -> Any:
+    """PyAV's container of a file.
+
+    Raises:
+        SourceError: it is none, or names other files.
+    """
+    with open(path, "rb") as file:
+        head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if head.startswith(_PLAYLISTS):
+        raise SourceError(
+            "not a recording: a text that names other files", "queue the files that it names"
+        )
+    # "file:" keeps a name such as "http:…" or "concat:…" a file name, and confines what a
+    # container may refer to to files.
+    name = "file:" + os.fsdecode(path)
+    try:
+        return av.open(name, mode="r", metadata_errors="ignore")
+    except av.error.InvalidDataError:
+        raise SourceError(
+            "not an audio or video file, or damaged beyond recognition",
+            "play it to check; if it plays, convert it to wav or mp3",
+        ) from None
+    except (av.error.FFmpegError, ValueError) as error:
+        # The own classes derive from OSError where there is a matching errno.
+        if isinstance(error, OSError):
+            raise explain(error) from None
+        text = printable(str(getattr(error, "strerror", None) or error))
+        raise SourceError(
+            f"the file cannot be opened: {text}",
+            "play it to check; if it plays, convert it to wav or mp3",
+        ) from None
+
+
+def audio_stream(container: Any) -> Any:
+    """The first audio track; raises SourceError when there is none that can be decoded."""
+    stream = next(iter(container.streams.audio), None)
+    if stream is None:
+        what = "pictures only" if container.streams.video else "no tracks that hold sound"
+        raise SourceError(
+            f"no audio track: the file holds {what}",
+            "remove it from the queue, or export it with its sound",
+            ErrorKind.NO_AUDIO,
+        )
+    if stream.codec_context is None:
+        raise SourceError(
+            "the audio is in a format that cannot be decoded, or protected (DRM)",
+            "convert it to mp3, m4a, ogg, flac or wav first",
+        )
+    return stream
+
+
+class Reader:
+    """Packets to samples, going on behind damage."""
+
+    def __init__(
+        self,
+        path: bytes,
+        container: Any,
+        stream: Any,
+        promised: Promise,
+        alive: Callable[[float], None],
+    ) -> None:
+        self._path = path
+        self._container = container
+        self._stream = stream
+        self.promised = promised
+        self._alive = alive
+        self._size = os.path.getsize(path)
+        self._unit = float(stream.time_base) if stream.time_base else 0.0
+        self._origin = (container.start_time or 0) / 1_000_000  # AV_TIME_BASE
+        self._broadcast = container.format.name == "mpegts"
+        end = None if promised.seconds is None else promised.seconds + self._origin + 2.0
+        # Where recordings of broadcasts are joined, or cut, the clock jumps and nothing is lost.
+        self._line = Timeline(end, _JOINT if self._broadcast else LONGEST_GAP, alive)
+        self._begun = False
+        self._lost_some = False
+        """A packet could not be decoded since the last frame."""
+        self._good_end: int | None = None
+        """Byte behind the last packet that could be decoded."""
+        self._good_bytes = 0
+        self._tail = 0.0
+        """Seconds that are missing at the end by the bytes that are."""
+        self._other_end = 0.0
+        """Seconds up to which other tracks of the container go."""
+        self.damaged = 0
+        """Packets that could not be decoded."""
+        self.decoded = False
+        """Whether there was any sound at all."""
+
+    def read(self) -> Samples:
+        """Decode everything."""
+        bytes_tell = self._container.format.name in ELEMENTARY
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                break
+            except MemoryError:
+                raise
+            except av.error.FFmpegError:
+                self._broken()
+                continue
+            if bytes_tell and packet.size:
+                self._follow_bytes(packet)
+            for frame in frames:
+                self._add(frame, packet, bytes_tell)
+        if bytes_tell and self.promised.seconds is None and self._good_end is not None:
+            self._tail = self._lost(self._size - _tags(self._path, self._good_end))
+        samples = self._line.finish()
+        self.damaged += self._line.bad
+        return samples
+
+    def _add(self, frame: Any, packet: Any, bytes_tell: bool) -> None:
+        at = None
+        if not self._begun and self._container.format.name == "flac" and frame.sample_rate:
+            # Its clock counts samples, and each frame says anew how long they are.
+            stretch = 1 / (frame.sample_rate * self._unit or 1.0)
+            self._unit *= stretch
+            if self.promised.seconds is not None:
+                seconds = self.promised.seconds * stretch
+                self.promised = self.promised._replace(seconds=seconds)
+        if not bytes_tell and frame.pts is not None:
+            at = frame.pts * self._unit - self._origin
+        if at is not None and not self._begun:
+            at = self._first(at, packet)
+        self._begun = True
+        self.decoded = self.decoded or frame.samples > 0
+        self._line.add(frame, at, self._lost_some)
+        self._lost_some = False
+
+    def _broken(self) -> None:
+        self.damaged += 1
+        self._lost_some = True
+
+    def _first(self, at: float, packet: Any) -> float:
+        """Make room before the first frame, which says `at`; its place."""
+        own = self._stream.start_time
+        begins = own * self._unit - self._origin if own is not None else 0.0
+        limit = self.promised.seconds
+        if (limit is not None and at > limit) or at > LONGEST_GAP:
+            return at  # a damaged time; the timeline will see whether it stays
+        if at > GAP:
+            # What the track itself leaves out is silence; packets that gave nothing are lost.
+            self._line.start_at(min(begins, at))
+            self._line.start_at(at, missing=self.damaged > 0 or self._alone())
+        elif self._origin > GAP and limit and packet.pos and self._alone():
+            # The container seems to begin late: when the bytes that should hold the time
+            # before are there, that is because they are damaged.
+            share = self._origin / (self._origin + limit)
+            if packet.pos / self._size > share / 2 and self._origin < LONGEST_GAP:
+                at += self._origin
+                self._line.start_at(at, missing=True)
+                self.promised = self.promised._replace(seconds=limit + self._origin)
+                self._origin = 0.0
+        return at
+
+    def _alone(self) -> bool:
+        return not promise.company(self._container, self._stream)
+
+    def _follow_bytes(self, packet: Any) -> None:
+        """In a format without a clock: bytes that gave no sound stand for the time they had."""
+        if packet.pos is None:
+            return
+        if self._good_end is None:
+            start = promise.id3_size(self._path)
+            lost = packet.pos if start == 0 else 0
+        else:
+            lost = packet.pos - self._good_end
+        self._good_end = packet.pos + packet.size
+        self._good_bytes += packet.size
+        if lost > 0:
+            self._line.skip(self._lost(lost))
+
+    def _lost(self, count: int) -> float:
+        """Seconds that `count` bytes hold, at the rate so far or the one FFmpeg names."""
+        nominal = (self._container.bit_rate or 0) / 8
+        rate = self._good_bytes / self._line.at if self._line.at > 1.0 else 0.0
+        rate = max(rate, nominal if rate == 0.0 else 0.0)
+        return max(0, count) / rate if rate else 0.0
+
+    def _packets(self) -> Iterator[Any]:
+        """All packets of the track; a broken stretch of the container is stepped over."""
+        count = failed = 0
+        while failed < _RETRIES:
+            try:
+                for packet in self._container.demux(self._stream):
+                    yield packet
+                    count, failed = count + 1, 0
+                    if count % _ALIVE_PACKETS == 0:
+                        self._alive(self._line.at)
+                return
+            except av.error.EOFError:
+                return
+            except OSError as error:
+                if not isinstance(error, av.error.FFmpegError):
+                    raise
+                # FFmpeg reports a container that breaks off like a disk that fails.
+                _read_through(self._path, self._alive)
+                self._broken()
+                failed += 1
+            except av.error.FFmpegError:
+                self._broken()
+                failed += 1
+
+    # ------------------------------------------------------------- the reckoning
+
+    def look_at_other_tracks(self) -> None:
+        """Find how far the rest of the container goes: the sound may end before the picture."""
+        last = 0.0
+        # Opened anew, for not every format can be wound back.
+        try:
+            with open_media(self._path) as container:
+                for packet in container.demux():
+                    if packet.pts is not None and packet.time_base:
+                        last = max(last, float(packet.pts * packet.time_base) - self._origin)
+        except (SourceError, av.error.FFmpegError):
+            pass
+        self._other_end = last
+
+    def missing(self) -> float:
+        """Seconds that could not be decoded; 0.0 when it is as good as none."""
+        inside = self._line.missing if self._line.missing >= GAP else 0.0
+        return inside + self.missing_at_end()
+
+    def missing_at_end(self) -> float:
+        """Seconds of what is promised that lie behind the end."""
+        seconds = self.promised.seconds
+        if seconds is None:
+            return self._tail if self._tail >= GAP else 0.0
+        if self._broadcast:
+            seconds += self._line.shift  # the promise is the last time less the first
+        left = seconds - max(self._line.at, self._other_end)
+        return left if left > self.promised.slack else 0.0
+
+
+def _tags(path: bytes, end: int) -> int:
+    """Where the sound of an elementary stream that was read up to `end` is over: before tags."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        file.seek(end)
+        rest = file.read(16 * 2**20)
+    if any(mark in rest for mark in (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")):
+        return size
+    return end
+
+
+def _read_through(path: bytes, alive: Callable[[float], None]) -> None:
+    """Read the whole file; raises OSError when the disk it lies on does."""
+    with open(path, "rb") as file:
+        while file.read(2**20):
+            alive(0.0)
