@@ -22,7 +22,7 @@ from textual.strip import Strip
 
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.tui.format import wrap
-from speakeasy_tui.tui.ink import COMPONENTS, changed, strip_of
+from speakeasy_tui.tui.ink import Inked, changed, strip_of
 from speakeasy_tui.tui.query import Test
 from speakeasy_tui.tui.rows import GUTTER, Line, Span, folder_line, heading, line_of
 from speakeasy_tui.tui.view import Folder, Key, View
@@ -37,10 +37,9 @@ CACHED = 512
 """Lines kept; a screen shows fewer."""
 
 
-class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
+class BatchTable(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     """All jobs of the queue, in its order."""
 
-    COMPONENT_CLASSES = COMPONENTS
     DEFAULT_CSS = """
     BatchTable { height: 1fr; overflow-x: hidden; overflow-y: auto;
                  scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
@@ -83,6 +82,8 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines: dict[tuple[int, int], tuple[Job, Line]] = {}
         self._strips: dict[tuple[int, int, bool, bool], tuple[Job, Strip]] = {}
         self._drawn: dict[int, Line] = {}
+        self._stands: dict[int, tuple[Job | None, bool, bool]] = {}
+        """Job, mark and cursor on each line of the screen as drawn: a short cut."""
         self._base: Style | None = None
         self._steady: dict[int, tuple[float, float | None, float | None]] = {}
 
@@ -318,6 +319,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._lines.clear()
         self._strips.clear()
         self._drawn.clear()
+        self._stands.clear()
         self._base = None
 
     def _line(self, job: Job, width: int) -> Line:
@@ -376,27 +378,37 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _draw_changes(self) -> None:
         """Refresh the cells in sight that differ from what was drawn."""
         cursor_row = self.cursor_row
-        for y in range(1, self.size.height):
+        top, count = self.scroll_offset.y - 1, len(self.view)
+        width, height = self.size
+        for y in range(1, height):
+            row = top + y
+            item = self.view.at(row) if row < count else None
+            stands = self._stands.get(y)
+            if isinstance(item, Job) and stands is not None:
+                now = item, item.id in self.marks, row == cursor_row
+                if stands[0] is item and stands == now:
+                    continue
             line, _, _, cursor = self._content(y, cursor_row)
             line = (*line, Span("", "cursor" if cursor else ""))
             old = self._drawn.get(y)
             if old == line:
                 continue
             if old is None or old[-1:] != line[-1:]:
-                self.refresh(Region(0, y, self.size.width, 1))
+                self.refresh(Region(0, y, width, 1))
             elif difference := changed(old, line):
                 self.refresh(Region(difference[0], y, difference[1], 1))
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         line, job, marked, cursor = self._content(y, self.cursor_row)
+        self._stands[y] = job, marked, cursor
         self._drawn[y] = (*line, Span("", "cursor" if cursor else ""))
         if self._base is None:
             self._base = self.rich_style
         base = self._base
         if job is None:
             if cursor:
-                base += self.get_component_rich_style("ink--cursor", partial=True)
+                base += self.style_of("cursor")
             return strip_of(self, line, width, base)
         key = (job.id, width, marked, cursor)
         cached = self._strips.get(key)
@@ -405,7 +417,7 @@ class BatchTable(ScrollView, can_focus=True, inherit_bindings=False):
         if len(self._strips) > CACHED:
             self._strips.clear()
         if cursor:
-            base += self.get_component_rich_style("ink--cursor", partial=True)
+            base += self.style_of("cursor")
         strip = strip_of(self, line, width, base)
         self._strips[key] = (job, strip)
         return strip

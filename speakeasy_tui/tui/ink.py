@@ -55,14 +55,29 @@ INK_CSS = """
 """
 
 
-def style_of(widget: Widget, ink: str) -> Style:
-    """The look of `ink` on `widget`, background not included."""
-    return widget.get_component_rich_style(f"ink--{ink}", partial=True) if ink else Style.null()
+class Inked(Widget):
+    """A widget that draws spans; it looks each ink up once, until the theme changes."""
+
+    COMPONENT_CLASSES = COMPONENTS
+    _inks: dict[str, Style] | None = None
+
+    def style_of(self, ink: str) -> Style:
+        """The look of `ink`, background not included."""
+        if self._inks is None:
+            self._inks = {"": Style.null()}
+        style = self._inks.get(ink)
+        if style is None:
+            style = self._inks[ink] = self.get_component_rich_style(f"ink--{ink}", partial=True)
+        return style
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._inks = None
 
 
-def strip_of(widget: Widget, line: Iterable[Span], width: int, base: Style) -> Strip:
+def strip_of(widget: Inked, line: Iterable[Span], width: int, base: Style) -> Strip:
     """`line` drawn on `base`, exactly `width` cells wide."""
-    segments = [Segment(text, base + style_of(widget, ink)) for text, ink in line if text]
+    segments = [Segment(text, base + widget.style_of(ink)) for text, ink in line if text]
     return Strip(segments).adjust_cell_length(width, base).simplify()
 
 
@@ -88,10 +103,9 @@ def changed(old: Sequence[Span], new: Sequence[Span]) -> tuple[int, int] | None:
     return first, max(width_of(old), width_of(new)) - first
 
 
-class Lines(Widget):
+class Lines(Inked):
     """A few lines that change in place; only the cells that changed go to the terminal."""
 
-    COMPONENT_CLASSES = COMPONENTS
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
     def __init__(self, make: Callable[[int], list[Line]], *, id: str | None = None) -> None:
@@ -128,10 +142,9 @@ class Lines(Widget):
         return strip_of(self, self._lines[y], self.size.width, base)
 
 
-class LineView(ScrollView, can_focus=True, inherit_bindings=False):
+class LineView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     """Lines to be scrolled through; may follow the end while it is in sight."""
 
-    COMPONENT_CLASSES = COMPONENTS
     DEFAULT_CSS = """
     LineView { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
                scrollbar-gutter: stable; }

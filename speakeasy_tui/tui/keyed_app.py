@@ -37,7 +37,7 @@ class KeyedApp(SparingApp[str]):
         Binding("question_mark", "help", "Help", id="help", tooltip="All keys"),
         Binding("ctrl+p", "command_palette", "Commands", id="palette",
                 tooltip="Search all commands; choose a theme"),
-        Binding("ctrl+l", "redraw", "Redraw", id="redraw", show=False,
+        Binding("ctrl+l", "redraw", "Redraw", id="redraw", show=False, priority=True,
                 tooltip="Draw the screen anew, after something else wrote on it"),
         Binding("ctrl+q", "leave", "Leave", show=False, tooltip="Leave; the work goes on"),
     ]  # fmt: skip

@@ -13,14 +13,13 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from speakeasy_tui.tui.ink import COMPONENTS, strip_of
+from speakeasy_tui.tui.ink import Inked, strip_of
 from speakeasy_tui.tui.rows import Line
 
 
-class Listing(ScrollView, can_focus=True, inherit_bindings=False):
+class Listing(Inked, ScrollView, can_focus=True, inherit_bindings=False):
     """Lines, one of which the cursor is on."""
 
-    COMPONENT_CLASSES = COMPONENTS
     DEFAULT_CSS = """
     Listing { overflow-x: hidden; overflow-y: auto; scrollbar-size-vertical: 1;
               scrollbar-gutter: stable; height: 1fr; }
@@ -108,5 +107,5 @@ class Listing(ScrollView, can_focus=True, inherit_bindings=False):
         if row >= len(self._lines):
             return Strip.blank(self.size.width, base)
         if row == self.index and self.has_focus:
-            base += self.get_component_rich_style("ink--cursor", partial=True)
+            base += self.style_of("cursor")
         return strip_of(self, self._lines[row], self.size.width, base)

@@ -196,6 +196,11 @@ LANE_ORDER = ("device", "model", "state", "use", "memory", "warmth", "batch", "s
 
 LANE_RIGHT = {"use", "memory", "warmth", "batch", "speed"}
 
+BARS_FROM = 150
+"""Width from which a lane's use is a bar, too."""
+
+BAR = 6
+
 TEXT_ROOM = 14
 """Cells that a lane's warning or why is worth beginning with."""
 
@@ -251,6 +256,9 @@ def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
     device = printable(lane.device)
     if lane.name and width >= 130:
         device += f" {printable(lane.name)}"
+    use = "" if lane.use is None else f"{lane.use * 100:.0f}%"
+    if use and width >= BARS_FROM:
+        use = f"{shown.fit(bar(lane.use or 0.0, BAR)[0].text, BAR)} {use:>4}"
     memory = shown.size(lane.memory_used)
     if lane.memory_used is not None and lane.memory_total:
         if width >= 100:
@@ -266,7 +274,7 @@ def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
         "device": Span(shown.cut_middle(device, max(8, width // 5))),
         "model": Span(shown.cut_middle(model, max(12, width // 4)), "quiet"),
         "state": Span(state, ink),
-        "use": Span("" if lane.use is None else f"{lane.use * 100:.0f}%"),
+        "use": Span(use),
         "memory": Span(memory, "quiet"),
         "warmth": Span("" if lane.temperature is None else f"{lane.temperature} °C", "quiet"),
         "batch": Span("" if lane.batch_size is None else f"batch {lane.batch_size}", "quiet"),

@@ -98,6 +98,7 @@ def window(rows: int, running: int) -> Iterator[Terminal]:
     """The window on a feed, painted."""
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder) / "runner.sock"
+        (Path(folder) / "told-of-tmux").touch()  # else that is said, and taken back after 8 s
         arguments = ["--rows", str(rows), "--running", str(running)]
         feed = subprocess.Popen([sys.executable, "-m", "tests.bench.feed", str(socket), *arguments])
         while not socket.exists():

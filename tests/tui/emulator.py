@@ -62,7 +62,7 @@ class Emulator:
             elif char == "\r":
                 self._x = 0
             elif char >= " " and 0 <= self._y < self.height:
-                wide = cell_len(char)
+                wide = 1 if char < "\x7f" else cell_len(char)
                 if self._x < self.width and wide:
                     self._lines[self._y][self._x] = char
                     if wide == 2 and self._x + 1 < self.width:

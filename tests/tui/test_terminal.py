@@ -188,8 +188,9 @@ def test_an_idle_screen_sends_nothing_and_a_changing_row_little(
 
 def shown(terminal: Terminal, seconds: float = 0.15) -> list[str]:
     """What stands on the terminal once it is quiet, but for the line of passing messages."""
-    while terminal.read(seconds):
-        pass
+    for _ in range(8):
+        if not terminal.read(seconds):
+            break
     screen = Emulator(80, 24)
     screen.feed(terminal.output)
     lines = screen.text.splitlines()

@@ -66,6 +66,12 @@ async def test_a_folder_is_queued_watched_and_opened(real_home: Home, tmp_path: 
         await pilot.press("escape", "r")
         await until(lambda: "queued again" in screen_text(app), pilot)
         await until(lambda: table.jobs[done.id].state is not State.QUEUED, pilot, 20)
+        await until(lambda: table.jobs[done.id].state in {State.DONE, State.SKIPPED}, pilot, 20)
+        before = table.jobs[done.id]
+        await pilot.press("d")
+        await until(lambda: done.id not in table.jobs, pilot)
+        await pilot.press("u")
+        await until(lambda: table.jobs.get(done.id) == before, pilot)
         await pilot.press("p")
         await until(lambda: "paused" in screen_text(app), pilot)
         await pilot.press("q")
