@@ -298,14 +298,14 @@ def test_a_recording_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_memory_is_two_bytes_a_sample_and_an_eighth(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.flac", FORMATS["flac"], np.tile(speech(60.0), 30))
+    path = write(tmp_path / "a.flac", FORMATS["flac"], np.tile(speech(60.0), 10))
     tracemalloc.start()
     recording = hear(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert recording.seconds == 1800.0
+    assert recording.seconds == 600.0
     assert recording.samples.dtype == np.int16
-    assert peak < 1.25 * recording.samples.nbytes + 10e6
+    assert peak < 1.25 * recording.samples.nbytes + 8e6
 
 
 def test_a_playlist_opens_nothing(tmp_path: Path) -> None:
