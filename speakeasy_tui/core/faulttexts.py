@@ -14,7 +14,7 @@ from speakeasy_tui.core.job import ErrorKind
 
 OOM, CUDA, STICKY = ErrorKind.OOM, ErrorKind.CUDA, ErrorKind.STICKY
 DEVICE, DISK, CRASH = ErrorKind.DEVICE, ErrorKind.DISK, ErrorKind.CRASH
-INPUT, NO_AUDIO, MODEL = ErrorKind.INPUT, ErrorKind.NO_AUDIO, ErrorKind.MODEL
+INPUT, MODEL = ErrorKind.INPUT, ErrorKind.MODEL
 
 
 class Known(Struct, frozen=True):
@@ -179,9 +179,9 @@ TEXTS: tuple[Known, ...] = (
     Known(DEVICE, "GPU is lost", "nvml.h NVML_ERROR_GPU_IS_LOST"),
     Known(DEVICE, "GPU requires restart", "nvml.h NVML_ERROR_RESET_REQUIRED"),
     Known(DEVICE, "Driver Not Loaded", "nvml.h NVML_ERROR_DRIVER_NOT_LOADED"),
-    Known(DEVICE, "Driver/library version mismatch", "nvml.h NVML_ERROR_LIB_RM_VERSION_MISMATCH"),
+    Known(DEVICE, "Driver/library version mismatch", "nvidia-smi; mozilla/translations#1167"),
     Known(DEVICE, "fallen off the bus", "NVIDIA/open-gpu-kernel-modules#507, Xid 79"),
-    Known(DEVICE, "Found no NVIDIA driver on your system", "torch/csrc/cuda/Module.cpp"),
+    Known(DEVICE, "Found no NVIDIA driver on your system", "torch c10/cuda/CUDAFunctions.cpp"),
     Known(DEVICE, "Torch not compiled with CUDA enabled", "torch/cuda/__init__.py"),
     Known(DEVICE, "not compiled with CUDA support", "CTranslate2 src/devices.cc"),
     Known(DEVICE, "unsupported device ", "CTranslate2 src/devices.cc"),
@@ -236,7 +236,6 @@ TEXTS: tuple[Known, ...] = (
     Known(INPUT, "Internal bug, should not have happened", "FFmpeg AVERROR_BUG"),
     Known(INPUT, "End of file", "FFmpeg AVERROR_EOF"),
     Known(INPUT, "Generic error in an external library", "FFmpeg AVERROR_EXTERNAL"),
-    Known(NO_AUDIO, "does not contain any stream", "FFmpeg fftools/ffmpeg_opt.c"),
     # The device, by a name or a text without what CTranslate2 and torch write before it.
     *(
         Known(error.kind, error.text, f"driver_types.h {error.name}")
