@@ -31,6 +31,9 @@ from speakeasy_tui.runner.scan import MEDIA
 LONGEST = 249
 """Bytes of a name, its ending and the dot not counted: file systems take 255."""
 
+LONGEST_IN_PART = 200
+"""Bytes of an output's name in its part's: process, job and try must fit after it."""
+
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 Owner = Callable[[bytes], tuple[int, bytes, str, str] | None]
@@ -240,10 +243,13 @@ def part_path(target: bytes, pid: int, job: int, attempt: int) -> bytes:
     """Where an output is written before it gets its name.
 
     The pid keeps two homes that write into one folder apart; all of it lets a later runner
-    find what a killed one left.
+    find what a killed one left. A long name is cut, and a digest then keeps the formats apart.
     """
     folder, name = os.path.split(target)
-    return os.path.join(folder, b"." + name[:200] + f".{pid}-{job}-{attempt}.part".encode())
+    if len(name) > LONGEST_IN_PART:
+        digest = hashlib.blake2b(name, digest_size=4).hexdigest().encode()
+        name = name[: LONGEST_IN_PART - 9] + b"~" + digest
+    return os.path.join(folder, b"." + name + f".{pid}-{job}-{attempt}.part".encode())
 
 
 async def _write(part: bytes, data: bytes) -> None:

@@ -84,6 +84,16 @@ def test_a_long_name_is_cut_to_what_file_systems_take(tmp_path: Path) -> None:
     assert len(os.path.basename(chosen.paths["json"])) <= 255
 
 
+@pytest.mark.parametrize("length", [185, 196, 197, 230, 249])
+def test_the_formats_of_a_long_name_have_parts_of_their_own(tmp_path: Path, length: int) -> None:
+    source = tmp_path / ("x" * length)
+    source.touch()
+    chosen = plan(source)
+    commit(chosen)
+    assert len(names(tmp_path)) == 1 + len(chosen.paths)
+    assert Path(os.fsdecode(chosen.paths["txt"])).read_text() == "hello\n"
+
+
 def test_a_strangers_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_text("my own notes")
     with pytest.raises(outputs.OutputError) as caught:
