@@ -104,6 +104,19 @@ def deal(count: int, share: float, rng: random.Random) -> list[str]:
     return faults
 
 
+def spread(faults: list[str]) -> list[str]:
+    """The same, hangs last and among files without faults: a hang takes many seconds to be
+    noticed, and of so few files a neighbour's fault would cut each off before that."""
+    hangs = [fault for fault in faults if fault.startswith("hang")]
+    rest = [fault for fault in faults if not fault.startswith("hang")]
+    for _ in range(min(2 * len(hangs), rest.count(""))):
+        rest.remove("")
+    spare = len(faults) - len(rest) - len(hangs)
+    gaps = [[""] * (spare // max(1, len(hangs))) for _ in hangs]
+    tail = [fault for gap, hang in zip(gaps, hangs, strict=True) for fault in (*gap, hang)]
+    return rest + tail + [""] * (len(faults) - len(rest) - len(tail))
+
+
 def rules() -> str:
     """``SPEAKEASY_FAULTS``: a file's name says which rule is meant for it."""
     return ";".join(
@@ -143,7 +156,8 @@ def adopt(
     files = sorted(clips.iterdir())
     recordings = []
     folder.mkdir(parents=True, exist_ok=True)
-    for number, (clip, fault) in enumerate(zip(files, deal(len(files), share, rng), strict=True)):
+    faults = spread(deal(len(files), share, rng))
+    for number, (clip, fault) in enumerate(zip(files, faults, strict=True)):
         name = named(number, fault)
         source = folder / f"{name}{clip.suffix}"
         source.write_bytes(clip.read_bytes())

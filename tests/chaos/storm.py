@@ -23,6 +23,7 @@ from . import processes
 
 COMMIT_SHARE = 0.6
 """Of the runner's deaths, how many come inside a commit."""
+OLD_AGE = "old age"
 ORPHAN_S = 2.0
 """Seconds after its runner's death by which an engine must be gone."""
 
@@ -121,7 +122,7 @@ class Storm:
         rng = self._rng
         left = self._kills - self.damage.runner_kills
         if left <= 0:
-            return Death("old age")
+            return Death(OLD_AGE)
         # Faster than even, so that the last kill comes before the last file.
         share = max(1.0, 0.6 * (self._files - self._final) / left)
         if self.damage.in_commit < COMMIT_SHARE * (self.damage.runner_kills + 1):
@@ -175,7 +176,8 @@ class Storm:
             if death.how in {"outside", "reboot"} and old and self._final - start >= death.finished:
                 self._kill(pid, death.how)
                 return False
-            if self._rng.random() < self._engine_kills:
+            # In its old age it is left alone: what hangs must be found without help.
+            if death.how != OLD_AGE and self._rng.random() < self._engine_kills:
                 self._kill_engine(link, status)
             time.sleep(self._rng.uniform(0.005, 0.04))
         return False

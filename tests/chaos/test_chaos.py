@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from .field import WEIGHTS, deal, rules, sow
+from .field import WEIGHTS, deal, rules, sow, spread
 
 
 @pytest.mark.timeout(240)
@@ -33,6 +33,15 @@ def test_every_kind_of_fault_is_dealt_at_least_twice() -> None:
     kinds = [fault.partition("-")[0] for fault in faults if fault]
     assert len(faults) == 60
     assert all(kinds.count(kind) >= 2 for kind in WEIGHTS)
+
+
+@pytest.mark.parametrize(("count", "share"), [(84, 0.5), (60, 1.0), (1, 1.0), (0, 0.5)])
+def test_hangs_come_last_and_nothing_else_changes(count: int, share: float) -> None:
+    dealt = deal(count, share, random.Random(2))
+    faults = spread(dealt)
+    assert sorted(faults) == sorted(dealt)
+    first = next((n for n, fault in enumerate(faults) if fault.startswith("hang")), count)
+    assert all(not fault or fault.startswith("hang") for fault in faults[first:])
 
 
 def test_output_that_is_another_files_is_wrong(tmp_path: Path) -> None:
