@@ -65,6 +65,7 @@ class Follow:
         self._early: list[Event] = []
         """Events before we knew which jobs are ours."""
         self._pause: Pause | None = None
+        self._notice = ""
         self._goodbye: str | None = None
         self._look_for_held = 0.0
 
@@ -168,6 +169,7 @@ class Follow:
                     self._early.append(message)
             elif isinstance(message, Pulse):  # its pause may be one that our request lifts
                 self._batch = message.batch
+                self._see_notice(message.batch.notice)
             elif isinstance(message, Goodbye):
                 self._other(message)
             self._reporter.tick(self.jobs, self._batch, len(self._open))
@@ -209,6 +211,7 @@ class Follow:
         match message:
             case Pulse():
                 self._batch = message.batch
+                self._see_notice(message.batch.notice)
                 self._see_pause(message.batch.why)
             case Goodbye():
                 self._goodbye = message.reason or "it was told to end"
@@ -225,6 +228,12 @@ class Follow:
             ids = " ".join(map(str, sorted(self._open)[:20]))
             self._reporter.note(f"waiting for held files; go on: speakeasy release {ids}")
             self._look_for_held = math.inf
+
+    def _see_notice(self, notice: str) -> None:
+        """Pass on what a runner found when it started: a crash before it, a damaged queue."""
+        if notice and notice != self._notice:
+            self._reporter.note(notice)
+        self._notice = notice
 
     def _see_pause(self, why: Pause | None) -> None:
         if why == self._pause:

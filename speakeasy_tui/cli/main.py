@@ -58,6 +58,7 @@ cli.add_command(demo)
 
 def main() -> None:
     """Entry point; ends the process."""
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -67,6 +68,17 @@ def main() -> None:
     except BrokenPipeError:
         _stdout_is_gone()
     sys.exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Streams that were closed for us (``>&-``) go nowhere, or sockets would get their numbers."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8"))
 
 
 def _run(args: list[str]) -> int:

@@ -109,7 +109,7 @@ def counts_of(batch: Batch) -> dict[str, int]:
 
 
 def totals(told: Status) -> list[str]:
-    """The queue as a whole, in a line or two."""
+    """The queue as a whole, in two lines; a third for what the runner found at its start."""
     batch = told.batch
     counts = counts_of(batch)
     parts = [f"{count:,} {state}" for state, count in counts.items() if count]
@@ -123,7 +123,10 @@ def totals(told: Status) -> list[str]:
     if batch.speed and batch.state == "running":
         state += f", {times(batch.speed)} real time"
         state += f", about {clock(batch.eta_s)} left" if batch.eta_s else ""
-    return [*lines, state]
+    lines.append(state)
+    if batch.notice:
+        lines.append(batch.notice)
+    return lines
 
 
 def status_object(told: Status, home: Home) -> dict[str, Any]:

@@ -230,3 +230,33 @@ def test_failures_are_grouped_by_what_is_wrong_largest_first() -> None:
     assert lines[1].strip() == "what to do: do this"
     assert "and 20 more" in lines[12]
     assert lines[13].startswith("1 file crash:")
+
+
+def test_a_damaged_queue_is_said_by_run_and_status(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    assert speakeasy("run", "recordings", *SIM).returncode == 0
+    speakeasy("runner", "stop")
+    (tmp_path / "home" / "queue.db").write_bytes(b"no database" * 1000)
+    done = speakeasy("run", "recordings", *SIM)
+    assert done.returncode == 0
+    assert "the queue was damaged" in done.stderr
+    assert "the queue was damaged" in speakeasy("status").stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_not_matter(
+    speakeasy, environment: dict[str, str], recordings: Path, tmp_path: Path, closed: str
+) -> None:
+    command = f'exec "$0" -m speakeasy_tui run recordings "$@" {closed}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable, *SIM],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert (tmp_path / "out" / "a.txt").exists()
