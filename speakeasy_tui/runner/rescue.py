@@ -86,6 +86,8 @@ def open_store(home: Home) -> tuple[Store, Path | None]:
         DatabaseError: it cannot be used for another reason.
     """
     try:
+        if _emptied(home):
+            raise DamagedError(f"{home.database} is empty, and files were queued")
         return Store(home.database), None
     except DamagedError as error:
         aside = home.database.with_name(f"queue.damaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
@@ -95,6 +97,14 @@ def open_store(home: Home) -> tuple[Store, Path | None]:
             with contextlib.suppress(FileNotFoundError):
                 part.rename(aside.with_name(aside.name + suffix))
         return Store(home.database), aside
+
+
+def _emptied(home: Home) -> bool:
+    """Whether the database was cut to nothing: once made, SQLite never leaves it so."""
+    try:
+        return home.database.stat().st_size == 0 and home.journal.stat().st_size > 0
+    except OSError:
+        return False
 
 
 class Reserve:

@@ -62,6 +62,24 @@ def test_a_damaged_database_is_moved_aside_and_the_queue_made_again(
         desk.close()
 
 
+def test_a_database_cut_to_nothing_counts_as_damaged(home: Home, clips: Path) -> None:
+    desk = Desk(home)
+    desk.add(clips / "a", root=clips)
+    desk.finish()
+    desk.kill()
+    for suffix in ("-wal", "-shm"):
+        home.database.with_name("queue.db" + suffix).unlink(missing_ok=True)
+    os.truncate(home.database, 0)
+    desk.again()
+    try:
+        desk.until(lambda: "damaged" in desk.status().batch.notice)
+        desk.ask(say.Start())
+        states = [job.state for job in desk.finish().values()]
+        assert states == [State.SKIPPED] * 5
+    finally:
+        desk.close()
+
+
 def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
