@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 
 from speakeasy_tui.cli.report import Reporter
+from speakeasy_tui.client.launch import CannotStart
 from speakeasy_tui.client.link import Link, LinkError, RefusedError
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, Pause, State
 from speakeasy_tui.core.protocol import (
@@ -87,6 +88,8 @@ class Follow:
                     return
                 finally:
                     link.close()
+            except CannotStart:
+                raise
             except LinkError as error:
                 if self._goodbye is not None:
                     raise RunnerStopped(self._goodbye) from None
@@ -134,7 +137,7 @@ class Follow:
                 settled = settled or time.monotonic()
                 if self._told >= self.jobs.keys() or time.monotonic() - settled > EVENT_GRACE:
                     break
-            elif self._pause is not None and self._pause.kind in _MACHINE:
+            elif self._pause is not None and self._pause.kind in _MACHINE and not self._worked():
                 raise MachineCannot(self._pause)
             message = link.read(timeout=0.1)
             match message:
@@ -218,6 +221,10 @@ class Follow:
             case _:
                 pass
 
+    def _worked(self) -> bool:
+        """Whether this machine has done some of ours: then what it lacks now may come back."""
+        return any(job.state is State.DONE for job in self.jobs.values())
+
     def _see_held(self) -> None:
         """Say once that only a person can let this run end."""
         now = time.monotonic()
@@ -241,8 +248,10 @@ class Follow:
         self._pause = why
         if why is None:
             self._reporter.note("the queue goes on")
-        elif why.kind not in _MACHINE:
+        elif why.kind not in _MACHINE or self._worked():
             hint = f"; {why.hint}" if why.hint else ""
+            if why.kind in _MACHINE:
+                hint += "; it is tried again by itself"
             if why.kind == "person":
                 hint = "; go on: speakeasy resume"
             self._reporter.note(f"paused: {why.message}{hint}")

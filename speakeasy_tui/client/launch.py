@@ -17,6 +17,10 @@ START_TIMEOUT = 20.0
 """Seconds; a runner that recovers a large queue from a slow disk takes a few."""
 
 
+class CannotStart(LinkError):
+    """A runner was started and ended at once; trying again would not help."""
+
+
 def attach(home: Home) -> Link:
     """The runner of `home`; one is started when there is none.
 
@@ -24,7 +28,8 @@ def attach(home: Home) -> Link:
     a log file as stdout and stderr.
 
     Raises:
-        LinkError: it did not come up; the message has the end of its log.
+        CannotStart: it ended at once; the message has the end of its log.
+        LinkError: it did not come up in time.
     """
     try:
         return Link.connect(home)
@@ -41,10 +46,10 @@ def attach(home: Home) -> Link:
         except NoRunner:
             # Ended: either it failed, or another one was faster and will listen soon.
             if process.poll() not in {None, ANOTHER_RUNS}:
-                break
+                raise CannotStart(_complaint(home, mark)) from None
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
-    raise LinkError(f"the runner did not start. The end of {home.runner_log}:\n{_tail(home, mark)}")
+    raise LinkError(_complaint(home, mark))
 
 
 def spawn(home: Home) -> subprocess.Popen[bytes]:
@@ -66,6 +71,10 @@ def spawn(home: Home) -> subprocess.Popen[bytes]:
         )
     finally:
         os.close(descriptor)
+
+
+def _complaint(home: Home, mark: int) -> str:
+    return f"the runner did not start. The end of {home.runner_log}:\n{_tail(home, mark)}"
 
 
 def _tail(home: Home, mark: int) -> str:

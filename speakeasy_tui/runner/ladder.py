@@ -40,13 +40,15 @@ def strike(
     Returns the one file that can have been the cause, if it was alone.
     """
     struck = [job for job in jobs if flights.pop(job, None) is not None]
+    alone = len(struck) == 1
+    # What ends the engine charges none of those that shared it: they run alone next.
+    charged = verdict.charged and (alone or rung is not Rung.RESPAWN)
     for job in struck:
-        alone = len(struck) == 1
         work.retry(
             job,
             error,
             cure=CURES[rung],
-            charged=verdict.charged,
+            charged=charged,
             alone=alone,
             suspect=verdict.charged,
             detail=detail,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterable
 from contextlib import closing
 from urllib.parse import quote
@@ -19,13 +20,22 @@ from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
 def _open(home: Home) -> sqlite3.Connection | None:
     if not home.database.exists():
         return None
+    mode = stat.S_IMODE(home.database.stat().st_mode)
+    if mode & 0o077:
+        raise DatabaseError(
+            f"{home.database} may be read by others (mode {mode:o}); if that was not you, look "
+            f"into it; else: chmod 600 {home.database}"
+        )
     address = f"file:{quote(str(home.database))}?mode=ro"
     connection = sqlite3.connect(address, uri=True)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError as error:
         connection.close()
-        raise DatabaseError(f"{home.database} cannot be read: {error}") from None
+        raise DatabaseError(
+            f"{home.database} cannot be read: {error}; speakeasy runner start moves a damaged "
+            f"queue aside and makes it again"
+        ) from None
     if version == 0:  # being made at this moment
         connection.close()
         return None
@@ -33,8 +43,12 @@ def _open(home: Home) -> sqlite3.Connection | None:
         connection.close()
         raise DatabaseError(
             f"{home.database} was written by another version of speakeasy "
-            f"(its layout {version}, ours {SCHEMA_VERSION}); speakeasy runner start brings an "
-            f"older one up to date"
+            f"(its layout {version}, ours {SCHEMA_VERSION}); "
+            + (
+                "use that version"
+                if version > SCHEMA_VERSION
+                else "speakeasy runner start brings it up to date"
+            )
         )
     return connection
 
@@ -48,8 +62,14 @@ def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:
     connection = _open(home)
     if connection is None:
         return []
+    wanted = None if states is None else set(states)
     with closing(connection):
-        return Rows(connection).jobs(states=states)
+        asked = wanted | {State.RUNNING} if wanted and State.QUEUED in wanted else wanted
+        jobs = Rows(connection).jobs(states=asked)
+    for job in jobs:
+        if job.state is State.RUNNING:  # nobody runs it: the next runner gives it back
+            job.state, job.message = State.QUEUED, "cut off; goes on when a runner starts"
+    return [job for job in jobs if wanted is None or job.state in wanted]
 
 
 def read_status(home: Home) -> Status:
@@ -65,6 +85,8 @@ def read_status(home: Home) -> Status:
         with closing(connection):
             rows = Rows(connection)
             counts = {state: tally.jobs for state, tally in rows.tallies().items()}
+            counts[State.QUEUED] += counts[State.RUNNING]
+            counts[State.RUNNING] = 0
             pause = rows.get("pause")
             why = msgspec.json.decode(pause, type=Pause) if pause else None
     batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts)

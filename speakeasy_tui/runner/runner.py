@@ -97,6 +97,10 @@ class Runner:
             if completed:
                 self._notice += f", {completed} completed"
             log.info(self._notice)
+        if self._damaged is not None:
+            self._notice = (
+                f"the queue was damaged: it is kept as {self._damaged.name} and made again"
+            )
         if self.wanted is RunnerState.RUNNING and not self.store.waiting():
             self._set(RunnerState.STOPPED)
         self.ensure_lanes()
@@ -154,6 +158,8 @@ class Runner:
                 lane.view.memory_used = vitals.memory_used
                 lane.view.temperature = vitals.temperature
                 self.server.pulse()
+        if not self.home.database.exists():
+            self.end("the home was removed")
         if self._disk_full is not None:
             self._try_disk_again(self._disk_full)
         self._try_devices_again()

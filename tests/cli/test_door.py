@@ -161,7 +161,9 @@ def test_a_home_or_output_folder_that_is_not_utf8_is_refused(
 
 def test_a_queue_that_cannot_be_read_is_told_in_words(speakeasy, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "queue.db").write_text("not a database")
+    queue = tmp_path / "home" / "queue.db"
+    queue.write_text("not a database")
+    queue.chmod(0o600)
     done = speakeasy("status")
     assert done.returncode == 1
     assert "queue.db cannot be read" in done.stderr

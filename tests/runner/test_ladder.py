@@ -198,3 +198,14 @@ def test_a_smaller_batch_outlasts_the_engine(faulty: Faulty, clips: Path) -> Non
     assert lane.respawns == 1
     assert lane.batch_size is not None
     assert lane.batch_size < 4
+
+
+def test_what_ends_the_engine_charges_none_of_several(faulty: Faulty, clips: Path) -> None:
+    desk = faulty("sticky:clip-3.wav", LANES="1")
+    desk.add(clips)
+    jobs = desk.finish()
+    retries = [event for event in desk.events if event.event == "retry"]
+    assert retries
+    if len(retries) > 1:  # clip-3 shared its batch
+        assert not any(event.detail["charged"] for event in retries)
+    assert {job.state for job in jobs.values()} == {State.DONE}

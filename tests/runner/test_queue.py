@@ -337,7 +337,7 @@ def test_finished_chunks_are_not_done_again_after_a_crash(
         desk.again()
         desk.until(lambda: desk.job(job).state is State.RUNNING, 5)
         desk.until(lambda: desk.job(job).progress >= 0.3, 2)
-        assert before.state is State.RUNNING
+        assert before.state is State.QUEUED  # cut off: nobody runs it
     finally:
         desk.ask(say.Cancel(ids=[job]))
         desk.close()

@@ -18,7 +18,7 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.runner.schema import SCHEMA_VERSION
 from speakeasy_tui.runner.store import Found, Store, StoreFullError
 
-from .conftest import Desk, silence
+from .conftest import Desk, silence, wait_gone
 
 
 def test_a_full_disk_keeps_the_database_sound_and_loses_only_the_change(tmp_path: Path) -> None:
@@ -158,3 +158,12 @@ def test_an_engine_is_replaced_after_so_many_files(
         assert {job.state for job in desk.finish().values()} == {State.DONE}
     finally:
         desk.close()
+
+
+def test_a_runner_whose_home_was_removed_ends(home: Home, clips: Path) -> None:
+    desk = Desk(home)
+    desk.add(clips, start=False)
+    pid = desk.pid
+    desk.link.close()
+    shutil.rmtree(home.state)
+    wait_gone(pid)
