@@ -115,7 +115,8 @@ def _folder(path: bytes, root: bytes, options: JobOptions) -> bytes:
     target = os.fsencode(options.output_dir)
     if root and os.path.commonpath([root, path]) == root:
         below = os.path.relpath(source_folder, root)
-        return os.path.normpath(os.path.join(target, below))
+        if below.split(b"/", 1)[0] != b"..":  # a path with dots in it leads nowhere outside
+            return os.path.normpath(os.path.join(target, below))
     return target
 
 

@@ -61,6 +61,12 @@ def test_an_output_folder_mirrors_the_source_tree(tmp_path: Path) -> None:
     assert names(out) == ["a/x.txt", "b/x.txt"]
 
 
+def test_a_path_with_dots_does_not_lead_out_of_the_output_folder(tmp_path: Path) -> None:
+    source = tmp_path / "in" / ".." / ".." / "etc" / "x.wav"
+    chosen = plan(source, tmp_path / "in", output_dir=str(tmp_path / "out"), format=("txt",))
+    assert chosen.paths["txt"] == os.fsencode(tmp_path / "out" / "x.txt")
+
+
 def test_equal_names_keep_their_ending(tmp_path: Path) -> None:
     for name in ("talk.mp3", "talk.wav"):
         (tmp_path / name).touch()
