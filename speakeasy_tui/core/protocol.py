@@ -32,10 +32,6 @@ MAX_LINE = 16 * 2**20
 _encoder = msgspec.json.Encoder()
 
 
-class ProtocolError(Exception):
-    """The other side sent what is not of the protocol."""
-
-
 def encode(message: Struct) -> bytes:
     """`message` as one line, newline included."""
     return _encoder.encode(message) + b"\n"

@@ -7,7 +7,6 @@ move the cursor, set the title or write to the clipboard.
 
 from __future__ import annotations
 
-import os
 import re
 
 _UNSAFE = re.compile(
@@ -50,8 +49,3 @@ def show_path(raw: bytes) -> str:
     path; use `printable` on top of it for a screen.
     """
     return raw.decode("utf-8", "backslashreplace")
-
-
-def path_bytes(path: str | os.PathLike[str]) -> bytes:
-    """The bytes the operating system knows a path by."""
-    return os.fsencode(path)

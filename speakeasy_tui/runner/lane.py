@@ -170,9 +170,11 @@ class Lane:
         if isinstance(item, Wake):
             return
         if isinstance(item, Drop):
-            self._give_all_back(item.message)
-            await self._end_engine()
-            item.dropped.set_result(None)
+            try:
+                self._give_all_back(item.message)
+                await self._end_engine()
+            finally:
+                item.dropped.set_result(None)  # whoever waits is a client
         elif engine is self._seat.engine:
             await self._heard_from(item)
 

@@ -44,6 +44,8 @@ DISK_ROOM = 64 * 2**20
 """Bytes that must be free before a batch that a full disk paused goes on; of a small disk a
 quarter."""
 VITALS_S = 2.0
+COMMIT_PATIENCE_S = 5.0
+"""Seconds a runner that is told to end waits for outputs that are being written."""
 DEVICE_WAIT_S, DEVICE_WAIT_MAX_S = 30.0, 600.0
 """Seconds after which devices that were all lost are tried again; doubled each time."""
 
@@ -72,6 +74,7 @@ class Runner:
         self._disk_full: bytes | None = None
         self._output_folder: bytes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._finishing: set[asyncio.Task[Any]] = set()
         self._requests: dict[str, Request] = {}
         self._idle_since = self._paused_at = time.monotonic()
         self._device_wait = DEVICE_WAIT_S
@@ -124,6 +127,8 @@ class Runner:
         if self._damaged is not None:
             self._spawn(self._rebuild(self._damaged))
         await self.ended.wait()
+        if self._finishing:  # commits under way: soon done, and nothing to recover then
+            await asyncio.wait(self._finishing, timeout=COMMIT_PATIENCE_S)
         for task in self._tasks:
             task.cancel()
         for lane in self.lanes:
@@ -368,7 +373,9 @@ class Runner:
         """Write a finished file's outputs, while its lane goes on."""
         self._device_wait = DEVICE_WAIT_S
         self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
-        self._spawn(self.work.finish(flight))
+        task = self._spawn(self.work.finish(flight))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
 
     def store_full(self, error: StoreFullError) -> None:
         """The queue's own disk is full: nothing more can be kept until there is room."""

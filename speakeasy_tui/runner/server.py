@@ -61,7 +61,6 @@ class Client:
         self.pulse = False
         self.news = asyncio.Event()
         self._pulsed = 0.0
-        self._synced = False
         self._pump: asyncio.Task[None] | None = None
 
     async def serve(self) -> None:
@@ -142,7 +141,6 @@ class Client:
                 break
             after = rows[-1].position
             await asyncio.sleep(0)
-        self._synced = True
         self.news.set()
 
     async def _tell_news(self) -> None:
