@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from speakeasy_tui.cli import plain as spoken
 from speakeasy_tui.cli.door import live_link, with_home
 from speakeasy_tui.cli.say import clock, say, say_json, several, table, times
 from speakeasy_tui.core.job import Job, State, public
@@ -47,14 +50,26 @@ def _states(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     shell_complete=_complete_state,
     help=f"Only these: {', '.join(_STATES)}.",
 )
+@click.option(
+    "--plain",
+    is_flag=True,
+    envvar="SPEAKEASY_PLAIN",
+    help="Sentences instead of columns, for screen readers; SPEAKEASY_PLAIN=1 for always.",
+)
 @with_home
-def status(as_json: bool, states: list[str] | None, home: Home) -> int:
+def status(as_json: bool, states: list[str] | None, plain: bool, home: Home) -> int:
     """Show the rows of the queue."""
     jobs, told = look(home)
     shown = [job for job in jobs if states is None or job.state in states]
     if as_json:
         for job in shown:
             say_json(public(job))
+        return 0
+    if plain or (sys.stdout.isatty() and os.environ.get("TERM") == "dumb"):
+        say(spoken.summary(told))
+        for place, job in enumerate(jobs, 1):
+            if states is None or job.state in states:
+                say(spoken.row(job, place, len(jobs)))
         return 0
     if shown:
         header = ["ID", "STATE", "DONE", "LENGTH", "SPEED", "FILE", "MESSAGE"]
