@@ -163,6 +163,11 @@ class Runner:
                 lane.view.memory_used = vitals.memory_used
                 lane.view.temperature = vitals.temperature
                 self.server.pulse()
+            speed = self.work.lane_speed(lane.view.number)
+            speed = None if speed is None else round(speed, 1)
+            if speed != lane.view.speed:
+                lane.view.speed = speed
+                self.server.pulse()
         if not self.home.database.exists():
             self.end("the home was removed")
         if self._disk_full is not None:

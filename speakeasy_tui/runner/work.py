@@ -20,11 +20,15 @@ from speakeasy_tui.runner import outputs
 from speakeasy_tui.runner.chaos import passing
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
+from speakeasy_tui.runner.pace import Pace
 from speakeasy_tui.runner.record import Claim, content_identity, made_of
 from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.store import Store, StoreFullError
 
 log = logging.getLogger(__name__)
+
+LANE_WINDOW = 30.0
+"""Seconds over which a lane's speed is taken."""
 
 
 class Telling(Protocol):
@@ -51,6 +55,8 @@ class Work:
         self._planning = asyncio.Lock()
         self._recent: deque[tuple[float, float]] = deque(maxlen=4096)
         """(monotonic time, audio seconds finished)."""
+        self._paces: dict[int, Pace] = {}
+        """By lane."""
 
     # ------------------------------------------------------------------ telling
 
@@ -78,6 +84,13 @@ class Work:
         span = max(1.0, now - self._recent[0][0])
         return sum(seconds for _, seconds in self._recent) / span
 
+    def lane_speed(self, lane: int) -> float | None:
+        """× real time of what a lane has finished over the last half minute."""
+        if lane not in self._paces:
+            return None
+        working = any(flight.lane == lane for flight in self.flights.values())
+        return self._paces[lane].speed(working=working)
+
     def in_flight_s(self) -> float:
         """Audio seconds finished of files that are not yet done."""
         return sum(flight.progress * (flight.audio_s or 0) for flight in self.flights.values())
@@ -85,8 +98,13 @@ class Work:
     def advanced(self, flight: Flight, before: float) -> None:
         """A flight's progress has grown from `before`."""
         if flight.audio_s and flight.progress > before:
-            self._recent.append((time.monotonic(), (flight.progress - before) * flight.audio_s))
+            seconds = (flight.progress - before) * flight.audio_s
+            self._recent.append((time.monotonic(), seconds))
+            self._pace(flight.lane).add(seconds)
         self._telling.changed(flight.id)
+
+    def _pace(self, lane: int) -> Pace:
+        return self._paces.setdefault(lane, Pace(LANE_WINDOW))
 
     # ------------------------------------------------------------------ beginning
 
@@ -170,6 +188,8 @@ class Work:
             made_of=prepared.made_of,
         )
         self.unclaim(claim)
+        if all(other.lane != lane for other in self.flights.values()):
+            self._pace(lane).begin()
         flight = Flight(prepared, number, lane, time.monotonic(), audio_s=claim.audio_s)
         self.flights[claim.id] = flight
         self._telling.emit("started", claim.id)
