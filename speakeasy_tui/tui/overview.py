@@ -1,4 +1,4 @@
-"""The lines above the table: who and where, the batch, one line for each lane. Pure functions."""
+"""The lines above the table but for the lanes': who and where, the batch. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 
-from speakeasy_tui.core.job import Batch, Lane, LaneState, RunnerState, State
+from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.gpu_worker import LinkNews
@@ -17,18 +17,6 @@ RUNNER_LOOK = {
     RunnerState.PAUSED: Span("‖ paused", "held"),
     RunnerState.IDLE: Span("○ idle", "quiet"),
     RunnerState.STOPPED: Span("■ stopped", "held"),
-}
-
-LANE_LOOK = {
-    LaneState.STARTING: Span("↻", "held"),
-    LaneState.DOWNLOADING: Span("↓", "held"),
-    LaneState.LOADING: Span("↻", "held"),
-    LaneState.READY: Span("○", "quiet"),
-    LaneState.RUNNING: Span("●", "running"),
-    LaneState.RELOADING: Span("↻", "held"),
-    LaneState.RESPAWNING: Span("↻", "held"),
-    LaneState.RETIRED: Span("✗", "failed"),
-    LaneState.STOPPED: Span("–", "quiet"),
 }
 
 COUNTED = (
@@ -187,100 +175,6 @@ def _sentence(text: str, hint: str, ink: str, width: int) -> Line:
     if hint:
         spans.append(Span(f"  {printable(hint)}", "quiet"))
     return justified(spans, [Span(" ")], width)
-
-
-LANE_ROOM = ("device", "model", "state", "faults", "use", "memory", "warmth", "batch", "speed")
-"""Cells of a lane's line in the order in which they are given room."""
-
-LANE_ORDER = ("device", "model", "state", "use", "memory", "warmth", "batch", "speed", "faults")
-
-LANE_RIGHT = {"use", "memory", "warmth", "batch", "speed"}
-
-BARS_FROM = 150
-"""Width from which a lane's use is a bar, too."""
-
-BAR = 6
-
-TEXT_ROOM = 14
-"""Cells that a lane's warning or why is worth beginning with."""
-
-
-def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
-    """A line for each lane, cells under each other; at most `limit` lines."""
-    if len(lanes) > limit:
-        rest = lanes[limit - 1 :]
-        lanes = lanes[: limit - 1]
-    else:
-        rest = ()
-    cells = [_lane_cells(lane, width) for lane in lanes]
-    widths = {
-        name: max((cell_len(cell[name].text) for cell in cells), default=0) for name in LANE_ORDER
-    }
-    gap = 3 if width >= 100 else 2
-    room = width - 2
-    shown_names = set()
-    for name in LANE_ROOM:
-        if widths[name] and room >= widths[name]:
-            shown_names.add(name)
-            room -= widths[name] + gap
-    lines = []
-    said: set[str] = set()  # what holds for several lanes is said once
-    for lane, cell in zip(lanes, cells, strict=True):
-        spans = [Span(" ")]
-        for name in LANE_ORDER:
-            if name in shown_names:
-                text = shown.fit(cell[name].text, widths[name], right=name in LANE_RIGHT)
-                spans += [Span(text, cell[name].ink), Span(" " * gap)]
-        text = printable(f"! {lane.warning}" if lane.warning else lane.why)
-        if room >= TEXT_ROOM and text not in said:
-            said.add(text)
-            spans.append(Span(text, "warning" if lane.warning else "quiet"))
-        lines.append(justified(spans, [Span(" ")], width))
-    if rest:
-        busy = sum(lane.state is LaneState.RUNNING for lane in rest)
-        text = f" and {shown.plural(len(rest), 'more lane')}, {busy} running"
-        lines.append(justified([Span(text, "quiet")], [], width))
-    return lines
-
-
-def _lane_cells(lane: Lane, width: int) -> dict[str, Span]:
-    glyph, ink = LANE_LOOK[lane.state]
-    state = f"{glyph} {lane.state.value}"
-    if lane.progress is not None and lane.state is LaneState.DOWNLOADING:
-        state += f" {int(lane.progress * 100)}%"
-    model = printable(lane.model or "no model yet")
-    if lane.engine == "sim":
-        model = "simulated"
-    elif lane.compute_type:
-        model += f" {printable(lane.compute_type)}"
-    device = printable(lane.device)
-    if lane.name and width >= 130:
-        device += f" {printable(lane.name)}"
-    use = "" if lane.use is None else f"{lane.use * 100:.0f}%"
-    if use and width >= BARS_FROM:
-        use = f"{shown.fit(bar(lane.use or 0.0, BAR)[0].text, BAR)} {use:>4}"
-    memory = shown.size(lane.memory_used)
-    if lane.memory_used is not None and lane.memory_total:
-        if width >= 100:
-            memory += f" of {shown.size(lane.memory_total)}"
-        else:
-            memory = f"{lane.memory_used / 2**30:.0f}/{lane.memory_total / 2**30:.0f} GB"
-    faults = []
-    if lane.reloads:
-        faults.append(shown.plural(lane.reloads, "reload"))
-    if lane.respawns:
-        faults.append(shown.plural(lane.respawns, "respawn"))
-    return {
-        "device": Span(shown.cut_middle(device, max(8, width // 5))),
-        "model": Span(shown.cut_middle(model, max(12, width // 4)), "quiet"),
-        "state": Span(state, ink),
-        "use": Span(use),
-        "memory": Span(memory, "quiet"),
-        "warmth": Span("" if lane.temperature is None else f"{lane.temperature} °C", "quiet"),
-        "batch": Span("" if lane.batch_size is None else f"batch {lane.batch_size}", "quiet"),
-        "speed": Span(shown.speed(lane.speed)),
-        "faults": Span(", ".join(faults), "warning"),
-    }
 
 
 def farewell(batch: Batch | None, connected: bool, ended: bool) -> str:

@@ -74,11 +74,12 @@ COLUMNS = {
         Column("message", "message", 16),
         Column("audio", "audio", 7, right=True),
         Column("speed", "speed", 6, right=True),
-        Column("language", "lang", 4),
         Column("attempts", "tries", 5, right=True),
+        Column("language", "lang", 4),
     )
 }
-"""In the order in which they are given room: the last ones go first when it gets narrow."""
+"""In the order in which they are given room: the last ones go first when it gets narrow. Tries
+tell of trouble, the language is mostly the same in every row."""
 
 MESSAGE_FROM = 76
 """Narrower than this the names need the room more than the message does."""
@@ -88,7 +89,12 @@ FOLDER_LEAST = 9
 """Cells below which a cut folder says nothing."""
 
 ROOMY = 100
-"""From this width on names and messages get more room before further columns get any."""
+"""From this width on two blank cells stand between columns."""
+
+GOOD = {"file": 26, "message": 23}
+"""Cells that names and messages get before the columns that are `FURTHER` get any."""
+
+FURTHER = ("speed", "attempts", "language")
 
 FILE_WIDEST = 72
 """Cells beyond which the message gets the rest."""
@@ -99,13 +105,16 @@ def plan(width: int) -> tuple[Column, ...]:
     """The columns for a table `width` cells wide, and how wide each is."""
     gap = gap_of(width)
     least = {name: column.width for name, column in COLUMNS.items()}
-    if width >= ROOMY:
-        least |= {"file": 28, "message": 24}
     chosen = {"state", "file", "progress"}
     room = width - GUTTER - sum(least[name] for name in chosen) - 2 * gap
     for name in COLUMNS:
         if name in chosen or (name == "message" and width < MESSAGE_FROM):
             continue
+        if name == FURTHER[0]:
+            if room < sum(GOOD.values()) - sum(least[good] for good in GOOD):
+                break
+            room -= sum(GOOD.values()) - sum(least[good] for good in GOOD)
+            least |= GOOD
         if room < least[name] + gap:
             break
         chosen.add(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from speakeasy_tui.core.job import Batch, Job, Lane, LaneState, Pause, RunnerSta
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui import environment, overview, place
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.query import compile_filter
-from speakeasy_tui.tui.rows import STATE_LOOK, heading, line_of, plan, width_of
+from speakeasy_tui.tui.rows import MESSAGE_FROM, STATE_LOOK, heading, line_of, plan, width_of
 
 
 def text_of(line: tuple[object, ...]) -> str:
@@ -29,18 +31,26 @@ def test_every_row_is_as_wide_as_the_table() -> None:
             assert width_of(line_of(job, width)) == width - 2
         assert width_of(heading(width)) <= width
         assert [width_of(line) for line in overview.batch_lines(batch_of([]), width)] == [width] * 2
-        assert [width_of(line) for line in overview.lane_lines(two_lanes(), width, 4)] == [
-            width
-        ] * 2
+        assert [width_of(line) for line in lane_lines(two_lanes(), width, 4)] == [width] * 2
 
 
 def test_columns_go_one_after_the_other_as_it_narrows() -> None:
-    names = [[column.name for column in plan(width)] for width in (200, 124, 84, 80, 60)]
+    names = [[column.name for column in plan(width)] for width in (200, 116, 84, 80, 60)]
     assert len(names[0]) == 9
-    assert "language" in names[1] and "speed" in names[1]
+    assert "attempts" in names[1] and "language" not in names[1]
     assert names[2] == ["state", "file", "progress", "audio", "left", "message"]
     assert names[3] == ["state", "file", "progress", "left", "message"]
     assert names[4] == ["state", "file", "progress", "left"]
+
+
+def test_a_wider_table_never_shows_fewer_columns() -> None:
+    shown_at = [{column.name for column in plan(width)} for width in range(MESSAGE_FROM, 260)]
+    for narrow, wide in pairwise(shown_at):
+        assert narrow <= wide
+
+
+def test_a_hundred_and_twenty_columns_show_everything() -> None:
+    assert len(plan(119)) == 9  # one is the scroll bar's
 
 
 def test_no_two_states_share_a_glyph() -> None:
@@ -113,20 +123,53 @@ def test_a_pause_says_why_and_what_to_do() -> None:
 
 def test_more_lanes_than_fit_are_summed_up() -> None:
     lanes = [Lane(number=n, device=f"cuda:{n}", state=LaneState.RUNNING) for n in range(8)]
-    lines = [text_of(line) for line in overview.lane_lines(lanes, 100, 4)]
+    lines = [text_of(line) for line in lane_lines(lanes, 100, 4)]
     assert len(lines) == 4
     assert "and 5 more lanes, 5 running" in lines[-1]
 
 
 def test_a_lanes_warning_and_its_restarts_are_told() -> None:
     lane = Lane(number=0, device="cpu", model="tiny", respawns=2, warning="no cuBLAS: on the CPU")
-    (line,) = overview.lane_lines([lane], 120, 4)
+    (line,) = lane_lines([lane], 120, 4)
     assert "2 respawns" in text_of(line) and "! no cuBLAS: on the CPU" in text_of(line)
 
 
 def test_what_holds_for_several_lanes_is_said_once() -> None:
-    lines = [text_of(line) for line in overview.lane_lines(two_lanes(), 180, 4)]
+    lines = [text_of(line) for line in lane_lines(two_lanes(), 180, 4)]
     assert "the GPU's fastest" in lines[0] and "the GPU's fastest" not in lines[1]
+
+
+def test_how_full_a_gpu_is_is_drawn_where_there_is_room() -> None:
+    (line, _) = lane_lines(two_lanes(), 160, 4)
+    assert "━━━━━╸  97%" in text_of(line) and "╸───── 14.0 GB of 140 GB" in text_of(line)
+    assert "▅ 61 °C" in text_of(line)
+    (line, _) = lane_lines(two_lanes(), 120, 4)
+    assert "█  97%" in text_of(line) and "▁ 14.0 GB of 140 GB" in text_of(line)
+    (line, _) = lane_lines(two_lanes(), 80, 4)
+    assert "97%" in text_of(line) and not set("▁▂▃▄▅▆▇█━") & set(text_of(line))
+
+
+def test_a_cpu_has_no_bars() -> None:
+    lane = Lane(number=0, device="cpu", model="tiny", use=0.97, memory_used=2**30)
+    for width in (100, 200):
+        (line,) = lane_lines([lane], width, 4)
+        assert "97%" in text_of(line) and "1.0 GB" in text_of(line)
+        assert not set("▁▂▃▄▅▆▇█━") & set(text_of(line))
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 220])
+def test_numbers_that_wander_move_nothing(width: int) -> None:
+    places = set()
+    for use, speed, memory, warmth in (
+        (0.0, None, 700 * 2**20, 31), (0.05, 9.9, 9 * 2**30, 42), (1.0, 412.0, 139 * 2**30, 88),
+    ):  # fmt: skip
+        lane = two_lanes()[0]
+        lane.use, lane.speed, lane.memory_used, lane.temperature = use, speed, memory, warmth
+        text = text_of(lane_lines([lane], width, 4)[0])
+        places.add(
+            tuple(text.rfind(word) for word in ("running", "%", "GB", "°C", "batch", "1 rel"))
+        )
+    assert len(places) == 1
 
 
 @pytest.mark.parametrize(

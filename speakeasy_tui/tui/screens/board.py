@@ -22,6 +22,7 @@ from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview, undo
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.ink import Lines
+from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.screens.arrange import ARRANGE, Arranging
 from speakeasy_tui.tui.screens.confirm import Confirm
@@ -197,7 +198,7 @@ class Board(Arranging):
         elif app.batch is not None:
             lines += overview.batch_lines(app.batch, width)
             limit = max(2, self.size.height // 3)
-            lines += overview.lane_lines(app.lanes, width, limit)
+            lines += lane_lines(app.lanes, width, limit)
         return lines or [()]
 
     def _status(self, width: int) -> list[Line]:
