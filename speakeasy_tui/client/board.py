@@ -27,6 +27,8 @@ class Changes:
     """New parts of watched transcripts."""
     reset_chunks: set[int] = field(default_factory=set)
     """Watched jobs whose transcript begins anew."""
+    loudness: dict[int, str] = field(default_factory=dict)
+    """Of watched jobs, as `core.protocol.Heard` tells it."""
     synced: bool = False
     """The first full picture is complete."""
 
@@ -39,6 +41,7 @@ class Changes:
             or self.events
             or self.chunks
             or self.reset_chunks
+            or self.loudness
             or self.synced
         )
 
@@ -62,6 +65,8 @@ class Changes:
                 if message.reset:
                     self.reset_chunks.add(message.id)
                     self.chunks.pop(message.id, None)
+                if message.loudness:
+                    self.loudness[message.id] = message.loudness
                 self.chunks.setdefault(message.id, []).extend(message.chunks)
             case _:
                 pass

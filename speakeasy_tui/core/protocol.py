@@ -267,6 +267,8 @@ class Detail(Message):
     attempts: list[Attempt]
     chunks: list[Chunk]
     """The transcript so far."""
+    loudness: str = ""
+    """As `Heard` tells it; empty when it is not known."""
 
 
 class Rows(Message):
@@ -302,6 +304,8 @@ class Chunks(Message):
     id: int
     chunks: list[Chunk]
     reset: bool = False
+    loudness: str = ""
+    """How loud it is, when that has become known."""
 
 
 class Goodbye(Message):
@@ -431,6 +435,15 @@ class Opened(Report):
     warnings: list[JobWarning] = []
 
 
+class Heard(Report):
+    """How loud a file is, as far as it has been decoded; a later report replaces it."""
+
+    job: int
+    strip: str
+    """A hexadecimal digit for each of up to 160 equal parts: its level, 0–7, and 8 more where
+    somebody speaks."""
+
+
 class ChunkDone(Report):
     """A chunk is decoded."""
 
@@ -496,7 +509,17 @@ class Vitals(Report):
 
 
 AnyReport = (
-    Ready | Loaded | LoadFailed | Opened | ChunkDone | Progress | Finished | Failed | Fault | Vitals
+    Ready
+    | Loaded
+    | LoadFailed
+    | Opened
+    | Heard
+    | ChunkDone
+    | Progress
+    | Finished
+    | Failed
+    | Fault
+    | Vitals
 )
 
 # ------------------------------------------------------------------ model fetcher → runner, cli

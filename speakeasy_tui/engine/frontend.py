@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from speakeasy_tui.core.job import ErrorKind, JobWarning
-from speakeasy_tui.core.protocol import Opened, Progress
-from speakeasy_tui.engine import speech
+from speakeasy_tui.core.protocol import Heard, Opened, Progress
+from speakeasy_tui.engine import loudness, speech
 from speakeasy_tui.engine.audio import RATE, decode, floats
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.wire import Mailbox, Writer
@@ -141,6 +141,8 @@ class FrontEnd:
                 file.warnings.append(JobWarning("no_speech", text))
         else:
             file.chunks = speech.windows(total)
+        strip = loudness.strip_of(recording.samples, file.speech)
+        self._writer.send(Heard(job=file.job, strip=strip))
         _settle_language(file, model.multilingual)
         stored = [_is_stored(chunk.start / RATE, file.command.have) for chunk in file.chunks]
         file.todo = [index for index, have in enumerate(stored) if not have]

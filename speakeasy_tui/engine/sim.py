@@ -21,6 +21,7 @@ from speakeasy_tui.core.protocol import (
     Failed,
     Fault,
     Finished,
+    Heard,
     Load,
     Loaded,
     LoadFailed,
@@ -99,6 +100,16 @@ def pretend_chunk(name: str, index: int, start: float, end: float) -> Chunk:
             )
         )
     return Chunk(index=index, start=start, end=end, segments=tuple(segments))
+
+
+def pretend_loudness(name: str) -> str:
+    """Made-up talk with pauses, as `engine.loudness` tells it; the window says so."""
+    seed = zlib.crc32(name.encode())
+    digits = []
+    for place in range(120):
+        swell = math.sin(place / 2.3 + seed) + math.sin(place / 7.1 + seed % 97)
+        digits.append(f"{8 + 5 + round(swell):x}" if swell > -0.7 else str(round(2 + swell)))
+    return "".join(digits)
 
 
 class SimulatedEngine:
@@ -217,6 +228,7 @@ class SimulatedEngine:
             self._fault([file], error)
             return
         file.opened = True
+        self._writer.send(Heard(job=file.job, strip=pretend_loudness(name)))
         self._writer.send(
             Opened(
                 job=file.job,

@@ -279,6 +279,10 @@ class Lane:
                 await self._load_failed(item)
             case say.Opened() | say.Progress() | say.ChunkDone() | say.Finished():
                 self._file_report(item)
+            case say.Heard():
+                if item.job in self.flights:
+                    self._work.store.heard(item.job, item.strip)
+                    self._owner.emit("heard", item.job, item.strip)
             case say.Failed():
                 await self._file_failed(item)
             case say.Fault():

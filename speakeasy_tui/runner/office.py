@@ -132,15 +132,16 @@ class Office:
                 if job is None:
                     return say.Refused(message=f"no such job: {request.id}")
                 if request.watch:
-                    client.watched, client.chunks = request.id, []
+                    client.watched, client.chunks, client.loudness = request.id, [], ""
                 return say.Detail(
                     job=job,
                     options=runner.store.options(request.id),
                     attempts=runner.store.attempts(request.id),
                     chunks=runner.store.chunks(request.id),
+                    loudness=runner.store.loudness(request.id),
                 )
             case say.Unwatch():
-                client.watched, client.chunks = None, []
+                client.watched, client.chunks, client.loudness = None, [], ""
                 return say.Ok()
             case _:
                 return say.Refused(message="not now")

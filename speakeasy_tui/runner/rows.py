@@ -114,6 +114,11 @@ class Rows:
             for row in rows
         ]
 
+    def loudness(self, job: int) -> str:
+        """How loud a job's audio is (see `core.protocol.Heard`); empty when it is not known."""
+        row = self._db.execute("SELECT strip FROM loudness WHERE job = ?", (job,)).fetchone()
+        return "" if row is None else str(row[0])
+
     def charged(self, job: int) -> tuple[int, int]:
         """Tries counted against a job in this series, and engines that died with it alone."""
         row = self._db.execute("SELECT charged, deaths FROM jobs WHERE id = ?", (job,)).fetchone()

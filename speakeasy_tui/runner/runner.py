@@ -423,6 +423,9 @@ class Runner:
         if event == "chunk":
             self.server.chunk(job or 0, detail)
             return
+        if event == "heard":
+            self.server.heard(job or 0, detail)
+            return
         if job is not None:
             self.server.changed(job)
         self.server.event(event, None if job is None else self.work.job(job), detail)

@@ -7,10 +7,19 @@ import sqlite3
 import stat
 from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+_LOUDNESS = """
+-- How loud the audio is, for the opened row alone: a digit for each of up to 160 parts.
+CREATE TABLE loudness (
+  job INTEGER PRIMARY KEY REFERENCES jobs (id) ON DELETE CASCADE,
+  strip TEXT NOT NULL
+);
+"""
 
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE jobs ADD COLUMN work_s REAL;",
+    2: _LOUDNESS,
 }
 """What makes a layout the next one."""
 
@@ -165,7 +174,7 @@ def open_database(path: Path) -> sqlite3.Connection:
             raise DamagedError(f"{path} is damaged: {found}")
         if version == 0:
             connection.executescript(
-                f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN; {TABLES} {_LOUDNESS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
             connection.executescript(

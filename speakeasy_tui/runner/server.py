@@ -58,6 +58,7 @@ class Client:
         self.gone: set[int] = set()
         self.queue: deque[say.Event] = deque(maxlen=MAX_EVENTS)
         self.chunks: list[Chunk] = []
+        self.loudness = ""
         self.pulse = False
         self.news = asyncio.Event()
         self._pulsed = 0.0
@@ -157,9 +158,10 @@ class Client:
                 now = round(time.time(), 3)
                 running = [row for row in rows if row.state is State.RUNNING]
                 messages += [say.Event(event="progress", ts=now, job=row) for row in running]
-        if self.chunks and self.watched is not None:
+        if (self.chunks or self.loudness) and self.watched is not None:
             chunks, self.chunks = self.chunks, []
-            messages.append(say.Chunks(id=self.watched, chunks=chunks))
+            loudness, self.loudness = self.loudness, ""
+            messages.append(say.Chunks(id=self.watched, chunks=chunks, loudness=loudness))
         if self.pulse:
             if time.monotonic() - self._pulsed >= PULSE_S or events:
                 self.pulse = False
@@ -263,6 +265,13 @@ class Server:
         for client in self.clients:
             if client.watched == job:
                 client.chunks.append(chunk)
+                client.news.set()
+
+    def heard(self, job: int, strip: str) -> None:
+        """How loud a watched job is has become known."""
+        for client in self.clients:
+            if client.watched == job:
+                client.loudness = strip
                 client.news.set()
 
     def pulse(self) -> None:

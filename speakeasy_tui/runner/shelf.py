@@ -7,7 +7,7 @@ import sqlite3
 KEPT = 20_000
 """Rows; older ones are gone for good."""
 
-_TABLES = ("jobs", "attempts", "chunks", "outputs")
+_TABLES = ("jobs", "attempts", "chunks", "outputs", "loudness")
 
 
 class Shelf:

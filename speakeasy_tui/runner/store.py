@@ -298,6 +298,7 @@ class Store(Rows):
             ).fetchone()
             if row["made_of"] != made_of:
                 db.execute("DELETE FROM chunks WHERE job = ?", (job,))
+                db.execute("DELETE FROM loudness WHERE job = ?", (job,))
             number = int(row["attempts"]) + 1
             db.execute(
                 "UPDATE jobs SET attempts = ?, lane = ?, device = ?, model = ?, made_of = ?, "
@@ -318,6 +319,11 @@ class Store(Rows):
                 "UPDATE jobs SET audio_s = ?, language = COALESCE(?, language) WHERE id = ?",
                 (audio_s, language, job),
             )
+
+    def heard(self, job: int, strip: str) -> None:
+        """How loud a file is has become known."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO loudness VALUES (?, ?)", (job, strip))
 
     def store_chunk(self, job: int, chunk: Chunk) -> None:
         """A chunk is finished."""

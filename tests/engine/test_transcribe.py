@@ -18,6 +18,7 @@ from speakeasy_tui.core.models import starter
 from speakeasy_tui.core.protocol import (
     EngineFacts,
     Finished,
+    Heard,
     Loaded,
     LoadFailed,
     Progress,
@@ -54,6 +55,15 @@ def test_files_that_share_batches_each_get_their_own_text_in_order(real: Engine)
         assert [s.start for s in segments] == sorted(s.start for s in segments)
         assert all(0 <= s.start <= s.end <= real.opened(job).audio_s for s in segments)
         assert all(s.tokens and s.compression_ratio > 0 for s in segments)
+
+
+def test_how_loud_a_recording_is_is_told_with_where_somebody_speaks(real: Engine) -> None:
+    real.transcribe(140, RADIO)
+    assert isinstance(real.end_of(140), Finished)
+    (heard,) = real.said(Heard, 140)
+    assert 80 <= len(heard.strip) <= 160
+    spoken = [digit >= "8" for digit in heard.strip]
+    assert any(spoken) and not all(spoken)
 
 
 def test_progress_rises_from_0_to_1(real: Engine) -> None:

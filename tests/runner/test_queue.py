@@ -291,6 +291,29 @@ def test_nonsense_closes_that_client_only(desk: Desk) -> None:
     assert desk.status().pid == desk.pid
 
 
+def test_how_loud_a_file_is_comes_with_its_detail_and_to_who_watches(
+    home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "10")
+    desk = Desk(home)
+    try:
+        (job,) = desk.add(clips / "a" / "clip-9.wav", start=False)
+        before = desk.ask(say.GetDetail(id=job, watch=True))
+        assert isinstance(before, say.Detail) and before.loudness == ""
+        desk.ask(say.Start())
+        told = ""
+        while not told:
+            message = desk.link.read(10)
+            assert message is not None
+            told = message.loudness if isinstance(message, say.Chunks) else ""
+        desk.finish()
+        after = desk.ask(say.GetDetail(id=job))
+        assert isinstance(after, say.Detail) and after.loudness == told
+        assert set(told) <= set("0123456789abcdef") and len(told) <= 160
+    finally:
+        desk.close()
+
+
 def test_a_client_of_another_version_is_told_what_to_do(desk: Desk) -> None:
     other = socket.socket(socket.AF_UNIX)
     other.connect(str(desk.home.socket))

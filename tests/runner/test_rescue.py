@@ -84,10 +84,12 @@ def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) ->
     store = Store(tmp_path / "queue.db")
     store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
     store._db.execute("ALTER TABLE jobs DROP COLUMN work_s")
+    store._db.execute("DROP TABLE loudness")
     store._db.execute("PRAGMA user_version = 1")
     store.close()
     again = Store(tmp_path / "queue.db")
     assert [job.path for job in again.jobs()] == ["/r/a.wav"]
+    assert again.loudness(1) == ""
     with sqlite3.connect(tmp_path / "queue.db") as db:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 

@@ -43,6 +43,24 @@ def test_a_database_others_may_read_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "queue.db")
 
 
+def test_how_loud_a_file_is_goes_with_what_it_was_made_of(store: Store) -> None:
+    (job,) = fill(store, 1)
+    begin(store, job)
+    store.heard(job, "0123")
+    store.heard(job, "89ab")
+    assert store.loudness(job) == "89ab"
+    store.give_back(job, outcome="crash", message="")
+    begin(store, job)
+    assert store.loudness(job) == "89ab"
+    store.give_back(job, outcome="crash", message="")
+    store.remove([job])
+    assert store.loudness(job) == ""
+    store.restore([job])
+    assert store.loudness(job) == "89ab"
+    store.begin(job, lane=0, device="cpu", model="m", made_of="another recording")
+    assert store.loudness(job) == ""
+
+
 def test_a_newer_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     fill(store, 2)
