@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from conftest import ScriptedRunner, chunk, make_app, ready, screen_text, until
+from conftest import STRIP, ScriptedRunner, chunk, make_app, ready, screen_text, until
+from rich.cells import cell_len
 
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.transcript import Chunk, Segment, Word
-from speakeasy_tui.tui.ink import LineView
+from speakeasy_tui.tui.ink import LineView, changed
+from speakeasy_tui.tui.loudness import loudness_lines
 from speakeasy_tui.tui.transcript import segment_lines, stamp
 
 
@@ -52,6 +54,68 @@ async def test_the_end_is_followed_unless_one_has_scrolled_up(
         assert view.scroll_offset.y == before
         await pilot.press("G")
         assert view.is_vertical_scroll_end
+
+
+async def test_how_loud_it_is_is_drawn_with_speech_and_the_place_reached(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await until(lambda: "▲" in screen_text(app), pilot)
+        blocks, marks = screen_text(app).split("\n")[1:3]
+        assert set("▁▂▃▄▅▆▇█") <= set(blocks)
+        assert "45:10" in blocks and "━" in marks
+        assert 0.60 < marks.index("▲") / len(blocks.split("  ")[0]) < 0.65
+        job = runner.jobs[5]
+        job.progress = 0.9
+        runner.change(job)
+        await until(lambda: screen_text(app).split("\n")[2].index("▲") > 75, pilot)
+        runner.tell(p.Chunks(id=5, chunks=[], loudness="8" * 100))
+        await until(lambda: "▁" * 80 in screen_text(app), pilot)
+
+
+async def test_a_strip_that_becomes_known_while_it_is_open_appears(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    runner.detail = lambda request: p.Detail(  # type: ignore[method-assign]
+        seq=request.seq,
+        job=runner.jobs[request.id],
+        options=p.JobOptions(engine="sim"),
+        attempts=[],
+        chunks=[],
+    )
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await until(lambda: "Nothing yet" in screen_text(app), pilot)
+        assert "▲" not in screen_text(app)
+        runner.tell(p.Chunks(id=5, chunks=[], loudness=STRIP))
+        await until(lambda: "▲" in screen_text(app), pilot)
+        assert "simulated" in screen_text(app)
+
+
+@pytest.mark.parametrize("width", [20, 60, 100, 137, 200])
+def test_the_strip_is_as_wide_as_the_screen_and_keeps_short_loud_parts(width: int) -> None:
+    strip = "0" * 70 + "7" + "0" * 29 + "8" * 60
+    blocks, marks = loudness_lines(strip, width, 0.5, ("1:02:13", ""))
+    texts = ["".join(span.text for span in line) for line in (blocks, marks)]
+    assert [cell_len(text) for text in texts] == [width, width]
+    assert "█" in texts[0] and "▲" in texts[1] and "━" in texts[1]
+
+
+def test_a_strip_that_makes_no_sense_is_left_out() -> None:
+    assert loudness_lines("", 80, 0.5) == loudness_lines("xyz", 80, 0.5) == []
+    assert loudness_lines("01", 6, 0.5) == []
+
+
+def test_a_place_that_moves_on_changes_few_spans() -> None:
+    one, two = (loudness_lines(STRIP, 200, place, ("", "")) for place in (0.5, 0.506))
+    for before, after in zip(one, two, strict=True):
+        difference = changed(before, after)
+        assert difference is not None and difference[1] <= 16
 
 
 async def test_a_failed_row_shows_error_hint_attempts_and_what_the_engine_said(

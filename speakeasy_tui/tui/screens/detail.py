@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from bisect import insort
 from operator import attrgetter
 from typing import ClassVar
@@ -17,19 +16,18 @@ from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core import protocol
 from speakeasy_tui.core.job import FINAL_STATES, Attempt, Job, State
 from speakeasy_tui.core.protocol import AnyMessage, GetDetail, Unwatch
-from speakeasy_tui.core.settings import DEFAULTS, JOB_FIELDS, JobOptions
-from speakeasy_tui.core.text import printable, printable_lines
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
+from speakeasy_tui.tui.facts import facts_lines
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.ink import Lines, LineView
-from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, progress_cell
+from speakeasy_tui.tui.loudness import loudness_lines
+from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span
 from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
 from speakeasy_tui.tui.transcript import segment_lines
-
-LABEL = 11
-"""Cells of the labels before the facts."""
 
 FOOTER = (
     ("back", "back"), ("rerun", "rerun"), ("cancel", "cancel"), ("hold", "hold"),
@@ -58,6 +56,8 @@ class Detail(Deeds):
         self.job = job
         self._options: JobOptions | None = None
         self._attempts: list[Attempt] = []
+        self._strip = ""
+        """How loud the recording is, as `core.protocol.Heard` tells it."""
         self._chunks: dict[int, Chunk] = {}
         self._ordered: list[Chunk] = []
         self._asked: tuple[int, State] | None = None
@@ -67,6 +67,7 @@ class Detail(Deeds):
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
+        yield Lines(self._loudness, id="loudness")
         with Container(id="panes"):
             facts = LineView(self._facts, id="facts")
             facts.border_title = "about"
@@ -101,6 +102,7 @@ class Detail(Deeds):
                 self.job = answer.job
                 self._options = answer.options
                 self._attempts = answer.attempts
+                self._strip = answer.loudness
                 self._chunks = {chunk.index: chunk for chunk in answer.chunks}
                 self._ordered = sorted(self._chunks.values(), key=_start)
                 self._show()
@@ -129,6 +131,9 @@ class Detail(Deeds):
             self._chunks.clear()
             self._ordered.clear()
             self.query_one("#transcript", LineView).show()
+        if self.job.id in changes.loudness:
+            self._strip = changes.loudness[self.job.id]
+            self.query_one("#loudness", Lines).show()
         if new := changes.chunks.get(self.job.id):
             self._add([chunk for chunk in new if self._chunks.get(chunk.index) != chunk])
 
@@ -150,6 +155,7 @@ class Detail(Deeds):
 
     def _show(self) -> None:
         self.query_one("#head", Lines).show()
+        self.query_one("#loudness", Lines).show()
         self.query_one("#facts", LineView).show()
 
     def say(self, text: str) -> None:
@@ -223,66 +229,15 @@ class Detail(Deeds):
         left = [Span(f" {folder}", "quiet"), Span(name, "title")]
         return [overview.justified(left, right, width)]
 
-    def _facts(self, width: int) -> list[Line]:
-        job = self.job
-        lines: list[Line] = []
-        if job.error is not None:
-            lines += _block(job.error.message, width, "failed" if _has_failed(job) else "warning")
-            if job.error.hint:
-                lines += _block(job.error.hint, width)
-            lines.append(())
-        for warning in job.warnings:
-            lines += _block(f"! {warning.message}", width, "warning")
-        if job.warnings:
-            lines.append(())
-        if job.state is State.RUNNING:
-            room = min(40, width - LABEL)
-            left = f"   {shown.clock(job.eta_s)} left" if job.eta_s is not None else ""
-            progress = progress_cell(job, max(8, room - len(left)))
-            lines.append((Span(shown.fit("progress", LABEL), "quiet"), *progress, Span(left)))
-        facts = (
-            ("audio", shown.clock(job.audio_s)),
-            ("took", shown.clock(job.elapsed_s)),
-            ("speed", f"{shown.speed(job.speed)} real time" if job.speed else ""),
-            ("language", job.language or ""),
-            ("model", job.model or ""),
-            ("device", job.device or ""),
-            ("status", job.message),
-            ("error kind", job.error.kind.value if job.error is not None else ""),
-        )
-        for label, value in facts:
-            lines += _fact(label, value, width)
-        for number, output in enumerate(job.outputs):
-            lines += _fact("" if number else "outputs", output, width)
-        lines += self._attempt_lines(width)
-        if self._options is not None:
-            lines += _option_lines(self._options, width)
-        return lines
+    def _loudness(self, width: int) -> list[Line]:
+        job, options = self.job, self._options
+        place = job.progress if job.state is State.RUNNING else None
+        made_up = options is not None and options.engine == "sim"
+        legend = "simulated" if made_up else "━ speech"
+        return loudness_lines(self._strip, width, place, (shown.clock(job.audio_s), legend))
 
-    def _attempt_lines(self, width: int) -> list[Line]:
-        if not self._attempts:
-            return []
-        lines: list[Line] = [(), (Span("attempts", "title"),)]
-        series = {attempt.series for attempt in self._attempts}
-        for attempt in reversed(self._attempts):
-            began = time.localtime(attempt.started)
-            number = f"{attempt.series}.{attempt.number}" if len(series) > 1 else attempt.number
-            seconds = None if attempt.ended is None else attempt.ended - attempt.started
-            outcome = printable(attempt.outcome)
-            good = attempt.outcome in {"done", "running"}
-            spans = [
-                Span(shown.fit(str(number), 5)),
-                Span(time.strftime("%m-%d %H:%M:%S ", began), "quiet"),
-                Span(shown.fit(shown.clock(seconds), 8, right=True)),
-                Span("  " + shown.fit(printable(attempt.device or ""), 7), "quiet"),
-                Span(outcome, "" if good else "warning"),
-                Span("" if attempt.charged or good else "  not counted", "quiet"),
-            ]
-            lines.append(overview.justified(spans, [], width))
-            for text in dict.fromkeys((attempt.message, attempt.detail)):
-                parts = shown.wrap(printable_lines(text.rstrip()), width - 5) if text else []
-                lines += [(Span("     "), Span(part, "quiet")) for part in parts]
-        return lines
+    def _facts(self, width: int) -> list[Line]:
+        return facts_lines(self.job, self._options, self._attempts, width)
 
     def _transcript(self, width: int) -> list[Line]:
         if self._ordered:
@@ -311,38 +266,3 @@ class Detail(Deeds):
 
 
 _start = attrgetter("start")
-
-
-def _has_failed(job: Job) -> bool:
-    return job.state in {State.FAILED, State.QUARANTINED}
-
-
-def _block(text: str, width: int, ink: str = "") -> list[Line]:
-    return [(Span(part, ink),) for part in shown.wrap(printable_lines(text), width)]
-
-
-def _fact(label: str, value: str, width: int) -> list[Line]:
-    if not value:
-        return []
-    parts = shown.wrap(printable(value), max(8, width - LABEL))
-    return [
-        (Span(shown.fit("" if number else label, LABEL), "quiet"), Span(part))
-        for number, part in enumerate(parts)
-    ]
-
-
-def _option_lines(options: JobOptions, width: int) -> list[Line]:
-    """What was asked for; what differs from the defaults stands out."""
-    lines: list[Line] = [(), (Span("options", "title"),)]
-    room = max(len(name) for name in JOB_FIELDS) + 2
-    for name in JOB_FIELDS:
-        value = getattr(options, name)
-        if value in ("", None):
-            continue
-        text = ",".join(value) if isinstance(value, tuple) else str(value)
-        if isinstance(value, bool):
-            text = "yes" if value else "no"
-        ink = "quiet" if value == getattr(DEFAULTS, name) else ""
-        for number, part in enumerate(shown.wrap(printable(text), max(8, width - room))):
-            lines.append((Span(shown.fit("" if number else name, room), "quiet"), Span(part, ink)))
-    return lines
