@@ -123,6 +123,7 @@ def screens() -> list[tuple[str, tuple[type, ...]]]:
     from speakeasy_tui.tui.screens.log import LogScreen
     from speakeasy_tui.tui.screens.models import ModelsScreen
     from speakeasy_tui.tui.screens.options import OptionsScreen
+    from speakeasy_tui.tui.screens.save import SaveScreen
     from speakeasy_tui.tui.screens.summary import SummaryScreen
 
     return [
@@ -133,6 +134,7 @@ def screens() -> list[tuple[str, tuple[type, ...]]]:
         ("settings", (Form, Listing)),
         ("options before a rerun", (OptionsScreen, Form, Listing)),
         ("adding files", (AddScreen,)),
+        ("saving a text", (SaveScreen,)),
         ("the summary", (SummaryScreen, Listing)),
     ]
 

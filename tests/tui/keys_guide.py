@@ -36,7 +36,8 @@ when the window opens; the rest is bound. Terminals send the same for `ctrl+i` a
 and Enter, `ctrl+h` and backspace; inside tmux, Home and End may not arrive (`g` and `G` do).
 
 Copying uses the terminal's clipboard (OSC 52), over SSH too; in tmux it needs
-`set -g set-clipboard on`. `w` opens the outputs themselves, without a clipboard.
+`set -g set-clipboard on`. Without a clipboard `s` saves the text as a file, and `w` opens the
+outputs themselves.
 
 ## The filter
 

@@ -15,8 +15,8 @@ from speakeasy_tui.core import models
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.completion import completions
 from speakeasy_tui.tui.listing import Listing
-from speakeasy_tui.tui.screens.add import completions
 from speakeasy_tui.tui.screens.models import ModelsScreen
 
 Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]

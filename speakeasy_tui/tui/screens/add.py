@@ -22,6 +22,7 @@ from speakeasy_tui.core.settings import SettingsError, load, options_of
 from speakeasy_tui.core.text import printable, show_path
 from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.completion import complete, completions
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
 
@@ -35,22 +36,6 @@ MOST = 200_000
 """Recordings counted."""
 
 LISTED = 6
-
-
-def completions(text: str) -> list[str]:
-    """What `text`, the beginning of a path, can become; folders end in a slash."""
-    head, slash, tail = text.rpartition("/")
-    folder = os.path.expanduser(head + slash) if slash else "."
-    found = []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                hidden = entry.name.startswith(".") and not tail.startswith(".")
-                if entry.name.startswith(tail) and not hidden:
-                    found.append(head + slash + entry.name + ("/" if entry.is_dir() else ""))
-    except OSError:
-        return []
-    return sorted(found)
 
 
 class AddScreen(ModalScreen[None]):
@@ -148,12 +133,7 @@ class AddScreen(ModalScreen[None]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        field = self.query_one(Input)
-        found = completions(field.value)
-        common = os.path.commonprefix(found)  # noqa: RUF071 (names are completed, too)
-        if len(common) > len(field.value):
-            field.value = common
-            field.cursor_position = len(common)
+        found = complete(self.query_one(Input))
         self._found = found if len(found) > 1 else []
         self._show()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from textual.binding import Binding
@@ -23,6 +24,8 @@ from speakeasy_tui.core.protocol import (
 )
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.core.transcript import Transcript
+from speakeasy_tui.formats import render
 from speakeasy_tui.tui import outside, undo
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.rows import short_path
@@ -49,6 +52,8 @@ DEEDS = [
     Binding("y", "copy", "Copy path", id="copy", tooltip="Copy the path to the clipboard"),
     Binding("Y", "copy_transcript", "Copy text", id="copy_text",
             tooltip="Copy the transcript's text to the clipboard"),
+    Binding("s", "save", "Save text", id="save_text",
+            tooltip="Save the transcript's text as a file of your choice"),
 ]  # fmt: skip
 
 
@@ -57,6 +62,10 @@ def named(jobs: Sequence[Job]) -> str:
     if len(jobs) == 1:
         return printable(short_path(jobs[0]).rsplit("/", 1)[-1])
     return plural(len(jobs), "file")
+
+
+def _words(transcript: Transcript) -> str:
+    return plural(len(transcript.text.split()), "word")
 
 
 class Deeds(Screen[None]):
@@ -170,20 +179,44 @@ class Deeds(Screen[None]):
 
     def action_copy_transcript(self) -> None:
         """Copy the transcript of the one file chosen."""
-        job = self._only_one("copy the text of")
+
+        def copy(job: Job, transcript: Transcript) -> None:
+            self.app.copy_to_clipboard(transcript.text)
+            self.say(f"Copied {_words(transcript)} of {named([job])}")
+
+        self._with_transcript("copy", copy)
+
+    def action_save(self) -> None:
+        """Save the text of the one file chosen as a file of the person's choice."""
+        from speakeasy_tui.tui.screens.save import SaveScreen
+
+        def save(job: Job, transcript: Transcript) -> None:
+            def saved(path: str | None) -> None:
+                if path is not None:
+                    folder, name = os.path.split(path)
+                    self.say(f"Saved {_words(transcript)} as {name} in {folder}")
+
+            stem = os.path.splitext(named([job]))[0]
+            self.app.clear_notifications()
+            self.app.push_screen(SaveScreen(f"{stem}.txt", render("txt", transcript)), saved)
+
+        self._with_transcript("save", save)
+
+    def _with_transcript(self, what: str, then: Callable[[Job, Transcript], None]) -> None:
+        """Get the text of the one file chosen, as far as there is any, to do `what` with it."""
+        job = self._only_one(f"{what} the text of")
         if job is None:
             return
 
         def got(answer: AnyMessage) -> None:
             if not isinstance(answer, Detail):
                 return
-            parts = [part.text for chunk in answer.chunks for part in chunk.segments]
-            text = "".join(parts).strip()
-            if text:
-                self.app.copy_to_clipboard(text)
-                self.say(f"Copied {plural(len(text.split()), 'word')} of {named([job])}")
+            segments = [part for chunk in answer.chunks for part in chunk.segments]
+            transcript = Transcript(segments, job.language or "", job.audio_s or 0.0)
+            if transcript.text:
+                then(job, transcript)
             else:
-                self.say("Nothing to copy: there is no text of this file yet")
+                self.say(f"Nothing to {what}: there is no text of this file yet")
 
         self.speakeasy.ask(GetDetail(id=job.id), got)
 
@@ -192,10 +225,20 @@ class Deeds(Screen[None]):
         job = self._only_one("open the outputs of")
         if job is None:
             return
-        if not job.outputs:
-            self.say("No outputs yet: they are written when the file is done")
+        if job.outputs:
+            self._open_outputs(job)
             return
 
+        def got(answer: AnyMessage) -> None:
+            if isinstance(answer, Detail) and answer.job.outputs:
+                self._open_outputs(answer.job)
+            elif isinstance(answer, Detail):
+                self.say("No outputs yet: they are written when the file is done")
+
+        # Of rows that were finished before the window opened they have not been told.
+        self.speakeasy.ask(GetDetail(id=job.id), got)
+
+    def _open_outputs(self, job: Job) -> None:
         def picked(path: str | None) -> None:
             if path is not None:
                 self.say(outside.show(self.app, path))

@@ -32,7 +32,8 @@ from speakeasy_tui.tui.transcript import segment_lines
 FOOTER = (
     ("back", "back"), ("rerun", "rerun"), ("cancel", "cancel"), ("hold", "hold"),
     ("search", "search"), ("outputs", "outputs"), ("log", "log"),
-    ("copy", "copy path"), ("other_pane", "other pane"), ("help", "help"),
+    ("copy", "copy path"), ("save_text", "save text"), ("other_pane", "other pane"),
+    ("help", "help"),
 )  # fmt: skip
 
 

@@ -1,0 +1,33 @@
+"""Completing a path that is being typed."""
+
+from __future__ import annotations
+
+import os
+
+from textual.widgets import Input
+
+
+def completions(text: str) -> list[str]:
+    """What `text`, the beginning of a path, can become; folders end in a slash."""
+    head, slash, tail = text.rpartition("/")
+    folder = os.path.expanduser(head + slash) if slash else "."
+    found = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                hidden = entry.name.startswith(".") and not tail.startswith(".")
+                if entry.name.startswith(tail) and not hidden:
+                    found.append(head + slash + entry.name + ("/" if entry.is_dir() else ""))
+    except OSError:
+        return []
+    return sorted(found)
+
+
+def complete(field: Input) -> list[str]:
+    """Complete what stands in `field` as far as it is clear; returns what it can become."""
+    found = completions(field.value)
+    common = os.path.commonprefix(found)  # noqa: RUF071 (names are completed, too)
+    if len(common) > len(field.value):
+        field.value = common
+        field.cursor_position = len(common)
+    return found
