@@ -12,6 +12,7 @@ import click
 
 from speakeasy_tui.cli.door import (
     check_model,
+    live_link,
     settings_of,
     sources_of,
     with_home,
@@ -68,20 +69,29 @@ def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> s
         write_setting(home.config_file, "theme", name)
 
     with connector(home, settings.foreground) as connect:
+        # With files to queue the window is there sooner than a runner that has to be started.
+        link = live_link(home) if requests and not settings.foreground else None
         if not requests:
             link = connect()
             told = link.request(GetStatus())
-            link.close()
             # A person's pause is left as it is.
             if isinstance(told, Status) and told.batch.state == "stopped":
                 requests = [Start()]
         return run_interface(
-            connect,
+            connect if link is None else _begun(link, connect),
             home,
             settings,
             on_connected=requests,
             save_theme=save_theme,
         )
+
+
+def _begun(link: Link, connect: Callable[[], Link]) -> Callable[[], Link]:
+    """`connect`, which the first time gives `link`; the rows come while Textual is imported."""
+    link.subscribe(events=True, outputs=False)
+    link.read_ahead()
+    links = [link]
+    return lambda: links.pop() if links else connect()
 
 
 @contextlib.contextmanager

@@ -22,10 +22,14 @@ from speakeasy_tui.core.protocol import (
     Hello,
     Message,
     Refused,
+    Subscribe,
     Welcome,
     encode,
     message_decoder,
 )
+
+AHEAD = 64 * 2**20
+"""Bytes that `Link.read_ahead` keeps at most."""
 
 
 class LinkError(Exception):
@@ -71,6 +75,9 @@ class Link:
         self._sending = threading.Lock()
         self._buffer = bytearray()
         self._pushed: deque[AnyMessage] = deque()
+        self._subscribed = False
+        self._ahead: threading.Thread | None = None
+        self._ahead_ends = threading.Event()
         self.welcome: Welcome
 
     @classmethod
@@ -130,6 +137,34 @@ class Link:
                 raise LinkError(f"the runner is gone: {error.strerror or error}") from None
             return request.seq
 
+    def subscribe(self, *, events: bool = False, outputs: bool = True) -> None:
+        """Ask for all rows and then what changes; a second time does nothing.
+
+        Raises:
+            LinkError: the runner is gone.
+        """
+        if not self._subscribed:
+            self.send(Subscribe(events=events, outputs=outputs))
+            self._subscribed = True
+
+    def read_ahead(self) -> None:
+        """Take in what comes, on a thread, until the next `read`.
+
+        A runner sends a large queue while the caller does something else: there is room for
+        little of it in a socket.
+        """
+        self._ahead = threading.Thread(target=self._read_ahead, name="link-ahead", daemon=True)
+        self._ahead.start()
+
+    def _read_ahead(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # the next `read` meets it too
+            while not self._ahead_ends.is_set() and len(self._buffer) < AHEAD:
+                if select.select([self._socket], [], [], 0.01)[0]:
+                    data = self._socket.recv(1 << 20)
+                    if not data:
+                        return
+                    self._buffer += data
+
     def read(self, timeout: float | None = None) -> AnyMessage | None:
         """The next message, or None when `timeout` seconds brought none.
 
@@ -167,6 +202,10 @@ class Link:
         self._socket.close()
 
     def _receive(self, timeout: float | None) -> AnyMessage | None:
+        if self._ahead is not None:
+            self._ahead_ends.set()
+            self._ahead.join()
+            self._ahead = None
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             end = self._buffer.find(b"\n")

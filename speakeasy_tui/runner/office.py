@@ -8,6 +8,7 @@ import os
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, Pause, State
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.runner.rows import Told
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Client, Server
 
@@ -30,10 +31,11 @@ class Office:
         """Rows as they are now."""
         return self._runner.work.jobs(ids)
 
-    def page(self, after: int, limit: int) -> list[Job]:
+    def page(self, after: int, limit: int, *, outputs: bool) -> list[Told]:
         """The next rows in queue order, those behind position `after`."""
         work = self._runner.work
-        return [work.live(row) for row in self._runner.store.page(after, limit)]
+        rows = self._runner.store.page(after, limit, outputs=outputs)
+        return [work.told_live(row) if row.id in work.flights else row for row in rows]
 
     async def answer(self, client: Client, request: say.AnyRequest) -> say.Message:
         """Do what is asked and answer."""
@@ -41,6 +43,7 @@ class Office:
         match request:
             case say.Subscribe():
                 client.subscribed, client.events = True, request.events
+                client.outputs = request.outputs
             case say.Add():
                 taken = await runner.add(request.sources, request.options, start=request.start)
                 return say.Added(ids=sorted(taken.new + taken.again), known=taken.known)

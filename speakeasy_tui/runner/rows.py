@@ -5,16 +5,29 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from speakeasy_tui.core.job import Attempt, Job, State
 from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Chunk, Segment
-from speakeasy_tui.runner.record import COLUMNS, OUTPUTS, parse_options, to_job
+from speakeasy_tui.runner.record import job_as_json, parse_options, to_job
 
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
+_AS_JSON = {whole: job_as_json(outputs=whole) for whole in (True, False)}
+_SPELLED = {whole: job_as_json(outputs=whole, spelled=True) for whole in (True, False)}
+
+
+class Told(NamedTuple):
+    """A row as clients are told it."""
+
+    id: int
+    position: int
+    json: bytes
+    """A `Job`."""
 
 
 class Tally(Struct, frozen=True):
@@ -42,6 +55,7 @@ class Rows:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._db.row_factory = sqlite3.Row
+        self._db.create_function("shown", 1, show_path, deterministic=True)
 
     def get(self, key: str) -> str | None:
         """A value kept across runs."""
@@ -57,23 +71,36 @@ class Rows:
         self, ids: Iterable[int] | None = None, states: Iterable[str] | None = None
     ) -> list[Job]:
         """Rows in queue order; all, or those named."""
-        query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs"
-        conditions, values = [], []
+        conditions, values = ["1"], []
         if ids is not None:
-            conditions.append("jobs.id IN (SELECT value FROM json_each(?))")
+            conditions.append("id IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(list(ids)))
         if states is not None:
-            conditions.append("jobs.state IN (SELECT value FROM json_each(?))")
+            conditions.append("state IN (SELECT value FROM json_each(?))")
             values.append(json.dumps([str(state) for state in states]))
-        if conditions:
-            query += " WHERE " + " AND ".join(conditions)
-        return [to_job(row) for row in self._db.execute(query + " ORDER BY position", values)]
+        rows = self._told(" AND ".join(conditions), *values, outputs=True)
+        return [to_job(row.json) for row in rows]
 
-    def page(self, after: int, limit: int) -> list[Job]:
+    def page(self, after: int, limit: int, *, outputs: bool) -> list[Told]:
         """The next rows in queue order, those behind position `after`."""
-        query = f"SELECT {COLUMNS}, {OUTPUTS} AS outputs FROM jobs WHERE position > ? "
-        rows = self._db.execute(query + "ORDER BY position LIMIT ?", (after, limit))
-        return [to_job(row) for row in rows]
+        return self._told("position > ?", after, limit=limit, outputs=outputs)
+
+    def _told(self, condition: str, *values: object, limit: int = -1, outputs: bool) -> list[Told]:
+        cursor = self._db.cursor()
+        cursor.row_factory = None  # a plain tuple is made faster than a Row
+        cursor.execute(
+            f"SELECT id, position, CAST({_AS_JSON[outputs]} AS BLOB) FROM jobs "
+            f"WHERE {condition} ORDER BY position LIMIT ?",
+            (*values, limit),
+        )
+        return [
+            Told(job, position, told if _is_utf8(told) else self._spelled(job, outputs))
+            for job, position, told in cursor
+        ]
+
+    def _spelled(self, job: int, outputs: bool) -> bytes:
+        query = f"SELECT CAST({_SPELLED[outputs]} AS BLOB) FROM jobs WHERE id = ?"
+        return bytes(self._db.execute(query, (job,)).fetchone()[0])
 
     def waiting(self, request: str | None = None) -> bool:
         """Whether any job is queued; with `request`, one that asks for it."""
@@ -148,3 +175,13 @@ class Rows:
             "SELECT job, path, part, sha256 FROM outputs WHERE state = 'staged'"
         )
         return [Staged(row["job"], row["path"], row["part"] or b"", row["sha256"]) for row in rows]
+
+
+def _is_utf8(told: bytes) -> bool:
+    if told.isascii():
+        return True
+    try:
+        told.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import msgspec
@@ -21,12 +22,16 @@ from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home, short_socket_address
 from speakeasy_tui.core.transcript import Chunk
+from speakeasy_tui.runner.rows import Told
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 PULSE_S = 0.5
 PAGE = 2000
+"""Rows at most that are read while others wait."""
+LINE = 1 << 20
+"""Bytes of rows in one line; long paths and their outputs would else make endless ones."""
 MAX_EVENTS = 200_000
 """Unread events of one client before the oldest are dropped; 100k files make 300k."""
 
@@ -39,7 +44,7 @@ class Office(Protocol):
     async def answer(self, client: Client, request: say.AnyRequest) -> say.Message: ...
     def pulse_now(self) -> say.Pulse: ...
     def rows(self, ids: list[int]) -> list[Job]: ...
-    def page(self, after: int, limit: int) -> list[Job]: ...
+    def page(self, after: int, limit: int, *, outputs: bool) -> list[Told]: ...
 
 
 class Client:
@@ -53,6 +58,7 @@ class Client:
         self._greeted = False
         self.subscribed = False
         self.events = False
+        self.outputs = True
         self.watched: int | None = None
         self.dirty: set[int] = set()
         self.gone: set[int] = set()
@@ -135,13 +141,16 @@ class Client:
         office = self._server.office
         await self.send(self._server.office.pulse_now())
         after = 0
-        while True:
-            rows = office.page(after, PAGE)
-            await self.send(say.Rows(jobs=rows, synced=len(rows) < PAGE))
-            if len(rows) < PAGE:
-                break
-            after = rows[-1].position
+        more = True
+        while more:
+            rows = office.page(after, PAGE, outputs=self.outputs)
+            more = len(rows) == PAGE
+            if more:
+                after = rows[-1].position
+            for line in _lines([row.json for row in rows]):
+                await self.send(say.ToldRows(jobs=[msgspec.Raw(row) for row in line]))
             await asyncio.sleep(0)
+        await self.send(say.ToldRows(jobs=[], synced=True))
         self.news.set()
 
     async def _tell_news(self) -> None:
@@ -171,6 +180,20 @@ class Client:
                 self.news.set()
         if messages:
             await self.send(*messages)
+
+
+def _lines(rows: list[bytes]) -> Iterator[list[bytes]]:
+    """`rows` in lots of about `LINE` bytes."""
+    lot: list[bytes] = []
+    size = 0
+    for row in rows:
+        lot.append(row)
+        size += len(row)
+        if size >= LINE:
+            yield lot
+            lot, size = [], 0
+    if lot:
+        yield lot
 
 
 class Server:

@@ -13,6 +13,8 @@ import time
 from collections import deque
 from typing import Any, Protocol
 
+import msgspec
+
 from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
@@ -21,8 +23,8 @@ from speakeasy_tui.runner.chaos import passing
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.pace import Pace
-from speakeasy_tui.runner.record import Claim, content_identity, made_of
-from speakeasy_tui.runner.rows import Staged
+from speakeasy_tui.runner.record import Claim, content_identity, made_of, to_job
+from speakeasy_tui.runner.rows import Staged, Told
 from speakeasy_tui.runner.store import Store, StoreFullError
 
 log = logging.getLogger(__name__)
@@ -67,10 +69,13 @@ class Work:
 
     def jobs(self, ids: list[int] | None, states: list[str] | None = None) -> list[Job]:
         """Rows as they are now."""
-        return [self.live(row) for row in self.store.jobs(ids, states)]
+        return [self._live(row) for row in self.store.jobs(ids, states)]
 
-    def live(self, row: Job) -> Job:
+    def told_live(self, row: Told) -> Told:
         """A row on disk with what its flight knows better."""
+        return row._replace(json=msgspec.json.encode(self._live(to_job(row.json))))
+
+    def _live(self, row: Job) -> Job:
         flight = self.flights.get(row.id)
         return flight.overlay(row) if flight else row
 

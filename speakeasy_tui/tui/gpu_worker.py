@@ -24,7 +24,6 @@ from speakeasy_tui.core.protocol import (
     Goodbye,
     Refused,
     Rows,
-    Subscribe,
 )
 
 TICK = 0.1
@@ -142,14 +141,14 @@ class GpuWorker(threading.Thread):
         self._stopped = False
         if self._stopping.is_set():
             return
-        link.send(Subscribe(events=True))
+        link.subscribe(events=True, outputs=False)
         self._post(self._screen.link_changed, LinkNews(True))
         for request, then in self._first:
             self.ask(request, then)
         self._first = []
         changes = Changes()
         answers: list[tuple[Then, AnyMessage]] = []
-        synced = False
+        synced = begun = False
         seen: set[int] = set()
         due = 0.0
         while True:
@@ -179,7 +178,8 @@ class GpuWorker(threading.Thread):
                     changes.take(message)
             elif message is not None:
                 changes.take(message)
-            if (changes or answers) and time.monotonic() >= due:
+            first = bool(changes.jobs) and not begun
+            if (changes or answers) and (first or time.monotonic() >= due):
                 # What has been handed over is not touched again.
                 told, changes = changes, Changes()
                 replies, answers = answers, []
@@ -188,6 +188,9 @@ class GpuWorker(threading.Thread):
                 if told:
                     self._post(self._screen.apply_changes, told)
                 due = time.monotonic() + TICK
+                if first and not synced:
+                    begun = True
+                    self._stopping.wait(TICK)  # these are painted before all others come
 
     def _post(self, callback: Callable[[Any], None], argument: object) -> None:
         if self._stopping.is_set():

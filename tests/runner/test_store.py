@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.core.job import ErrorKind, JobError, State
+from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.runner.record import to_job
+from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.schema import DamagedError, DatabaseError
 from speakeasy_tui.runner.store import Found, StateError, Store
 
@@ -201,3 +204,70 @@ def test_the_socket_and_home_of_a_link_are_not_followed(tmp_path: Path) -> None:
     os.symlink("/dev/null", tmp_path / "queue.db")
     with pytest.raises(DatabaseError):
         Store(tmp_path / "queue.db")
+
+
+def test_a_row_is_told_as_it_is_stored(store: Store) -> None:
+    path = '/r/"quoted\\slash\n\x01/ä → 🎙.wav'.encode()
+    (job,) = store.add([Found(path, b"/r")], SIM).new
+    assert store.jobs([job]) == [Job(id=job, path=path.decode(), position=1, root="/r")]
+    begin(store, job)
+    third = 1 / 3  # as exact as it was
+    store.opened(job, third, "de")
+    warning = JobWarning("incomplete_audio", 'a "gap"', 0.1)
+    parts = [Staged(job, f"/o/{name}".encode(), b"part", "") for name in ("b.txt", "a.srt")]
+    store.stage(
+        job,
+        parts,
+        language="de",
+        elapsed_s=0.1 + 0.2,
+        work_s=0.0,
+        warnings=[warning],
+        message="2 outputs",
+    )
+    store.done(job)
+    told = Job(
+        id=job,
+        path=path.decode(),
+        state=State.DONE,
+        progress=1.0,
+        position=1,
+        attempts=1,
+        outputs=("/o/a.srt", "/o/b.txt"),
+        audio_s=third,
+        elapsed_s=0.1 + 0.2,
+        speed=1.11,
+        model="m",
+        device="cpu",
+        language="de",
+        warnings=(warning,),
+        message="2 outputs",
+        lane=0,
+        root="/r",
+    )
+    assert store.jobs([job]) == [told]
+    error = JobError(ErrorKind.INPUT, "it is\n'broken'", "look")
+    (other,) = store.add([Found(b"/r/other", error=error)], SIM).new
+    assert store.jobs([other])[0].error == error
+
+
+def test_paths_that_are_not_utf8_are_spelled_out(store: Store) -> None:
+    paths = [b"/r/gr\xfc\xdfe.wav", b"/r/\xed\xa0\x80.wav", "/r/grüße.wav".encode()]
+    jobs = store.add([Found(path, b"/\xff") for path in paths], SIM).new
+    store.adopt_outputs(jobs[0], [b"/r/gr\xfc\xdfe.txt"], "x")
+    told = store.jobs(jobs)
+    assert [job.path for job in told] == [show_path(path) for path in paths]
+    assert {job.root for job in told} == {"/\\xff"}
+    assert told[0].outputs == ("/r/gr\\xfc\\xdfe.txt",)
+
+
+def test_pages_hold_every_row_once_and_outputs_when_asked(store: Store) -> None:
+    jobs = fill(store, 25)
+    store.move(jobs[20:22], -15)
+    store.adopt_outputs(jobs[3], [b"/o/3.txt"], "x")
+    for outputs in (True, False):
+        told, after = [], 0
+        while page := store.page(after, 10, outputs=outputs):
+            told += [to_job(row.json) for row in page]
+            after = page[-1].position
+        assert [job.id for job in told] == [job.id for job in store.jobs()]
+        assert [job.id for job in told if job.outputs] == ([jobs[3]] if outputs else [])

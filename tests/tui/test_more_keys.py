@@ -231,10 +231,13 @@ async def test_w_opens_an_output_and_says_what_became_of_it(
     app, pilot, runner = window
     monkeypatch.setenv("VISUAL", "true")
     await pilot.press("w")
-    assert "No outputs yet" in screen_text(app)
+    await until(lambda: "No outputs yet" in screen_text(app), pilot)
     job = runner.jobs[1]
     job.outputs = (str(tmp_path / "a.txt"), str(tmp_path / "a.srt"))
     (tmp_path / "a.srt").write_text("x")
+    await pilot.press("w")  # the row does not name them: they are asked for
+    await until(lambda: "a.srt" in screen_text(app), pilot)
+    await pilot.press("escape")
     runner.change(job)
     await until(lambda: app.board.table.jobs[1].outputs, pilot)
     await pilot.press("w", "1")
