@@ -595,6 +595,18 @@ class EngineFacts(Struct):
     problems: list[str] = []
 
 
+# ------------------------------------------------------------------ engine.probe → interface
+
+
+class Length(Struct):
+    """How long a file is, as its header says."""
+
+    number: int
+    """Its place among the files asked about, from 0."""
+    seconds: float | None
+    """0: there is no audio to be read. None: the header does not say."""
+
+
 request_decoder: msgspec.json.Decoder[AnyRequest] = msgspec.json.Decoder(AnyRequest)
 message_decoder: msgspec.json.Decoder[AnyMessage] = msgspec.json.Decoder(AnyMessage)
 command_decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)

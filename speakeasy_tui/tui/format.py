@@ -41,6 +41,17 @@ def span(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
+def roughly(seconds: float) -> str:
+    """``8 min``, ``3.4 h``, ``120 h``: an estimate, no finer than it is."""
+    if seconds < 90 * 60:
+        return f"{max(1, round(seconds / 60))} min"
+    hours = seconds / 3600
+    if hours < 10:
+        return f"{hours:.1f} h"
+    grain = 10 ** max(0, len(str(round(hours))) - 2)
+    return f"{round(hours / grain) * grain:,} h"
+
+
 def amounts(done: float, total: float) -> str:
     """``0:58 of 12:03``, ``9.0 of 21.0 h``: how much audio of how much."""
     if total < 3600:

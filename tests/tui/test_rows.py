@@ -79,6 +79,9 @@ def test_numbers_are_as_people_read_them() -> None:
     assert [shown.span(s) for s in (8, 740, 3720, 273_600)] == [
         "8 s", "12 min", "1 h 02 min", "3 d 4 h",
     ]  # fmt: skip
+    assert [shown.roughly(s) for s in (5, 480, 12_240, 43_900, 431_000, 4_444_000)] == [
+        "1 min", "8 min", "3.4 h", "12 h", "120 h", "1,200 h",
+    ]  # fmt: skip
     assert shown.amounts(58, 2400) == "0:58 of 40:00"
     assert shown.amounts(32_508, 75_600) == "9.0 of 21.0 h"
     assert [shown.speed(s) for s in (None, 0, 0.84, 12.44, 112.2)] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,38 @@ async def test_a_counts_what_would_be_queued_and_queues_it(window: Window, tmp_p
     assert asked.start and [s.path for s in asked.sources] == [str(tapes).encode()]
     assert app.screen is app.board
     await until(lambda: "2 files queued" in screen_text(app), pilot)
+
+
+async def test_how_long_they_are_is_estimated_from_a_sample(window: Window, tmp_path: Path) -> None:
+    app, pilot, _ = window
+    tapes = tmp_path / "tapes"
+    tapes.mkdir()
+    for number in range(60):
+        with wave.open(str(tapes / f"{number}.wav"), "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(2 * 8000 * (20 + number % 3)))
+    (tapes / "empty.mp3").touch()
+    await pilot.press("a")
+    app.screen.query_one("#path").value = str(tapes)  # type: ignore[attr-defined]
+    await until(lambda: "61 recordings, 19 MB" in screen_text(app), pilot)
+    await until(lambda: "≈ 21 min" in screen_text(app), pilot, 20)
+
+
+async def test_what_is_typed_meanwhile_ends_the_estimate(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, pilot, _ = window
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    (tmp_path / "one.wav").write_bytes(b"x" * 1000)
+    monkeypatch.setattr(sys, "executable", str(slow))
+    await pilot.press("a")
+    field = app.screen.query_one("#path")
+    field.value = str(tmp_path / "one.wav")  # type: ignore[attr-defined]
+    await until(lambda: "1 recording, 1 kB" in screen_text(app), pilot)
+    field.value = "/nowhere"  # type: ignore[attr-defined]
+    await until(lambda: "no such file or folder" in screen_text(app), pilot)
 
 
 async def test_a_path_that_is_not_there_is_said_and_queues_nothing(window: Window) -> None:

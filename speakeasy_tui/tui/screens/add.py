@@ -1,4 +1,4 @@
-"""Queueing more: a path with completion, and how many recordings it would bring."""
+"""Queueing more: a path with completion, and how many recordings and hours it would bring."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input
 
+from speakeasy_tui.client.lengths import Sample, lengths_of
 from speakeasy_tui.client.manifests import ManifestError
 from speakeasy_tui.client.sources import SourceError, adds, find_sources
 from speakeasy_tui.core.settings import SettingsError, load, options_of
@@ -106,28 +107,34 @@ class AddScreen(ModalScreen[None]):
             return
         self._found = (await asyncio.to_thread(completions, text))[:1000]
         self._tell("Looking…", "quiet")
-        self._tell(*await asyncio.to_thread(self._count, text, self._giving_up))
+        sample = Sample()
+        told, ink = await asyncio.to_thread(self._count, text, self._giving_up, sample)
+        self._tell(told, ink)
+        if sample.count:
+            lengths = await lengths_of([path for path, _ in sample.chosen])
+            if seconds := sample.seconds(lengths):
+                self._tell(f"{told}, ≈ {shown.roughly(seconds)}", ink)
 
     @staticmethod
-    def _count(text: str, giving_up: threading.Event) -> tuple[str, str]:
+    def _count(text: str, giving_up: threading.Event, sample: Sample) -> tuple[str, str]:
         try:
             sources = find_sources([os.path.expanduser(text.strip())])
         except (SourceError, ManifestError) as error:
             return str(error), "quiet"
-        count = amount = 0
+        count = 0
         found = itertools.chain.from_iterable(search(source) for source in sources)
         for item in itertools.islice(found, MOST):
             if giving_up.is_set():
                 break
             count += 1
             try:
-                amount += os.stat(item.path).st_size
+                sample.add(item.path, os.stat(item.path).st_size)
             except OSError:
                 continue
         if not count:
             return "No recordings there", "warning"
         more = "more than " if count == MOST else ""
-        return f"{more}{shown.plural(count, 'recording')}, {shown.size(amount)}", "done"
+        return f"{more}{shown.plural(count, 'recording')}, {shown.size(sample.amount)}", "done"
 
     # ------------------------------------------------------------------ actions
 
