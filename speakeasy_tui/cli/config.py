@@ -65,6 +65,9 @@ def set_(key: str, value: str, home: Home) -> int:
     """
     file = home.config_file
     written = write_setting(file, key.replace("-", "_"), value)
+    action = key.partition(".")[2]
+    if action and isinstance(written, dict):
+        written = written[action]
     say(f"{key} = {_toml_value(written)} in {file}")
     variable = f"SPEAKEASY_{key.upper()}"
     if variable in os.environ:

@@ -46,6 +46,13 @@ def test_set_keeps_other_keys_and_comments(speakeasy, tmp_path: Path) -> None:
     }
 
 
+def test_set_says_what_one_key_is_bound_to(speakeasy, tmp_path: Path) -> None:
+    config = tmp_path / "home" / "config.toml"
+    speakeasy("config", "set", "keys.rerun_failed", "ctrl+r")
+    done = speakeasy("config", "set", "keys.pause", "ctrl+z")
+    assert done.stdout == f'keys.pause = "ctrl+z" in {config}\n'
+
+
 def test_edit_names_the_line_that_is_wrong(speakeasy, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nprintf "vad = true\\nbeam_size = 99\\n" > "$1"\n')
