@@ -144,6 +144,9 @@ class Settings(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = 300.0
     theme: Annotated[str, _doc("Name of the colour theme.")] = "speakeasy-dark"
     mouse: Annotated[bool, _doc("Let the interface use the mouse.")] = True
+    summary_at_end: Annotated[
+        bool, _doc("Open the summary when a batch ends that the interface has watched.")
+    ] = True
     foreground: Annotated[
         bool,
         _doc("Run the queue inside this process: it ends with the window."),

@@ -16,12 +16,13 @@ from textual.screen import Screen
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
-from speakeasy_tui.core.job import Batch, Lane, State
+from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.tui import hangup, place, theme, undo
+from speakeasy_tui.tui.ending import Ending
 from speakeasy_tui.tui.faults import FaultTeller
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
@@ -36,6 +37,9 @@ from speakeasy_tui.tui.theme_watch import ThemeWatch
 
 THEMES_EVERY = 1.0
 """Seconds between two looks at the person's themes."""
+
+ENDING_WAIT = 0.5
+"""Seconds after the end of a batch, for its last rows to arrive."""
 
 LEAVE_WAIT = 1.0
 """Seconds given to the worker thread, and to the answer to a last request."""
@@ -92,6 +96,7 @@ class SpeakeasyApp(KeyedApp):
         self.settings = settings
         self._save_theme = save_theme
         self._faults = FaultTeller()
+        self._ending = Ending()
         self.undone: list[tuple[str, list[AnyRequest]]] = []
         self.end_watch: Callable[[], None] = lambda: None
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
@@ -151,6 +156,19 @@ class SpeakeasyApp(KeyedApp):
                     screen.apply(changes)
         for title, text, severity in self._faults.tell(changes.events):
             self.notify(text, title=title, severity=severity, markup=False, timeout=6)
+        if changes.batch is not None and self._ending.look(changes.batch):
+            self.set_timer(ENDING_WAIT, self._batch_ended)
+
+    def _batch_ended(self) -> None:
+        """Show what it came to; where somebody is busy with something else, only say so."""
+        over = self.batch is not None and self.batch.state is RunnerState.IDLE
+        if not over or not self.settings.summary_at_end:
+            return
+        if self.board.at_rest:
+            self.board.action_show("summary", unasked=True)
+        else:
+            text = f"{self.key_of('summary')} on the table shows what it came to"
+            self.notify(text, title="The batch has ended", markup=False, timeout=8)
 
     @_in_the_open
     def answered(self, answers: list[tuple[Then, AnyMessage]]) -> None:

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, make_app, ready, screen_text, until
+from conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 
 from speakeasy_tui.core import models
 from speakeasy_tui.core import protocol as p
+from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.completion import completions
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.screens.models import ModelsScreen
+from speakeasy_tui.tui.screens.summary import SummaryScreen
 
 Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
 
@@ -195,6 +198,67 @@ async def test_the_summary_groups_failures_and_reruns_a_group(window: Window) ->
     await until(lambda: runner.asked_of(p.Rerun), pilot)
     assert runner.asked_of(p.Rerun)[0].ids == [7]
     assert app.screen is app.board
+
+
+def end(runner: ScriptedRunner) -> None:
+    """Tell that everything has ended."""
+    for job in runner.jobs.values():
+        if job.state in {State.QUEUED, State.RUNNING}:
+            job.state = State.DONE
+    runner.batch = batch_of(list(runner.jobs.values()), state=RunnerState.IDLE)
+    runner.pulse()
+    runner.change(*runner.jobs.values())
+
+
+async def test_the_summary_opens_once_when_the_batch_ends(window: Window) -> None:
+    app, pilot, runner = window
+    end(runner)
+    await until(lambda: isinstance(app.screen, SummaryScreen), pilot)
+    assert "the batch has ended" in screen_text(app) and "✓      9 done" in screen_text(app)
+    await pilot.press("enter")  # was meant for the table
+    assert isinstance(app.screen, SummaryScreen) and not runner.asked_of(p.Rerun)
+    await pilot.press("escape")
+    runner.pulse()
+    await pilot.pause(1.0)
+    assert app.screen is app.board
+
+
+@pytest.mark.parametrize("keys", ["slash", "question_mark", "enter", "v"])
+async def test_who_is_busy_with_something_else_is_told_the_key(
+    window: Window, monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    app, pilot, runner = window
+    told: list[str] = []
+    monkeypatch.setattr(app, "notify", lambda text, **more: told.append(f"{more['title']}: {text}"))
+    await pilot.press(keys)
+    before = app.screen
+    end(runner)
+    await until(lambda: told, pilot)
+    assert told == ["The batch has ended: S on the table shows what it came to"]
+    assert app.screen is before
+
+
+async def test_an_old_batch_that_has_ended_opens_no_summary(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    runner.batch.state = RunnerState.IDLE
+    app = make_app(runner, home)
+    async with app.run_test(size=(110, 34)) as pilot:
+        await ready(app, pilot)
+        runner.pulse()
+        await pilot.pause(1.0)
+        assert app.screen is app.board
+
+
+async def test_the_summary_stays_closed_where_the_settings_say_so(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home, Settings(summary_at_end=False))
+    async with app.run_test(size=(110, 34), notifications=True) as pilot:
+        await ready(app, pilot)
+        end(runner)
+        await pilot.pause(1.0)
+        assert app.screen is app.board and not app._notifications
 
 
 async def test_capital_l_shows_all_logs(window: Window) -> None:

@@ -117,6 +117,11 @@ class Board(Arranging):
         """The table."""
         return self.query_one("#table", BatchTable)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether this screen is on top and nothing is being typed or marked."""
+        return self.app.screen is self and self.focused is self.table and not self.table.ranging
+
     # ------------------------------------------------------------------ what is told
 
     def apply(self, changes: Changes) -> None:
@@ -302,7 +307,7 @@ class Board(Arranging):
         if job is not None:
             self.app.push_screen(Detail(job))
 
-    def action_show(self, name: str) -> None:
+    def action_show(self, name: str, *, unasked: bool = False) -> None:
         """Open one of the other screens; they are imported when they are wanted."""
         from speakeasy_tui.tui.screens.add import AddScreen
         from speakeasy_tui.tui.screens.log import LogScreen
@@ -316,7 +321,7 @@ class Board(Arranging):
             "models": ModelsScreen,
             "settings": lambda: SettingsScreen(home),
             "logs": lambda: LogScreen(home),
-            "summary": lambda: SummaryScreen(self.table.jobs.values()),
+            "summary": lambda: SummaryScreen(self.table.jobs.values(), unasked=unasked),
         }
         self.app.push_screen(screens[name]())
 

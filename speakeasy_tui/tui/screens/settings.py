@@ -26,7 +26,7 @@ NEW_FILES = "Holds for files queued from now on."
 RESTART = "Holds from the next start of the runner: speakeasy runner stop, then speakeasy."
 WINDOW = "Holds from the next start of the window."
 AT_ONCE = frozenset({"theme"})
-OF_WINDOW = frozenset({"mouse", "foreground"})
+OF_WINDOW = frozenset({"mouse", "summary_at_end", "foreground"})
 
 
 class SettingsScreen(Form[None]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from speakeasy_tui.tui.app import SpeakeasyApp
 
 SLOWEST = 5
+
+GRACE = 1.0
+"""Seconds in which Enter does nothing on a summary that opened by itself: it was meant for a row
+of the table."""
 
 REASONS = {
     "input": "not readable as audio",
@@ -71,15 +76,19 @@ class SummaryScreen(Screen[None]):
         Binding("escape,q,S", "dismiss", "Back", id="back", tooltip="Back to the table"),
     ]
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
+    def __init__(self, jobs: Iterable[Job], *, unasked: bool = False) -> None:
+        """`unasked`: it opens because the batch has ended."""
         super().__init__()
+        self._title = "the batch has ended" if unasked else "summary"
+        self._heeds_keys_from = time.monotonic() + (GRACE if unasked else 0.0)
         self._summary = Summary(jobs)
         self._kinds = sorted(
             self._summary.reasons, key=lambda kind: -len(self._summary.reasons[kind])
         )
 
     def compose(self) -> ComposeResult:
-        yield Lines(lambda width: [justified([Span(" summary", "title")], [], width)], id="head")
+        title = [Span(f" {self._title}", "title")]
+        yield Lines(lambda width: [justified(title, [], width)], id="head")
         yield Lines(self._figures, id="figures")
         yield Listing(self._reasons, id="reasons")
         yield Lines(self._slowest, id="slowest")
@@ -142,7 +151,7 @@ class SummaryScreen(Screen[None]):
 
     @on(Listing.Chosen)
     def _again(self, event: Listing.Chosen) -> None:
-        if event.index < len(self._kinds):
+        if event.index < len(self._kinds) and time.monotonic() >= self._heeds_keys_from:
             jobs = self._summary.reasons[self._kinds[event.index]]
             app = cast("SpeakeasyApp", self.app)
             app.do(Rerun(ids=[job.id for job in jobs]), "queued again")
