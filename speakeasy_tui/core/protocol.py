@@ -357,6 +357,9 @@ class Load(Command):
     compute_type: str
     """`auto` or a CTranslate2 compute type."""
     cpu_threads: int = 0
+    """Of each worker; 0: CTranslate2's choice."""
+    workers: int = 1
+    """Batches that may go through the model at the same time."""
     batch_size: int | None = None
     """None: the engine picks."""
 
@@ -516,6 +519,8 @@ class Vitals(Report):
     """Resident memory, bytes."""
     busy: float
     """Share of the last interval in which the model worked, 0–1."""
+    stages: dict[str, float] = {}
+    """Seconds spent in each stage of the work since the process began, summed over threads."""
 
 
 AnyReport = (
