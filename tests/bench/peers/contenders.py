@@ -23,6 +23,7 @@ from tests.bench.peers import tree
 DRIVE = Path(__file__).with_name("drive.py")
 PACKAGES = {
     "s2t": ("whisper-s2t-reborn==1.8.0",),
+    "whisperx": ("whisperx==3.8.6",),
     "whisper-ctranslate2": ("whisper-ctranslate2==0.5.8",),
 }
 """What is installed in a virtual environment of its own; faster-whisper is in this one."""
@@ -176,5 +177,6 @@ def contenders(batches: Sequence[int], checkouts: Sequence[Path]) -> list[Conten
         found += [
             driven(f"whisper-s2t-reborn {n}", "s2t", n, "s2t"),
             driven(f"whisper-s2t-reborn VAD {n}", "s2t-vad", n, "s2t"),
+            driven(f"whisperX {n}", "whisperx", n, "whisperx"),
         ]
     return found

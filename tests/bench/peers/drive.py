@@ -3,7 +3,7 @@
 Run by the peer's own Python, so nothing of this project is imported. Prints one JSON object:
 texts by path, and the moments (time.time) when the model was loaded and when all was done.
 
-    python drive.py sequential|workers|batched|s2t|s2t-vad MODEL THREADS BATCH FILE…
+    python drive.py sequential|workers|batched|s2t|s2t-vad|whisperx MODEL THREADS BATCH FILE…
 """
 
 import json
@@ -61,9 +61,31 @@ def s2t(how, folder, threads, batch, files):
     return loaded, [" ".join(part["text"] for part in parts) for parts in found]
 
 
+def whisperx(how, folder, threads, batch, files):
+    import torch
+    import whisperx
+
+    torch.set_num_threads(threads)
+    model = whisperx.load_model(
+        folder,
+        "cpu",
+        compute_type="int8",
+        language="en",
+        threads=threads,
+        asr_options={"beam_size": BEAM},
+    )
+    loaded = time.time()
+    texts = []
+    for file in files:
+        found = model.transcribe(whisperx.load_audio(file), batch_size=batch, language="en")
+        texts.append(" ".join(part["text"] for part in found["segments"]))
+    return loaded, texts
+
+
 def main():
     how, folder, threads, batch, *files = sys.argv[1:]
-    transcribe = s2t if how.startswith("s2t") else faster_whisper
+    others = {"s2t": s2t, "s2t-vad": s2t, "whisperx": whisperx}
+    transcribe = others.get(how, faster_whisper)
     loaded, texts = transcribe(how, folder, int(threads), int(batch), files)
     done = time.time()
     print(
