@@ -10,7 +10,6 @@ import contextlib
 import logging
 import os
 import time
-from collections import deque
 from typing import Any, Protocol
 
 import msgspec
@@ -29,8 +28,8 @@ from speakeasy_tui.runner.store import Store, StoreFullError
 
 log = logging.getLogger(__name__)
 
-LANE_WINDOW = 30.0
-"""Seconds over which a lane's speed is taken."""
+BATCH_WINDOW, LANE_WINDOW = 60.0, 30.0
+"""Seconds over which the speed of the whole and of a lane is taken."""
 
 
 class Telling(Protocol):
@@ -55,8 +54,7 @@ class Work:
         self._held: set[int] = set()
         """Claimed, not yet begun."""
         self._planning = asyncio.Lock()
-        self._recent: deque[tuple[float, float]] = deque(maxlen=4096)
-        """(monotonic time, audio seconds finished)."""
+        self._whole = Pace(BATCH_WINDOW)
         self._paces: dict[int, Pace] = {}
         """By lane."""
 
@@ -79,15 +77,9 @@ class Work:
         flight = self.flights.get(row.id)
         return flight.overlay(row) if flight else row
 
-    def speed(self, window: float = 60.0) -> float | None:
-        """Audio seconds finished per second over the last `window` seconds."""
-        now = time.monotonic()
-        while self._recent and self._recent[0][0] < now - window:
-            self._recent.popleft()
-        if len(self._recent) < 2:
-            return None
-        span = max(1.0, now - self._recent[0][0])
-        return sum(seconds for _, seconds in self._recent) / span
+    def speed(self) -> float | None:
+        """× real time of all that has been finished over the last minute."""
+        return self._whole.speed(working=bool(self.flights))
 
     def lane_speed(self, lane: int) -> float | None:
         """× real time of what a lane has finished over the last half minute."""
@@ -104,7 +96,7 @@ class Work:
         """A flight's progress has grown from `before`."""
         if flight.audio_s and flight.progress > before:
             seconds = (flight.progress - before) * flight.audio_s
-            self._recent.append((time.monotonic(), seconds))
+            self._whole.add(seconds)
             self._pace(flight.lane).add(seconds)
         self._telling.changed(flight.id)
 
@@ -193,6 +185,8 @@ class Work:
             made_of=prepared.made_of,
         )
         self.unclaim(claim)
+        if not self.flights:
+            self._whole.begin()
         if all(other.lane != lane for other in self.flights.values()):
             self._pace(lane).begin()
         flight = Flight(prepared, number, lane, time.monotonic(), audio_s=claim.audio_s)
