@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import gc
 import os
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TypeVar
 
+from textual import events
 from textual.css.query import NoMatches
 from textual.screen import Screen
 
@@ -40,6 +42,9 @@ THEMES_EVERY = 1.0
 
 ENDING_WAIT = 0.5
 """Seconds after the end of a batch, for its last rows to arrive."""
+
+REST = 3.0
+"""Seconds without a key after which nobody is taken to be at work here."""
 
 LEAVE_WAIT = 1.0
 """Seconds given to the worker thread, and to the answer to a last request."""
@@ -97,6 +102,8 @@ class SpeakeasyApp(KeyedApp):
         self._save_theme = save_theme
         self._faults = FaultTeller()
         self._ending = Ending()
+        self._touched = 0.0
+        """When the last key was pressed."""
         self.undone: list[tuple[str, list[AnyRequest]]] = []
         self.end_watch: Callable[[], None] = lambda: None
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
@@ -159,12 +166,18 @@ class SpeakeasyApp(KeyedApp):
         if changes.batch is not None and self._ending.look(changes.batch):
             self.set_timer(ENDING_WAIT, self._batch_ended)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Textual's own, and when keys come."""
+        if isinstance(event, events.Key):
+            self._touched = time.monotonic()
+        await super().on_event(event)
+
     def _batch_ended(self) -> None:
         """Show what it came to; where somebody is busy with something else, only say so."""
         over = self.batch is not None and self.batch.state is RunnerState.IDLE
         if not over or not self.settings.summary_at_end:
             return
-        if self.board.at_rest:
+        if self.board.at_rest and time.monotonic() - self._touched > REST:
             self.board.action_show("summary", unasked=True)
         else:
             text = f"{self.key_of('summary')} on the table shows what it came to"

@@ -31,7 +31,7 @@ async def window(runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyP
     for name in [name for name in os.environ if name.startswith("SPEAKEASY_")]:
         monkeypatch.delenv(name)
     app = make_app(runner, home)
-    async with app.run_test(size=(110, 34)) as pilot:
+    async with app.run_test(size=(110, 34), notifications=True) as pilot:
         await ready(app, pilot)
         yield app, pilot, runner
 
@@ -230,12 +230,21 @@ async def test_who_is_busy_with_something_else_is_told_the_key(
     app, pilot, runner = window
     told: list[str] = []
     monkeypatch.setattr(app, "notify", lambda text, **more: told.append(f"{more['title']}: {text}"))
+    monkeypatch.setattr("speakeasy_tui.tui.app.REST", -1.0)
     await pilot.press(keys)
     before = app.screen
     end(runner)
     await until(lambda: told, pilot)
     assert told == ["The batch has ended: S on the table shows what it came to"]
     assert app.screen is before
+
+
+async def test_whoever_is_pressing_keys_is_told_the_key(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("j")
+    end(runner)
+    await until(lambda: app._notifications, pilot)
+    assert app.screen is app.board
 
 
 async def test_an_old_batch_that_has_ended_opens_no_summary(

@@ -19,6 +19,8 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
 
+QUIET = Settings(summary_at_end=False)
+
 
 @pytest.fixture
 def real_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
@@ -44,7 +46,7 @@ async def test_a_folder_is_queued_watched_and_opened(real_home: Home, tmp_path: 
     add = p.Add(
         sources=[p.Source(os.fsencode(folder))], options=JobOptions(engine="sim"), start=True
     )
-    app = SpeakeasyApp(lambda: attach(real_home), real_home, Settings(), on_connected=[add])
+    app = SpeakeasyApp(lambda: attach(real_home), real_home, QUIET, on_connected=[add])
     async with app.run_test(size=(120, 30)) as pilot:
         table = app.board.table
         await until(lambda: len(table.jobs) == 2, pilot, 20)
