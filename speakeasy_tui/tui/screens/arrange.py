@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textual import on
 from textual.binding import Binding
+from textual.widgets import Input
 
+from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import COLUMNS
 from speakeasy_tui.tui.screens.deeds import Deeds
@@ -68,6 +71,42 @@ class Arranging(Deeds):
         self.table.filter(compile_filter(self._filter_text, self._only_failed, self._inverted))
         self.tell_emptiness()
         self.show_status()
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        field = self.query_one("#filter", Input)
+        field.can_focus = True
+        self.query_one("#filter-bar").display = True
+        self.set_focus(field)  # now, not soon: what is typed next belongs to it
+        self.query_one("#footer", Lines).show()
+
+    def action_clear(self) -> None:
+        """Back one step: the filter, then the marks."""
+        if self.table.ranging:
+            self.table.end_range()
+            self.show_status()
+        elif self._filter_text or self._only_failed or self.focused is not self.table:
+            self._only_failed = self._inverted = False
+            self._close_filter()
+            self.query_one("#filter", Input).value = ""
+            self._filter_text = ""
+            self.refilter()
+        elif self.table.marks:
+            self.done_with_marks()
+
+    @on(Input.Changed, "#filter")
+    def _typed(self, event: Input.Changed) -> None:
+        if event.value != self._filter_text:
+            self._filter_text = event.value
+            self.refilter()
+
+    @on(Input.Submitted, "#filter")
+    def _close_filter(self) -> None:
+        field = self.query_one("#filter", Input)
+        self.set_focus(self.table)
+        field.can_focus = False
+        self.query_one("#filter-bar").display = False
+        self.query_one("#footer", Lines).show()
 
     def action_mark(self) -> None:
         """Mark or unmark the row (all of a folder's) and go on."""

@@ -254,49 +254,13 @@ class Board(Arranging):
     def _moved(self) -> None:
         self.show_status()
 
-    # ------------------------------------------------------------------ marks, filter
+    # ------------------------------------------------------------------ marks
 
     def chosen(self) -> list[Job]:
         return self.table.chosen()
 
     def done_with_marks(self) -> None:
         self.table.mark(list(self.table.marks), False)
-
-    def action_filter(self) -> None:
-        """Open the filter."""
-        field = self.query_one("#filter", Input)
-        field.can_focus = True
-        self.query_one("#filter-bar").display = True
-        self.set_focus(field)  # now, not soon: what is typed next belongs to it
-        self.query_one("#footer", Lines).show()
-
-    def action_clear(self) -> None:
-        """Back one step: the filter, then the marks."""
-        if self.table.ranging:
-            self.table.end_range()
-            self.show_status()
-        elif self._filter_text or self._only_failed or self.focused is not self.table:
-            self._only_failed = self._inverted = False
-            self._close_filter()
-            self.query_one("#filter", Input).value = ""
-            self._filter_text = ""
-            self.refilter()
-        elif self.table.marks:
-            self.done_with_marks()
-
-    @on(Input.Changed, "#filter")
-    def _typed(self, event: Input.Changed) -> None:
-        if event.value != self._filter_text:
-            self._filter_text = event.value
-            self.refilter()
-
-    @on(Input.Submitted, "#filter")
-    def _close_filter(self) -> None:
-        field = self.query_one("#filter", Input)
-        self.set_focus(self.table)
-        field.can_focus = False
-        self.query_one("#filter-bar").display = False
-        self.query_one("#footer", Lines).show()
 
     # ------------------------------------------------------------------ steering
 
