@@ -147,7 +147,8 @@ class SummaryScreen(Screen[None]):
         return lines
 
     def _footer(self, width: int) -> list[Line]:
-        return [keys_line((("⏎", "run those again"), ("esc", "back")), width)]
+        again = [("⏎", "run those again")] if self._kinds else []
+        return [keys_line([*again, ("esc", "back")], width)]
 
     @on(Listing.Chosen)
     def _again(self, event: Listing.Chosen) -> None:
