@@ -37,7 +37,7 @@ tr tt uk ur uz vi yi yo yue zh
 LANGUAGES = frozenset(_CODES.split())
 
 
-_COUNT_OR_AUTO = frozenset({"batch_size", "lanes", "cpu_threads", "recycle_mb"})
+_COUNT_OR_AUTO = frozenset({"batch_size", "workers", "cpu_threads", "recycle_mb"})
 
 
 class SettingsError(ValueError):
@@ -111,11 +111,16 @@ class Settings(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True
     """Everything that can be set."""
 
     max_attempts: Annotated[int, _doc("Charged tries before a file fails.", ge=1, le=100)] = 3
-    lanes: Annotated[
-        int | Literal["auto"], _doc("Engine processes on the CPU; auto: as measured best.")
+    workers: Annotated[
+        int | Literal["auto"],
+        _doc(
+            "Batches at the same time, per engine; auto: 2 on a GPU, on a CPU one for each core, "
+            "at most 4."
+        ),
     ] = "auto"
     cpu_threads: Annotated[
-        int | Literal["auto"], _doc("Threads of each CPU engine; auto: as measured best.")
+        int | Literal["auto"],
+        _doc("CPU threads of each worker; auto: the cores shared out among them."),
     ] = "auto"
     stall_s: Annotated[
         float,

@@ -26,6 +26,8 @@ class Gpu(Struct, frozen=True):
     name: str
     memory: int
     """Bytes."""
+    uuid: str = ""
+    """The driver's name for this very one."""
 
 
 class GpuVitals(Struct, frozen=True):
@@ -62,9 +64,8 @@ class Devices:
             handle = self._nvml.nvmlDeviceGetHandleByIndex(physical)
             name = self._nvml.nvmlDeviceGetName(handle)
             memory = self._nvml.nvmlDeviceGetMemoryInfo(handle).total
-            gpus.append(
-                Gpu(index, physical, name if isinstance(name, str) else name.decode(), memory)
-            )
+            uuid = self._nvml.nvmlDeviceGetUUID(handle)
+            gpus.append(Gpu(index, physical, _text(name), memory, _text(uuid)))
         return gpus
 
     def gpu(self, device: str) -> Gpu | None:
@@ -111,6 +112,10 @@ class Devices:
         return [f"cuda:{int(number)}" for number in dict.fromkeys(numbers)]
 
 
+def _text(told: str | bytes) -> str:
+    return told if isinstance(told, str) else told.decode()
+
+
 def _visible(count: int) -> list[int]:
     """NVML's indices of the GPUs CUDA shows this process, in CUDA's order.
 
@@ -152,20 +157,25 @@ def _meminfo(field: str) -> int:
     return 4 * GIB
 
 
-def cpu_lanes(settings: Settings) -> tuple[int, int]:
-    """How many CPU engines, and threads of each.
+MAX_AUTO_WORKERS = 4
+CUDA_WORKERS = 2
+"""While one batch is prepared or its tokens are looked at, the GPU works on the other."""
 
-    Measured with tests/bench/lanes.py: on two cores two engines of one thread beat one of
-    two threads, because decode, VAD and mel of one overlap the model of the other. Beyond
-    four engines each further one costs a copy of the model for little, so threads grow.
+
+def workers_for(settings: Settings, device: str) -> tuple[int, int]:
+    """How many batches an engine on `device` works on at once, and CPU threads of each.
+
+    On a GPU the threads are left to CTranslate2 (0). On a CPU, measured with
+    tests/bench/workers.py: on two cores two workers of one thread beat one of two threads,
+    because decode, VAD and mel of one overlap the model of the other. Beyond four workers each
+    further one wins little, so threads grow.
     """
+    asked = settings.workers if isinstance(settings.workers, int) else None
+    if device != "cpu":
+        return asked or CUDA_WORKERS, 0
     count = cores()
-    asked = settings.cpu_threads if isinstance(settings.cpu_threads, int) else 1
-    if isinstance(settings.lanes, int):
-        lanes = settings.lanes
-    else:
-        by_memory = available_memory() // (2 * GIB)
-        lanes = max(1, min(count // asked, 4, by_memory))
     if isinstance(settings.cpu_threads, int):
-        return lanes, asked
-    return lanes, max(1, count // lanes)
+        fitting = max(1, count // settings.cpu_threads)
+        return asked or min(fitting, MAX_AUTO_WORKERS), settings.cpu_threads
+    workers = asked or min(count, MAX_AUTO_WORKERS)
+    return workers, max(1, count // workers)

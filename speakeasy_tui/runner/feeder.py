@@ -15,9 +15,8 @@ from speakeasy_tui.runner.work import Work
 
 log = logging.getLogger(__name__)
 
-MAX_UNOPENED = 3
-"""Files given to an engine that it has not yet opened: decoding ahead costs memory."""
-MAX_FLIGHTS = 32
+MAX_FLIGHTS = 1000
+"""Files given to one engine at most, however short they are."""
 
 
 class Owner(Protocol):
@@ -32,17 +31,23 @@ class Owner(Protocol):
     def download_cancelled(self, model: str) -> None: ...
 
 
-def has_room(flights: Collection[Flight], batch_size: int) -> bool:
-    """Whether an engine should be given another file: two batches of chunks are enough."""
-    if not flights:
-        return True
+def has_room(flights: Collection[Flight], batch_size: int, workers: int) -> bool:
+    """Whether an engine should be given another file.
+
+    A batch for each worker and one more are enough ahead. What is counted is windows of the
+    model, of which several short files may share one; a file that is not opened yet counts by
+    its length, if that is known, or its size, but never for more than half: a long one that
+    turns out to be silent must not leave the engine without work.
+    """
     if len(flights) >= MAX_FLIGHTS:
         return False
-    if any(flight.prepared.claim.suspect for flight in flights):
-        return False
-    unopened = sum(1 for flight in flights if flight.chunks == 0)
-    backlog = sum(flight.backlog for flight in flights)
-    return unopened < MAX_UNOPENED and backlog < 2 * batch_size
+    enough = batch_size * (workers + 1)
+    ahead = 0.0
+    for flight in flights:
+        if flight.prepared.claim.suspect:
+            return False
+        ahead += flight.windows if flight.chunks else min(flight.windows, enough / 2)
+    return round(ahead, 6) < enough
 
 
 class Feeder:

@@ -12,6 +12,13 @@ from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.outputs import Plan
 from speakeasy_tui.runner.record import Claim
 
+WINDOW_S = 30.0
+"""Seconds of audio the model takes at once."""
+SHORTEST = 1 / 6
+"""Share of a window that the shortest file counts for: so many may be packed into one."""
+USUAL_RATE = 16_000
+"""Bytes a second of a recording nobody has looked into; that of 128 kbit/s."""
+
 
 class Prepared(Struct, frozen=True):
     """A claimed job, checked and ready for an engine."""
@@ -41,6 +48,7 @@ class Flight(Struct):
     """Share that was there from an earlier try, 0–1."""
     progress: float = 0.0
     stage: str = ""
+    """What the engine does with it; empty before it has begun, and where that needs no word."""
     work_s: float = 0.0
     """The engine's time on it in this try, seconds."""
     language: str | None = None
@@ -58,9 +66,17 @@ class Flight(Struct):
         return self.prepared.size
 
     @property
-    def backlog(self) -> int:
-        """Chunks still to come; a file that is not opened yet counts as two."""
-        return 2 if self.chunks == 0 else self.chunks - self.done
+    def begun(self) -> bool:
+        """Whether the engine has begun to open it."""
+        return self.chunks > 0 or self.stage != ""
+
+    @property
+    def windows(self) -> float:
+        """Windows of the model still to come, short files by their share of one."""
+        seconds = self.audio_s if self.audio_s is not None else self.size / USUAL_RATE
+        if self.chunks > 1 or seconds >= WINDOW_S:
+            return self.chunks - self.done if self.chunks else seconds / WINDOW_S
+        return 0.0 if self.chunks and self.done else max(SHORTEST, seconds / WINDOW_S)
 
     @property
     def whole_work_s(self) -> float:

@@ -59,9 +59,14 @@ def strike(
 def bury(work: Work, flights: dict[int, Flight], error: JobError, detail: str) -> int | None:
     """An engine has died with `flights`: a file alone is charged, several become suspects.
 
+    Files it had not begun to open cannot be the cause: they go back as they were.
+
     Returns the one that was alone.
     """
-    jobs = list(flights)
+    jobs = [job for job, flight in flights.items() if flight.begun] or list(flights)
+    for job in flights.keys() - set(jobs):
+        del flights[job]
+        work.give_back(job, outcome="given back", message="given back: its engine ended")
     alone = len(jobs) == 1
     for job in jobs:
         del flights[job]

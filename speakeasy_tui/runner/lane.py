@@ -21,11 +21,12 @@ from speakeasy_tui.core.job import ErrorKind, JobError, LaneState, State
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.runner.batchsize import BatchSizes
 from speakeasy_tui.runner.devices import Devices
 from speakeasy_tui.runner.engineprocess import Died, EngineProcess, Item
 from speakeasy_tui.runner.feeder import Feeder, has_room
 from speakeasy_tui.runner.feeder import Owner as FeederOwner
-from speakeasy_tui.runner.flight import Flight, Prepared
+from speakeasy_tui.runner.flight import SHORTEST, WINDOW_S, Flight, Prepared
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
@@ -73,7 +74,9 @@ class Owner(FeederOwner, Protocol):
 class Lane:
     """One device at work."""
 
-    def __init__(self, owner: Owner, number: int, device: str, cpu_threads: int) -> None:
+    def __init__(
+        self, owner: Owner, number: int, device: str, workers: int, cpu_threads: int
+    ) -> None:
         gpu = owner.devices.gpu(device)
         self.view = View(number=number, device=device, name=gpu.name if gpu else None)
         if gpu is not None:
@@ -81,8 +84,12 @@ class Lane:
         self.flights: dict[int, Flight] = {}
         self._owner = owner
         self._work = owner.work
+        self._workers = workers
         self._inbox: asyncio.Queue[tuple[EngineProcess | None, Any]] = asyncio.Queue()
-        self._seat = Seat(owner.home, self.view, owner.devices, cpu_threads, self._tell)
+        sizes = BatchSizes(owner.work.store)
+        self._seat = Seat(
+            owner.home, self.view, owner.devices, workers, cpu_threads, sizes, self._tell
+        )
         self._feeder = Feeder(owner, device, self._searching, self._searched)
         self._load_failures = 0
         self._ooms = 0
@@ -193,7 +200,7 @@ class Lane:
                     continue
                 return
             hand = await self._feeder.reach(
-                room=has_room(self.flights.values(), self.view.batch_size or 1),
+                room=has_room(self.flights.values(), self.view.batch_size or 1, self._workers),
                 suspects=not self.flights,
             )
             if hand is None:
@@ -342,6 +349,8 @@ class Lane:
                 self._ooms = 0
                 self._work.store.store_chunk(flight.id, report.chunk)
                 flight.finish_chunk(report.chunk)
+                seconds = report.chunk.end - report.chunk.start
+                self._seat.batch_done(max(SHORTEST, seconds / WINDOW_S))
                 self._owner.emit("chunk", flight.id, report.chunk)
             case say.Finished():
                 flight.language = report.language

@@ -45,12 +45,14 @@ class Office:
                 client.subscribed, client.events = True, request.events
                 client.outputs = request.outputs
             case say.Add():
-                taken = await runner.add(request.sources, request.options, start=request.start)
+                taken = await runner.intake.add(
+                    request.sources, request.options, start=request.start
+                )
                 return say.Added(ids=sorted(taken.new + taken.again), known=taken.known)
             case say.Rerun():
                 if refused := self._unknown(request.ids):
                     return refused
-                changed = runner.rerun(request.ids, request.options, failed=request.failed)
+                changed = runner.intake.rerun(request.ids, request.options, failed=request.failed)
                 return say.Ok(count=len(changed))
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
                 return self._unknown(request.ids) or self._turn(request)
@@ -94,11 +96,11 @@ class Office:
     def _turn(self, request: say.Hold | say.Release | say.Cancel | say.Remove) -> say.Message:
         match request:
             case say.Hold():
-                count = self._runner.turn(request.ids, State.HELD)
+                count = self._runner.intake.turn(request.ids, State.HELD)
             case say.Release():
-                count = self._runner.turn(request.ids, State.QUEUED)
+                count = self._runner.intake.turn(request.ids, State.QUEUED)
             case say.Cancel():
-                count = self._runner.turn(request.ids, State.CANCELLED)
+                count = self._runner.intake.turn(request.ids, State.CANCELLED)
             case say.Remove():
                 removed = self._runner.store.remove(request.ids)
                 self._server.gone(removed)

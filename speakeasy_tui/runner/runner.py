@@ -8,8 +8,6 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +22,20 @@ from speakeasy_tui.core.job import (
     State,
 )
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import Source
-from speakeasy_tui.core.settings import JobOptions, Settings
-from speakeasy_tui.runner.devices import Devices, cpu_lanes, total_memory
+from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.runner.devices import Devices, total_memory, workers_for
 from speakeasy_tui.runner.flight import Flight
+from speakeasy_tui.runner.intake import Intake
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.modelfinder import ModelFinder
 from speakeasy_tui.runner.record import Request
 from speakeasy_tui.runner.rescue import Journal, Reserve, open_store
-from speakeasy_tui.runner.scan import search
 from speakeasy_tui.runner.server import Server
-from speakeasy_tui.runner.store import Found, StoreFullError, Taken
+from speakeasy_tui.runner.store import StoreFullError
 from speakeasy_tui.runner.work import Work
 
 log = logging.getLogger(__name__)
 
-SCAN_BATCH = 500
 DISK_ROOM = 64 * 2**20
 """Bytes that must be free before a batch that a full disk paused goes on; of a small disk a
 quarter."""
@@ -57,19 +53,20 @@ class Runner:
         self.home = home
         self.settings = settings
         self.store, self._damaged = open_store(home)
-        self._journal = Journal(home.journal)
+        self.journal = Journal(home.journal)
         self._reserve = Reserve(home.reserve)
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
         self.work = Work(self.store, self, settings.max_attempts)
         self.server = server
+        self.intake = Intake(self)
         self.lanes: list[Lane] = []
         self.pause: Pause | None = None
         self.wanted = RunnerState.STOPPED
         self.ended = asyncio.Event()
         self._unload = False
-        self._cpu = cpu_lanes(settings)
-        self._scanning = 0
+        self.scanning = 0
+        """Folders being searched."""
         self._notice = ""
         self._disk_full: bytes | None = None
         self._output_folder: bytes | None = None
@@ -111,8 +108,8 @@ class Runner:
     async def _rebuild(self, aside: Path) -> None:
         """Make a damaged queue again from the journal; what has its outputs will be skipped."""
         count = 0
-        for entry in self._journal.entries():
-            taken = await self.add(entry.sources, entry.options, start=False)
+        for entry in self.journal.entries():
+            taken = await self.intake.add(entry.sources, entry.options, start=False)
             count += len(taken.new)
         self._notice = (
             f"the queue was damaged: it is kept as {aside.name}, and {count} files were queued "
@@ -176,7 +173,7 @@ class Runner:
         self._pause_if_stuck()
         if self.active():
             self.server.pulse()
-        if self.server.attended or self.active() or self._scanning:
+        if self.server.attended or self.active() or self.scanning:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > self.settings.linger_s:
             self.end("idle, and nobody attached", stop=self.wanted is RunnerState.RUNNING)
@@ -270,7 +267,7 @@ class Runner:
         if speed and left and known:
             eta = max(0.0, audio_s + unknown * audio_s / known - over_s) / speed
         state = self.wanted
-        if state is RunnerState.RUNNING and not (left or self._scanning):
+        if state is RunnerState.RUNNING and not (left or self.scanning):
             state = RunnerState.IDLE
         return Batch(
             state=state,
@@ -281,7 +278,7 @@ class Runner:
             speed=None if speed is None else round(speed, 1),
             eta_s=None if eta is None else round(eta),
             disk_free=self._disk_free(),
-            scanning=self._scanning,
+            scanning=self.scanning,
             notice=self._notice,
         )
 
@@ -315,19 +312,18 @@ class Runner:
             if not self.store.waiting(request.text()):
                 continue
             for device in self.devices.devices_for(request.device):
-                number, threads = self._cpu if device == "cpu" else (1, 0)
-                here = sum(1 for lane in self.lanes if lane.view.device == device)
-                for _ in range(number - here):
-                    taken = {lane.view.number for lane in self.lanes}
-                    free = next(n for n in range(len(taken) + 1) if n not in taken)
-                    self.lanes.append(Lane(self, free, device, threads))
+                if any(lane.view.device == device for lane in self.lanes):
+                    continue
+                taken = {lane.view.number for lane in self.lanes}
+                free = next(n for n in range(len(taken) + 1) if n not in taken)
+                self.lanes.append(Lane(self, free, device, *workers_for(self.settings, device)))
         self.server.pulse()
 
     def memory_share(self, device: str) -> int:
         """Bytes of memory at which an engine on `device` is replaced."""
         if isinstance(self.settings.recycle_mb, int):
             return self.settings.recycle_mb * 2**20
-        engines = self._cpu[0] if device == "cpu" else max(1, len(self.devices.gpus))
+        engines = 1 if device == "cpu" else max(1, len(self.devices.gpus))
         return int(0.8 * total_memory() / engines)
 
     def lane_changed(self) -> None:
@@ -429,82 +425,3 @@ class Runner:
         if job is not None:
             self.server.changed(job)
         self.server.event(event, None if job is None else self.work.job(job), detail)
-
-    # ------------------------------------------------------------------ what clients ask
-
-    async def add(self, sources: list[Source], options: JobOptions, *, start: bool) -> Taken:
-        """Search `sources` and queue what is found, in batches, as it is found."""
-        total = Taken([], [], [], [])
-        self._journal.note(sources, options)
-        self._scanning += 1
-        try:
-            found = chain.from_iterable(search(source) for source in sources)
-            while batch := await asyncio.to_thread(_some, found):
-                self._take(self.store.add(batch, options), total)
-                if start and not self.working():
-                    self.start()  # once something is queued: what waited may be asked anew
-        finally:
-            self._scanning -= 1
-        if start:
-            self.start()
-        self.ensure_lanes()
-        self.wake()
-        return total
-
-    def _take(self, taken: Taken, total: Taken) -> None:
-        """Add to `total` what has been queued, and tell everybody."""
-        total.new += taken.new
-        total.again += taken.again
-        total.known += taken.known
-        total.failed += taken.failed
-        failed = set(taken.failed)
-        for job in self.work.jobs(taken.new + taken.again):
-            self.server.changed(job.id)
-            self.server.event("queued", job)
-            if job.id in failed:
-                self.server.event("failed", job)
-        self.ensure_lanes()
-        self.wake()
-
-    def rerun(self, ids: Iterable[int], options: JobOptions | None, *, failed: bool) -> list[int]:
-        """Start new series of tries."""
-        chosen = list(ids)
-        if failed:
-            states = [State.FAILED, State.QUARANTINED]
-            chosen += [job.id for job in self.store.jobs(states=states)]
-        changed = self.store.rerun(chosen, options)
-        for job in changed:
-            self.emit("queued", job)
-        self.ensure_lanes()
-        self.wake()
-        return changed
-
-    def turn(self, ids: list[int], new: State) -> int:
-        """Hold, release or cancel jobs; those running are stopped first."""
-        old = frozenset({State.HELD}) if new is State.QUEUED else frozenset({State.QUEUED})
-        if new is State.CANCELLED:
-            old = frozenset({State.QUEUED, State.HELD})
-        count = 0
-        if new is not State.QUEUED:
-            word = "held" if new is State.HELD else "cancelled"
-            for job in ids:
-                count += any(lane.abandon(job, new, word) for lane in self.lanes)
-        changed = self.store.turn(ids, old, new)
-        for job in changed:
-            if new is State.CANCELLED:
-                self.emit("cancelled", job)
-            else:
-                self.changed(job)
-        if not self.store.waiting():
-            self.finder.cancel()  # nobody waits for it any more
-        self.wake()
-        return count + len(changed)
-
-
-def _some(found: Iterable[Found]) -> list[Found]:
-    batch = []
-    for item in found:
-        batch.append(item)
-        if len(batch) >= SCAN_BATCH:
-            break
-    return batch

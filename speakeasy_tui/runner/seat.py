@@ -10,6 +10,7 @@ from collections.abc import Callable
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.runner.batchsize import BatchSizes
 from speakeasy_tui.runner.devices import Devices
 from speakeasy_tui.runner.engineprocess import EngineProcess, Item
 from speakeasy_tui.runner.modelfinder import Found
@@ -30,7 +31,9 @@ class Seat:
         home: whose logs and cache it uses.
         view: the lane as clients are shown it; kept true here as far as the engine goes.
         devices: where GPU memory is looked up.
-        cpu_threads: of a CPU engine.
+        workers: batches an engine works on at the same time.
+        cpu_threads: of each of them; 0 leaves it to CTranslate2.
+        sizes: the lane's batch sizes.
         tell: called with what an engine says, and at last its death.
     """
 
@@ -39,18 +42,22 @@ class Seat:
         home: Home,
         view: View,
         devices: Devices,
+        workers: int,
         cpu_threads: int,
+        sizes: BatchSizes,
         tell: Callable[[EngineProcess, Item], None],
     ) -> None:
         self._home = home
         self._view = view
         self._devices = devices
+        self._workers = workers
         self._cpu_threads = cpu_threads
+        self._sizes = sizes
         self._tell = tell
         self._kind = ""
         self._why = ""
         self._cap: int | None = None
-        """What out-of-memory errors left of the batch; new engines begin with it."""
+        """What out-of-memory errors left of the batch; new engines keep to it."""
         self._smaller: dict[Request, str] = {}
         """Compute type instead of `auto`, where memory does not suffice."""
         self.engine: EngineProcess | None = None
@@ -84,7 +91,9 @@ class Seat:
                 raise
             self._kind = wanted.engine
             self._view.pid = self.engine.pid
-        sizes = [size for size in (wanted.batch_size, self._cap) if isinstance(size, int)]
+        batch = wanted.batch_size if isinstance(wanted.batch_size, int) else None
+        if batch is not None and self._cap is not None:
+            batch = min(batch, self._cap)
         self.engine.send(
             say.Load(
                 model=found.path,
@@ -92,7 +101,8 @@ class Seat:
                 device=self._view.device,
                 compute_type=self._smaller.get(wanted, wanted.compute_type),
                 cpu_threads=self._cpu_threads,
-                batch_size=min(sizes, default=None),
+                workers=self._workers,
+                batch_size=batch,
             )
         )
         return fresh
@@ -101,10 +111,23 @@ class Seat:
         """The model is there; returns why this one, for the lane's line."""
         if self.reloading:
             log.info("lane %d: reloaded in %.2f s", self._view.number, report.seconds)
-        self.loading = self.reloading = False
         self._view.compute_type = report.compute_type
         self._view.batch_size = report.batch_size
+        if self.request is not None and not self.reloading:
+            self._choose_batch(self.request, report)
+        self.loading = self.reloading = False
         return self._why
+
+    def _choose_batch(self, wanted: Request, report: say.Loaded) -> None:
+        if isinstance(wanted.batch_size, int):
+            self._sizes.leave()
+            return
+        gpu = self._devices.gpu(self._view.device)
+        device = gpu.uuid or gpu.name if gpu is not None else self._view.device
+        key = (wanted.engine, self._view.model or "", report.compute_type, device)
+        size = self._sizes.begin(key, report.batch_size, self._cap)
+        if size != report.batch_size:
+            self.use_batch(size)
 
     def reload(self, batch_size: int) -> None:
         """Have the engine load its model again."""
@@ -123,8 +146,17 @@ class Seat:
             self.engine.send(command)
 
     def cap(self, batch_size: int) -> None:
-        """Never use a larger batch again on this lane."""
+        """A larger batch did not fit."""
         self._cap = batch_size
+        self._sizes.overflowed(batch_size)
+
+    def batch_done(self, windows: float) -> None:
+        """Windows were decoded well: after many of them a larger batch is tried again."""
+        larger = self._sizes.done(windows)
+        if larger is not None and not self.loading:
+            log.info("lane %d: batch size %d", self._view.number, larger)
+            self._cap = None
+            self.use_batch(larger)
 
     def shrink(self) -> None:
         """Let the next engine use a smaller compute type, if the choice was ours."""
@@ -138,6 +170,7 @@ class Seat:
         """End the engine: by closing its input or, when it may be beyond hearing, by SIGKILL."""
         engine, self.engine = self.engine, None
         self.request, self.loading, self.reloading = None, False, False
+        self._sizes.leave()
         self._view.pid = self._view.use = self._view.speed = None
         if not self._view.device.startswith("cuda"):
             self._view.memory_used = None

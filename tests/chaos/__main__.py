@@ -28,7 +28,6 @@ def main() -> int:
     for name in [name for name in os.environ if name.startswith("SPEAKEASY_")]:
         del os.environ[name]
     os.environ |= {
-        "SPEAKEASY_LANES": str(given.lanes),
         "SPEAKEASY_SIM_SPEED": str(given.speed),
         "SPEAKEASY_STALL_S": str(given.stall),
         "SPEAKEASY_LOAD_LIMIT_S": "60",
@@ -47,7 +46,8 @@ def main() -> int:
         recordings = sow(folder, out, given.files, given.faults, rng)
     options = JobOptions(
         engine=given.engine,
-        device="cpu",
+        # Devices that are not there: the simulated engine does not look.
+        device="cpu" if real else f"cuda:{','.join(map(str, range(given.lanes)))}",
         model=given.model,
         format=FORMATS,
         output_dir=os.fspath(out),
@@ -120,7 +120,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--faults", type=float, default=0.25, help="share of files dealt one")
     parser.add_argument("--kills", type=int, default=100, help="of the runner, at least")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--lanes", type=int, default=4)
+    parser.add_argument("--lanes", type=int, default=4, help="of the simulated engine")
     parser.add_argument("--speed", type=float, default=4000, help="of the simulated engine")
     parser.add_argument("--stall", type=float, default=0.6, help="SPEAKEASY_STALL_S")
     parser.add_argument("--limit", type=float, default=1800, help="seconds in all")

@@ -54,7 +54,7 @@ def test_text_is_read_as_the_declared_type(name: str, text: str, value: object) 
         ("batch_size", "many", "auto or a whole number from 1"),
         ("batch_size", 0, "auto or a whole number from 1"),
         ("batch_size", True, "auto or a whole number from 1"),
-        ("lanes", "-1", "auto or a whole number from 1"),
+        ("workers", "-1", "auto or a whole number from 1"),
         ("beam_size", "51", "a whole number from 1 to 50"),
         ("beam_size", 2.5, "a whole number from 1 to 50"),
         ("stall_s", "nan", "a number from 0.1"),

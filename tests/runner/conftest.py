@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import struct
 import time
 import wave
 from collections.abc import Iterator
@@ -173,3 +174,13 @@ def clips(tmp_path: Path) -> Path:
     for number in range(10):
         silence(folder / ("a" if number % 2 else "b") / f"clip-{number}.wav", 1.5 + number / 4)
     return folder
+
+
+def promise(path: Path, seconds: float) -> Path:
+    """A wav file whose header tells of so many seconds, most of which are not there."""
+    data = int(seconds * 32_000)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = b"RIFF" + struct.pack("<I", 36 + data) + b"WAVEfmt "
+    header += struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16)
+    path.write_bytes(header + b"data" + struct.pack("<I", data) + os.fsencode(path))
+    return path

@@ -94,7 +94,7 @@ def test_a_file_that_takes_two_engines_down_is_quarantined(faulty: Faulty, clips
 
 
 def test_out_of_memory_halves_the_batch_and_charges_nobody(faulty: Faulty, clips: Path) -> None:
-    desk = faulty("oom:clip-3.wav", LANES="1")
+    desk = faulty("oom:clip-3.wav")
     desk.add(clips)
     jobs = desk.finish()
     assert {job.state for job in jobs.values()} == {State.DONE}
@@ -104,7 +104,7 @@ def test_out_of_memory_halves_the_batch_and_charges_nobody(faulty: Faulty, clips
 
 
 def test_a_sticky_error_needs_a_new_process(faulty: Faulty, clips: Path) -> None:
-    desk = faulty("sticky:clip-3.wav", LANES="1")
+    desk = faulty("sticky:clip-3.wav")
     desk.add(clips)
     jobs = desk.finish()
     assert {job.state for job in jobs.values()} == {State.DONE}
@@ -113,7 +113,7 @@ def test_a_sticky_error_needs_a_new_process(faulty: Faulty, clips: Path) -> None
 
 
 def test_an_engine_without_progress_is_killed(faulty: Faulty, clips: Path) -> None:
-    desk = faulty("hang:clip-3.wav", LANES="1", STALL_S="0.5")
+    desk = faulty("hang:clip-3.wav", STALL_S="0.5")
     desk.add(clips / "a" / "clip-3.wav")
     job = desk.finish()["clip-3.wav"]
     assert job.state is State.DONE
@@ -123,7 +123,7 @@ def test_an_engine_without_progress_is_killed(faulty: Faulty, clips: Path) -> No
 def test_the_last_device_gone_pauses_the_batch_and_charges_nobody(
     faulty: Faulty, clips: Path
 ) -> None:
-    desk = faulty("device:clip-3.wav", LANES="1")
+    desk = faulty("device:clip-3.wav")
     desk.add(clips / "a" / "clip-3.wav")
     desk.until(lambda: desk.status().batch.why is not None)
     status = desk.status()
@@ -190,7 +190,7 @@ def test_an_exit_is_described_by_its_signal() -> None:
 
 
 def test_a_smaller_batch_outlasts_the_engine(faulty: Faulty, clips: Path) -> None:
-    desk = faulty("oom:clip-3.wav;kill:clip-9.wav", LANES="1", SIM_SPEED="100")
+    desk = faulty("oom:clip-3.wav;kill:clip-9.wav", SIM_SPEED="100")
     desk.add(clips)
     jobs = desk.finish()
     assert {job.state for job in jobs.values()} == {State.DONE}
@@ -201,7 +201,7 @@ def test_a_smaller_batch_outlasts_the_engine(faulty: Faulty, clips: Path) -> Non
 
 
 def test_what_ends_the_engine_charges_none_of_several(faulty: Faulty, clips: Path) -> None:
-    desk = faulty("sticky:clip-3.wav", LANES="1")
+    desk = faulty("sticky:clip-3.wav")
     desk.add(clips)
     jobs = desk.finish()
     retries = [event for event in desk.events if event.event == "retry"]

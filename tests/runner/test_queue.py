@@ -107,7 +107,6 @@ def test_pause_begins_no_more_files_and_resume_goes_on(
     home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPEAKEASY_SIM_SPEED", SLOW)
-    monkeypatch.setenv("SPEAKEASY_LANES", "1")
     desk = Desk(home)
     try:
         desk.add(clips)
@@ -174,7 +173,6 @@ def test_a_running_file_can_be_cancelled_or_held(
     home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "2")
-    monkeypatch.setenv("SPEAKEASY_LANES", "1")
     desk = Desk(home)
     try:
         first, second, third = desk.add(*sorted(clips.glob("a/*"))[:3])
@@ -192,7 +190,6 @@ def test_a_running_file_can_be_cancelled_or_held(
 def test_moving_a_job_up_makes_it_run_sooner(
     home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPEAKEASY_LANES", "1")
     desk = Desk(home)
     try:
         ids = desk.add(clips, start=False)

@@ -143,14 +143,14 @@ def test_a_socket_open_to_others_is_refused(desk: Desk) -> None:
 
 
 def test_an_engine_is_replaced_after_so_many_files(
-    home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SPEAKEASY_RECYCLE_FILES", "3")
-    monkeypatch.setenv("SPEAKEASY_LANES", "1")
     desk = Desk(home)
     try:
         seen: set[int] = set()
-        desk.add(clips)
+        files = (silence(tmp_path / f"{number}.wav", 40) for number in range(10))
+        desk.add(*files, batch_size=1)
         deadline = time.monotonic() + 30
         while desk.status().batch.counts["done"] < 10 and time.monotonic() < deadline:
             seen |= {lane.pid for lane in desk.status().lanes if lane.pid}

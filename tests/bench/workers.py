@@ -1,10 +1,10 @@
-"""How many CPU engines and threads of each pay on this machine.
+"""How many workers of a CPU engine and threads of each pay on this machine.
 
-    python -m tests.bench.lanes [--model FOLDER] [--seconds 240]
+    python -m tests.bench.workers [--model FOLDER] [--seconds 240]
 
 Transcribes the same folder (the bundled samples, several times over, mixed with short cuts of
-them) with every split of the cores into engines × threads, through the real runner, turn by
-turn, and prints × real time for each. `runner.devices.cpu_lanes` takes what this shows.
+them) with every split of the cores into workers × threads, through the real runner, turn by
+turn, and prints × real time for each. `runner.devices.workers_for` takes what this shows.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def folder_of(base: Path, seconds: float) -> tuple[Path, float]:
     return folder, seconds
 
 
-def one(base: Path, folder: Path, model: str, lanes: int, threads: int) -> tuple[float, float]:
+def one(base: Path, folder: Path, model: str, workers: int, threads: int) -> tuple[float, float]:
     """Seconds of audio and × real time, the loading of the model left out."""
-    home = base / f"home-{lanes}x{threads}-{time.monotonic_ns()}"
+    home = base / f"home-{workers}x{threads}-{time.monotonic_ns()}"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SPEAKEASY_")} | {
         "SPEAKEASY_HOME": str(home),
-        "SPEAKEASY_LANES": str(lanes),
+        "SPEAKEASY_WORKERS": str(workers),
         "SPEAKEASY_CPU_THREADS": str(threads),
     }
     command = [sys.executable, "-m", "speakeasy_tui"]
@@ -62,19 +62,19 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     given = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
-    splits = sorted({(lanes, cores // lanes) for lanes in range(1, cores + 1)})
+    splits = sorted({(workers, cores // workers) for workers in range(1, cores + 1)})
     best: dict[tuple[int, int], list[float]] = {split: [] for split in splits}
     with tempfile.TemporaryDirectory() as name:
         base = Path(name)
         folder, _ = folder_of(base, given.seconds)
         for _ in range(given.turns):
-            for lanes, threads in splits:
-                _, speed = one(base, folder, given.model, lanes, threads)
-                best[lanes, threads].append(speed)
+            for workers, threads in splits:
+                _, speed = one(base, folder, given.model, workers, threads)
+                best[workers, threads].append(speed)
     print(f"{cores} cores, {given.model}; × real time, median of {given.turns} turns")
-    for (lanes, threads), speeds in best.items():
+    for (workers, threads), speeds in best.items():
         middle = sorted(speeds)[len(speeds) // 2]
-        print(f"{lanes} engines × {threads} threads: {middle:6.1f}")
+        print(f"{workers} workers × {threads} threads: {middle:6.1f}")
 
 
 if __name__ == "__main__":

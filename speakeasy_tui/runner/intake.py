@@ -1,0 +1,109 @@
+"""What people queue, start again, hold and cancel."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from speakeasy_tui.core.job import State
+from speakeasy_tui.core.protocol import Source
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.runner.scan import search
+from speakeasy_tui.runner.store import Found, Taken
+
+if TYPE_CHECKING:
+    from speakeasy_tui.runner.runner import Runner
+
+SCAN_BATCH = 500
+SCAN_PATIENCE_S = 0.2
+"""Seconds after which what was found is queued, though it is less than a batch: the first file
+should not wait for a slow disk to name five hundred."""
+
+
+class Intake:
+    """The ways into a runner's queue, and out of it."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def add(self, sources: list[Source], options: JobOptions, *, start: bool) -> Taken:
+        """Search `sources` and queue what is found, in batches, as it is found."""
+        total = Taken([], [], [], [])
+        self._runner.journal.note(sources, options)
+        self._runner.scanning += 1
+        try:
+            found = chain.from_iterable(search(source) for source in sources)
+            while batch := await asyncio.to_thread(_some, found):
+                self._take(self._runner.store.add(batch, options), total)
+                if start and not self._runner.working():
+                    self._runner.start()  # once something is queued: what waited may be asked anew
+        finally:
+            self._runner.scanning -= 1
+        if start:
+            self._runner.start()
+        self._runner.ensure_lanes()
+        self._runner.wake()
+        return total
+
+    def _take(self, taken: Taken, total: Taken) -> None:
+        """Add to `total` what has been queued, and tell everybody."""
+        total.new += taken.new
+        total.again += taken.again
+        total.known += taken.known
+        total.failed += taken.failed
+        failed = set(taken.failed)
+        for job in self._runner.work.jobs(taken.new + taken.again):
+            self._runner.server.changed(job.id)
+            self._runner.server.event("queued", job)
+            if job.id in failed:
+                self._runner.server.event("failed", job)
+        self._runner.ensure_lanes()
+        self._runner.wake()
+
+    def rerun(self, ids: Iterable[int], options: JobOptions | None, *, failed: bool) -> list[int]:
+        """Start new series of tries."""
+        chosen = list(ids)
+        if failed:
+            states = [State.FAILED, State.QUARANTINED]
+            chosen += [job.id for job in self._runner.store.jobs(states=states)]
+        changed = self._runner.store.rerun(chosen, options)
+        for job in changed:
+            self._runner.emit("queued", job)
+        self._runner.ensure_lanes()
+        self._runner.wake()
+        return changed
+
+    def turn(self, ids: list[int], new: State) -> int:
+        """Hold, release or cancel jobs; those running are stopped first."""
+        old = frozenset({State.HELD}) if new is State.QUEUED else frozenset({State.QUEUED})
+        if new is State.CANCELLED:
+            old = frozenset({State.QUEUED, State.HELD})
+        count = 0
+        if new is not State.QUEUED:
+            word = "held" if new is State.HELD else "cancelled"
+            for job in ids:
+                count += any(lane.abandon(job, new, word) for lane in self._runner.lanes)
+        changed = self._runner.store.turn(ids, old, new)
+        for job in changed:
+            if new is State.CANCELLED:
+                self._runner.emit("cancelled", job)
+            else:
+                self._runner.changed(job)
+        if not self._runner.store.waiting():
+            self._runner.finder.cancel()  # nobody waits for it any more
+        self._runner.wake()
+        return count + len(changed)
+
+
+def _some(found: Iterable[Found]) -> list[Found]:
+    """The next files; on a thread, for the disk may be slow."""
+    batch = []
+    enough = time.monotonic() + SCAN_PATIENCE_S
+    for item in found:
+        batch.append(item)
+        if len(batch) >= SCAN_BATCH or time.monotonic() > enough:
+            break
+    return batch
