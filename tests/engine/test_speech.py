@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from faster_whisper import decode_audio
 from faster_whisper.vad import VadOptions, get_speech_timestamps
@@ -12,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speakeasy_tui.engine import audio, speech
-from speakeasy_tui.engine.speech import STEP, WINDOW, Span
+from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.speech import STEP, THRESHOLD, WINDOW, Cutter, Span
 
 from .engine import LIGHTHOUSE, RADIO, SHELF
 
@@ -27,13 +30,6 @@ def test_samples_and_spans_are_faster_whispers_own(path: object) -> None:
     padded = speech.pad(speech.spans(probability, total), total)
     reference = get_speech_timestamps(theirs, VadOptions(min_silence_duration_ms=160))
     assert padded == [Span(span["start"], span["end"]) for span in reference]
-
-
-def test_probabilities_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    samples = audio.decode(str(RADIO).encode()).samples
-    whole = speech.probabilities(samples)
-    monkeypatch.setattr(speech, "_BLOCK", 7)
-    assert np.allclose(speech.probabilities(samples), whole, atol=1e-4)
 
 
 lengths = st.lists(
@@ -77,3 +73,93 @@ def test_a_short_recording_with_speech_is_one_chunk_and_without_it_none() -> Non
 def test_windows_cover_a_recording_without_looking_for_speech() -> None:
     assert speech.windows(WINDOW + 5) == [Span(0, WINDOW), Span(WINDOW, WINDOW + 5)]
     assert speech.windows(0) == []
+
+
+def feed(
+    probability: npt.NDArray[np.float32], total: int, sizes: Iterable[int]
+) -> tuple[list[Span], list[Span], float]:
+    """Chunks and spans of a `Cutter` fed in blocks of these sizes, and the seconds kept at most."""
+    cutter = Cutter(vad=True)
+    chunks: list[Span] = []
+    kept = at = needed = 0
+    for size in sizes:
+        told = cutter.feed(probability[at : at + size])
+        at = min(len(probability), at + size)
+        assert all(chunk.start >= needed for chunk in told)
+        chunks += told
+        assert all(chunk.end <= at * STEP for chunk in told)
+        needed = cutter.needed_from
+        kept = max(kept, at * STEP - needed)
+        if at == len(probability):
+            break
+    rest = cutter.end(total)
+    assert all(chunk.start >= needed for chunk in rest)
+    chunks += rest
+    return chunks, cutter.speech, kept / RATE
+
+
+@st.composite
+def recordings(draw: st.DrawFn) -> tuple[npt.NDArray[np.float32], int]:
+    """Probabilities, and a number of samples that they may be of."""
+    spoken = st.one_of(st.integers(1, 60), st.integers(1, 500), st.integers(900, 1200))
+    pause = st.one_of(st.integers(1, 60), st.integers(1, 60), st.integers(900, 2000))
+    pair = st.tuples(
+        st.tuples(spoken, st.sampled_from([0.51, 0.9, 0.9])),
+        st.tuples(pause, st.sampled_from([0.05, 0.05, 0.34, 0.42])),
+    )
+    stretches = [part for two in draw(st.lists(pair, min_size=1, max_size=20)) for part in two]
+    noise = np.random.default_rng(draw(st.integers(0, 99)))
+    parts = [np.full(count, level) + noise.normal(0, 0.03, count) for count, level in stretches]
+    probability = np.concatenate(parts).clip(0, 1).astype(np.float32)
+    total = len(probability) * STEP - draw(st.sampled_from([0, 1, 255, 511]))
+    return probability, total
+
+
+blocks = st.one_of(st.integers(1, 30), st.integers(1, 30), st.integers(1, 3000))
+
+
+@given(recordings(), st.lists(blocks, min_size=1, max_size=8))
+@settings(max_examples=600, deadline=None)
+def test_a_recording_is_cut_the_same_while_it_comes_in(
+    recording: tuple[npt.NDArray[np.float32], int], sizes: list[int]
+) -> None:
+    probability, total = recording
+    chunks, found, _ = feed(probability, total, itertools.cycle(sizes))
+    assert found == speech.spans(probability, total)
+    assert chunks == speech.cut(found, probability, total)
+
+
+@pytest.mark.parametrize("samples", [WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + 256, WINDOW + 511])
+@pytest.mark.parametrize("level", [0.1, 0.9])
+def test_around_one_window_a_recording_is_cut_the_same(samples: int, level: float) -> None:
+    probability = np.full(-(-samples // STEP), level, np.float32)
+    probability[100:103] = 0.9
+    chunks, found, _ = feed(probability, samples, itertools.repeat(1))
+    assert chunks == speech.cut(found, probability, samples)
+    assert len(chunks) == (2 if level > THRESHOLD and samples > WINDOW else 1)
+
+
+@pytest.mark.parametrize("spoken", [0, 5, 40, 700, 900, 1100, 10**6])
+def test_less_than_a_minute_is_kept_whatever_is_said(spoken: int) -> None:
+    steps = np.arange(30_000)
+    noise = np.random.default_rng(1).normal(0, 0.02, len(steps))
+    for pause in (8, 30, 300, 2000):
+        speaks = steps % (spoken + pause) < spoken
+        probability = (np.where(speaks, 0.8, 0.1) + noise).astype(np.float32)
+        _, _, kept = feed(probability, len(steps) * STEP, itertools.repeat(31))
+        assert kept < 60
+
+
+@given(st.integers(0, 4 * WINDOW), st.lists(st.integers(0, 2 * WINDOW), min_size=1, max_size=9))
+def test_without_looking_for_speech_windows_come_as_they_fill(total: int, sizes: list[int]) -> None:
+    cutter = Cutter(vad=False)
+    chunks: list[Span] = []
+    at = 0
+    for size in sizes:
+        block = min(size, total - at)
+        chunks += cutter.feed(block)
+        at += block
+        assert at - cutter.needed_from < WINDOW
+    chunks += cutter.feed(total - at)
+    chunks += cutter.end(total)
+    assert chunks == speech.windows(total)
