@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
+from speakeasy_tui.cli.profile import Costs
 from speakeasy_tui.cli.report import Reporter
 from speakeasy_tui.client.launch import CannotStart
 from speakeasy_tui.client.link import Link, LinkError, RefusedError
@@ -17,9 +18,11 @@ from speakeasy_tui.core.protocol import (
     AnyRequest,
     Event,
     GetJobs,
+    GetProfile,
     GetStatus,
     Goodbye,
     Jobs,
+    Profile,
     Pulse,
     Refused,
     Rows,
@@ -52,14 +55,23 @@ class MachineCannot(Exception):
 class Follow:
     """One run: its own files, from `Add` until each is final."""
 
-    def __init__(self, connect: Callable[[], Link], adding: list[Add], reporter: Reporter) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Link],
+        adding: list[Add],
+        reporter: Reporter,
+        costs: Costs | None = None,
+    ) -> None:
         self.jobs: dict[int, Job] = {}
         """Ours, as last told."""
+        self.ended = 0.0
+        """When the last of them did (`time.monotonic`)."""
         self._open: set[int] = set()
         """Ours that are not final yet."""
         self._connect = connect
         self._adding = adding
         self._reporter = reporter
+        self._costs = costs
         self._batch: Batch | None = None
         self._told: set[int] = set()
         """Jobs whose final event was reported."""
@@ -107,6 +119,8 @@ class Follow:
 
     def _go(self, link: Link, *, again: bool) -> None:
         link.send(Subscribe(events=True))
+        if self._costs is not None:
+            self._costs.begin(self._profile(link))
         if again and not self._adding:
             self._wake(link)
         while self._adding:
@@ -157,6 +171,14 @@ class Follow:
         for job_id in sorted(self.jobs.keys() - self._told):
             job = self.jobs[job_id]
             self._event(Event(event=str(job.state), ts=time.time(), job=job))
+        self.ended = time.monotonic()
+        if self._costs is not None:
+            self._costs.end(lambda: self._profile(link))
+
+    def _profile(self, link: Link) -> Profile:
+        answer = self._answer(link, GetProfile())
+        assert isinstance(answer, Profile)
+        return answer
 
     def _answer(self, link: Link, request: AnyRequest) -> AnyMessage:
         """Send, and wait as long as it takes; folders may be large. Rows meanwhile are old."""

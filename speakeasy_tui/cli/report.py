@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from speakeasy_tui.cli.profile import lines as profile_lines
 from speakeasy_tui.cli.say import clock, say, say_json, several, times, warn
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, State, public
 from speakeasy_tui.core.protocol import Event
@@ -28,6 +29,8 @@ class Summary:
         self.jobs = jobs
         self.elapsed_s = elapsed_s
         self.exit_code = exit_code
+        self.profile: dict[str, Any] | None = None
+        """Where the time went, where that was asked for (`cli.profile`)."""
         self.counts = {str(state): 0 for state in State}
         for job in jobs:
             self.counts[job.state] += 1
@@ -73,7 +76,9 @@ class JsonReporter:
         self._flush_progress()
 
     def finish(self, summary: Summary) -> None:
-        """The last line."""
+        """The last line, and before it where the time went, if that was asked for."""
+        if summary.profile is not None:
+            self._write("profile", time.time(), None, summary.profile)
         detail = {
             "counts": summary.counts,
             "audio_s": summary.audio_s,
@@ -173,6 +178,9 @@ class PlainReporter:
             ids = " ".join(str(job.id) for job in again)
             which = ids if len(again) <= 20 else "--failed"
             say(f"Run them again: {self._command} rerun {which}")
+        if summary.profile is not None:
+            for line in profile_lines(summary.profile):
+                say(line)
 
     def _of(self, job: Job) -> str:
         count = f"[{self._finished}/{max(self._total, self._finished)}]"

@@ -44,12 +44,14 @@ EXIT_DONE, EXIT_FAILED, EXIT_NOTHING, EXIT_MACHINE, EXIT_INTERRUPTED = 0, 1, 2, 
 @click.option(
     "--foreground/--background", default=None, help="Queue in this process; ends with it."
 )
+@click.option("--profile", is_flag=True, help="At the end print where the time went.")
 @with_home
 def run(
     paths: tuple[str, ...],
     flags: dict[str, object],
     as_json: bool,
     foreground: bool | None,
+    profile: bool,
     home: Home,
 ) -> int:
     """Queue PATHS, wait until they are done, print progress.
@@ -64,14 +66,20 @@ def run(
     sources = sources_of(paths)
     if not sources:
         raise Stop("nothing to do: the lists are empty")
-    return run_headless(home, settings, sources, as_json=as_json)[0]
+    return run_headless(home, settings, sources, as_json=as_json, profile=profile)[0]
 
 
 def run_headless(
-    home: Home, settings: Settings, sources: list[Source], *, as_json: bool
+    home: Home,
+    settings: Settings,
+    sources: list[Source],
+    *,
+    as_json: bool,
+    profile: bool = False,
 ) -> tuple[int, list[Job]]:
     """Queue `sources`, wait and report; returns the exit code and the jobs as they ended."""
     from speakeasy_tui.cli.follow import Follow, MachineCannot, RunnerStopped
+    from speakeasy_tui.cli.profile import Costs
     from speakeasy_tui.cli.report import JsonReporter, PlainReporter, Summary
     from speakeasy_tui.cli.window import connector
     from speakeasy_tui.client.sources import adds
@@ -81,11 +89,12 @@ def run_headless(
     reporter: Reporter = JsonReporter() if as_json else PlainReporter(command)
     requests = adds(sources, options_of(settings), start=True)
     begun = time.monotonic()
+    costs = Costs() if profile else None
     follow: Follow | None = None
     after: list[str] = []
     try:
         with _signals_interrupt(), connector(home, settings.foreground) as connect:
-            follow = Follow(connect, requests, reporter)
+            follow = Follow(connect, requests, reporter, costs)
             try:
                 follow.run()
                 code = exit_code(list(follow.jobs.values()))
@@ -108,8 +117,12 @@ def run_headless(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED, []
     jobs = list(follow.jobs.values()) if follow is not None else []
+    took = (follow.ended if follow is not None and follow.ended else time.monotonic()) - begun
+    summary = Summary(jobs, took, code)
+    if costs is not None:
+        summary.profile = costs.detail(audio_s=summary.audio_s, wall_s=took)
     with contextlib.suppress(BrokenPipeError):
-        reporter.finish(Summary(jobs, time.monotonic() - begun, code))
+        reporter.finish(summary)
     for line in after:
         warn(f"speakeasy: {line}" if not line.startswith(" ") else line)
     return code, jobs

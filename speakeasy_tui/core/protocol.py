@@ -167,6 +167,10 @@ class GetJobs(Request, tag="jobs"):
     states: list[str] | None = None
 
 
+class GetProfile(Request, tag="profile"):
+    """Answered by `Profile`."""
+
+
 class GetDetail(Request, tag="detail"):
     """Everything about one job; with `watch`, new chunks of it are pushed from now on."""
 
@@ -201,6 +205,7 @@ AnyRequest = (
     | Shutdown
     | GetStatus
     | GetJobs
+    | GetProfile
     | GetDetail
     | Unwatch
     | CancelDownload
@@ -260,6 +265,24 @@ class Jobs(Message):
     """Rows asked for."""
 
     jobs: list[Job]
+
+
+class Profile(Message):
+    """What the runner and its engines have spent since the runner began."""
+
+    pid: int
+    stages: dict[str, float]
+    """Seconds in each stage of the work, as in `Vitals`, summed over engines."""
+    load_s: float
+    """Seconds models took to load."""
+    busy_s: float
+    """Seconds in which an engine's model worked, summed over engines."""
+    up_s: float
+    """Seconds over which that was watched."""
+    cpu_s: float
+    """Processor seconds of the runner's process."""
+    age_s: float
+    """Seconds since the engine that has been quiet longest told what it spent."""
 
 
 class Detail(Message):
@@ -331,6 +354,7 @@ AnyMessage = (
     | Added
     | Status
     | Jobs
+    | Profile
     | Detail
     | Rows
     | Pulse

@@ -26,6 +26,7 @@ class Owner(Protocol):
     work: Work
 
     def requests_for(self, device: str) -> list[str]: ...
+    def lanes_at_work(self) -> int: ...
     def request(self, text: str) -> Request: ...
     def model_missing(self, request: str, error: JobError) -> None: ...
     def download_cancelled(self, model: str) -> None: ...
@@ -73,6 +74,8 @@ class Feeder:
         self._news = news
         self._models: dict[str, Found] = {}
         self._claim: Claim | None = None
+        self._gifts: list[Claim] = []
+        """Claimed for this lane from another."""
         self._search: asyncio.Task[None] | None = None
         self.hand: Prepared | None = None
         """Ready for an engine."""
@@ -85,7 +88,7 @@ class Feeder:
     @property
     def empty(self) -> bool:
         """Whether nothing is claimed."""
-        return self._claim is None and self.hand is None
+        return self._claim is None and self.hand is None and not self._gifts
 
     async def reach(self, *, room: bool, suspects: bool) -> Prepared | None:
         """Have the next job in `hand`, if there is one and its model is known.
@@ -97,8 +100,7 @@ class Feeder:
         while self.hand is None and self._search is None:
             if self._claim is None:
                 if room:
-                    requests = self._owner.requests_for(self._device)
-                    self._claim = self._owner.work.claim(requests, suspects=suspects)
+                    self._claim = self._gifts.pop() if self._gifts else self._next(suspects)
                 if self._claim is None:
                     return None
             found = self._models.get(self._claim.request)
@@ -108,6 +110,24 @@ class Feeder:
             claim, self._claim = self._claim, None
             self.hand = await self._owner.work.prepare(claim, found)
         return self.hand
+
+    def _next(self, suspects: bool) -> Claim | None:
+        return self._owner.work.claim(
+            self._owner.requests_for(self._device),
+            suspects=suspects,
+            lanes=self._owner.lanes_at_work(),
+        )
+
+    def accept(self, claims: list[Claim]) -> None:
+        """Files that another lane had; they come before what is queued."""
+        self._gifts += claims
+
+    def hand_back(self, request: str) -> bool:
+        """Let go of what is in hand if it asks for `request`; False when nothing does."""
+        if self.hand is None or self.hand.claim.request != request:
+            return False
+        self._owner.work.unclaim(self.take().claim)
+        return True
 
     def take(self) -> Prepared:
         """What is in hand; the hand is then empty."""
@@ -122,6 +142,8 @@ class Feeder:
             self._claim = None
         if self.hand is not None:
             self._owner.work.unclaim(self.take().claim)
+        while self._gifts:
+            self._owner.work.unclaim(self._gifts.pop())
 
     def forget(self, request: str | None = None) -> None:
         """Look for a request's model again next time; for all without one."""

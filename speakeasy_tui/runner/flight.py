@@ -44,6 +44,8 @@ class Flight(Struct):
     """Chunks of the file; 0 until it has been opened."""
     done: int = 0
     """Of those, finished, in this try and before."""
+    worked: bool = False
+    """Whether a chunk was finished in this try."""
     resumed: float = 0.0
     """Share that was there from an earlier try, 0–1."""
     progress: float = 0.0
@@ -90,6 +92,7 @@ class Flight(Struct):
     def finish_chunk(self, chunk: Chunk) -> None:
         """Count a finished chunk."""
         self.done += 1
+        self.worked = True
         if self.audio_s:
             self.progress = max(self.progress, min(1.0, chunk.end / self.audio_s))
 

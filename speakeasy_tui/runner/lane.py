@@ -28,15 +28,20 @@ from speakeasy_tui.runner.feeder import Feeder, has_room
 from speakeasy_tui.runner.feeder import Owner as FeederOwner
 from speakeasy_tui.runner.flight import SHORTEST, WINDOW_S, Flight, Prepared
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
+from speakeasy_tui.runner.ledger import Ledger
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.reports import FileReport, note
 from speakeasy_tui.runner.seat import Seat
+from speakeasy_tui.runner.sharing import spare
 from speakeasy_tui.runner.store import StoreFullError
 from speakeasy_tui.runner.watchdog import BAD_FILES, Watchdog
 from speakeasy_tui.runner.work import FAULT_WORDS
 
 log = logging.getLogger(__name__)
 
+TICK_S = 1.0
+"""Seconds between two looks at a lane that hears nothing."""
 IDLE_UNLOAD_S = 120.0
 """Seconds without work after which an engine ends and frees its device."""
 LOAD_TRIES = 3
@@ -59,6 +64,7 @@ class Owner(FeederOwner, Protocol):
     home: Home
     settings: Settings
     devices: Devices
+    ledger: Ledger
 
     def working(self) -> bool: ...
     def unloading(self) -> bool: ...
@@ -69,6 +75,7 @@ class Owner(FeederOwner, Protocol):
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
     def store_full(self, error: StoreFullError) -> None: ...
     def memory_share(self, device: str) -> int: ...
+    def take_over(self, idle: Lane) -> list[Claim]: ...
 
 
 class Lane:
@@ -111,6 +118,27 @@ class Lane:
         """Whether files are in flight, in hand, or a model is on its way."""
         return bool(self.flights or self._seat.loading or not self._feeder.empty)
 
+    @property
+    def loading(self) -> bool:
+        """Whether a model is on its way."""
+        return self._seat.loading
+
+    @property
+    def request(self) -> str:
+        """What the model in memory was loaded for; empty without one."""
+        return "" if self._seat.request is None else self._seat.request.text()
+
+    def spare(self, request: str) -> list[Flight]:
+        """Files that another lane with a model for `request` could take over."""
+        if self.request != request:
+            return []
+        at_work = 0 if self._watch.late() else (self.view.batch_size or 1) * self._workers
+        return spare(list(self.flights.values()), at_work)
+
+    def hand_back(self, request: str) -> bool:
+        """Let another lane have what is in hand, if it asks for `request`."""
+        return self._feeder.hand_back(request)
+
     def wake(self) -> None:
         """There may be something to do."""
         self._inbox.put_nowait((None, Wake()))
@@ -145,8 +173,10 @@ class Lane:
     async def _run(self) -> None:
         while True:
             try:
-                await self._advance()
-                await self._take_one()
+                more = await self._advance()
+                await self._take_one(wait=not more)
+                for _ in range(self._inbox.qsize()):
+                    await self._take_one(wait=False)
             except StoreFullError as error:
                 self._owner.store_full(error)
                 await self._lose_everything()
@@ -167,10 +197,13 @@ class Lane:
         await self._end_engine()
         await asyncio.sleep(1)
 
-    async def _take_one(self) -> None:
+    async def _take_one(self, *, wait: bool) -> None:
+        """Handle what comes next; without `wait` only what is there."""
         self._check_stall()
+        if not wait and self._inbox.empty():
+            return
         try:
-            engine, item = await asyncio.wait_for(self._inbox.get(), 1.0)
+            engine, item = await asyncio.wait_for(self._inbox.get(), TICK_S)
         except TimeoutError:
             await self._check_idle()
             return
@@ -185,32 +218,45 @@ class Lane:
         elif engine is self._seat.engine:
             await self._heard_from(item)
 
-    async def _advance(self) -> None:
-        """Feed the engine as far as it goes without waiting for it."""
-        while not self.retired and not self._seat.loading and not self._feeder.searching:
-            if not self._owner.working():
-                self._feeder.let_go()
-                if not self.flights and self._owner.unloading():
-                    await self._end_engine()
-                return
-            if worn := self._seat.engine is not None and self._watch.worn():
-                if not self.flights:  # else: drain first
-                    log.info("lane %d: engine replaced %s", self.view.number, worn)
-                    await self._end_engine()
-                    continue
-                return
-            hand = await self._feeder.reach(
-                room=has_room(self.flights.values(), self.view.batch_size or 1, self._workers),
-                suspects=not self.flights,
-            )
-            if hand is None:
-                return
-            self._busy = time.monotonic()
-            if self._seat.request != self._owner.request(hand.claim.request):
-                if not self.flights:  # else: drain first
-                    await self._load(hand.found, hand.claim)
-                return
-            self._send(self._feeder.take())
+    async def _advance(self) -> bool:
+        """Give the engine one file more, or begin to load a model.
+
+        Returns whether there may be another such thing at once. Between two the engine is heard:
+        feeding takes long while folders are searched.
+        """
+        if self.retired or self._seat.loading or self._feeder.searching:
+            return False
+        if not self._owner.working():
+            self._feeder.let_go()
+            if not self.flights and self._owner.unloading():
+                await self._end_engine()
+            return False
+        if worn := self._seat.engine is not None and self._watch.worn():
+            if not self.flights:  # else: drain first
+                log.info("lane %d: engine replaced %s", self.view.number, worn)
+                await self._end_engine()
+            return not self.flights
+        hand = await self._feeder.reach(
+            room=has_room(self.flights.values(), self.view.batch_size or 1, self._workers),
+            suspects=not self.flights,
+        )
+        if hand is None:
+            return self._take_over()
+        self._busy = time.monotonic()
+        if self._seat.request != self._owner.request(hand.claim.request):
+            if not self.flights:  # else: drain first
+                await self._load(hand.found, hand.claim)
+            return False
+        self._send(self._feeder.take())
+        return True
+
+    def _take_over(self) -> bool:
+        """Get files from a lane that has more than it is at; only when there is nothing else."""
+        if self.flights or self._seat.engine is None or self._feeder.searching:
+            return False
+        claims = self._owner.take_over(self)
+        self._feeder.accept(claims)
+        return bool(claims)
 
     def _send(self, hand: Prepared) -> None:
         if self._work.store.state(hand.claim.id) is not State.QUEUED:
@@ -260,6 +306,7 @@ class Lane:
 
     async def _end_engine(self, *, kill: bool = False) -> None:
         self._ooms = 0
+        self._owner.ledger.ended(self.view.number)
         await self._seat.end(kill=kill)
         if not self.retired:
             self._show(LaneState.STOPPED)
@@ -303,6 +350,7 @@ class Lane:
 
     def _loaded(self, report: say.Loaded) -> None:
         self._load_failures = 0
+        self._owner.ledger.loaded(report.seconds)
         why = self._seat.loaded(report)
         self._show(LaneState.RUNNING if self.flights else LaneState.READY, why)
 
@@ -330,54 +378,23 @@ class Lane:
         else:
             await self._respawn(f"the model could not be loaded: {report.text}", kind)
 
-    def _file_report(
-        self, report: say.Opened | say.Progress | say.ChunkDone | say.Finished
-    ) -> None:
+    def _file_report(self, report: FileReport) -> None:
         flight = self.flights.get(report.job)
         if flight is None:
             return
-        before = flight.progress
-        match report:
-            case say.Opened():
-                self._opened(flight, report)
-                before = flight.progress
-            case say.Progress():
-                flight.stage = report.stage
-                flight.work_s = max(flight.work_s, report.work_s)
-                flight.progress = max(flight.progress, min(1.0, report.progress))
-            case say.ChunkDone():
-                self._ooms = 0
-                self._work.store.store_chunk(flight.id, report.chunk)
-                flight.finish_chunk(report.chunk)
-                seconds = report.chunk.end - report.chunk.start
-                self._seat.batch_done(max(SHORTEST, seconds / WINDOW_S))
-                self._owner.emit("chunk", flight.id, report.chunk)
-            case say.Finished():
-                flight.language = report.language
-                flight.language_probability = report.language_probability
-                flight.warn(report.warnings)
-                flight.work_s = max(flight.work_s, report.work_s)
-                flight.progress = 1.0
-                self._watch.file_done()
-                del self.flights[flight.id]
-                self._owner.begin_finish(flight)
-                if not self.flights:
-                    self._show(LaneState.READY)
+        before = note(self._work.store, flight, report)
+        if isinstance(report, say.ChunkDone):
+            self._ooms = 0
+            seconds = report.chunk.end - report.chunk.start
+            self._seat.batch_done(max(SHORTEST, seconds / WINDOW_S))
+            self._owner.emit("chunk", flight.id, report.chunk)
+        elif isinstance(report, say.Finished):
+            self._watch.file_done()
+            del self.flights[flight.id]
+            self._owner.begin_finish(flight)
+            if not self.flights:
+                self._show(LaneState.READY)
         self._work.advanced(flight, before)
-
-    def _opened(self, flight: Flight, report: say.Opened) -> None:
-        flight.audio_s = report.audio_s
-        flight.chunks = report.chunks
-        flight.stage = ""
-        flight.warn(report.warnings)
-        if report.language:
-            flight.language = report.language
-            flight.language_probability = report.language_probability
-        if flight.done and report.audio_s and not flight.resumed:
-            stored = self._work.store.chunks(flight.id)
-            flight.resumed = min(0.99, max(chunk.end for chunk in stored) / report.audio_s)
-            flight.progress = max(flight.progress, flight.resumed)
-        self._work.store.opened(flight.id, report.audio_s, report.language)
 
     async def _file_failed(self, report: say.Failed) -> None:
         if report.job not in self.flights:
@@ -394,6 +411,7 @@ class Lane:
 
     def _vitals(self, report: say.Vitals) -> None:
         self._watch.resident(report.rss)
+        self._owner.ledger.vitals(self.view.number, report)
         if not self.view.device.startswith("cuda"):
             self.view.memory_used = report.rss
             self.view.use = round(report.busy, 2)

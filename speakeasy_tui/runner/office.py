@@ -130,6 +130,9 @@ class Office:
                     pid=os.getpid(),
                     home=str(runner.home.state),
                 )
+            case say.GetProfile():
+                views = [lane.view for lane in runner.lanes]
+                return runner.ledger.profile(view.number for view in views if view.pid)
             case say.GetJobs():
                 return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))
             case say.GetDetail():

@@ -14,7 +14,7 @@ from speakeasy_tui.core.job import Attempt, Job, State
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Chunk, Segment
-from speakeasy_tui.runner.record import job_as_json, parse_options, to_job
+from speakeasy_tui.runner.record import Claim, job_as_json, parse_options, to_job
 
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
 _AS_JSON = {whole: job_as_json(outputs=whole) for whole in (True, False)}
@@ -110,6 +110,74 @@ class Rows:
         else:
             row = self._db.execute(query + " AND request = ? LIMIT 1", (request,)).fetchone()
         return row is not None
+
+    def next_queued(
+        self, requests: Iterable[str], taken: Iterable[int], *, suspects: bool
+    ) -> Claim | None:
+        """The next job in order that asks for one of `requests` and is not in `taken`."""
+        return self._claim(
+            "INDEXED BY jobs_queue",
+            "state = 'queued' AND request IN (SELECT value FROM json_each(?)) "
+            "AND jobs.id NOT IN (SELECT value FROM json_each(?)) AND suspect <= ? "
+            "ORDER BY position",
+            (json.dumps(list(requests)), json.dumps(list(taken)), int(suspects)),
+        )
+
+    def longest_queued(
+        self, requests: Iterable[str], taken: Iterable[int], *, suspects: bool
+    ) -> Claim | None:
+        """Like `next_queued`, the longest of those whose length is known.
+
+        What a person has given a place is passed over and not overtaken: only what stands before
+        it counts.
+        """
+        return self._claim(
+            "INDEXED BY jobs_length",
+            "state = 'queued' AND audio_s IS NOT NULL "
+            "AND request IN (SELECT value FROM json_each(?)) "
+            "AND jobs.id NOT IN (SELECT value FROM json_each(?)) AND suspect <= ? "
+            "AND position < COALESCE((SELECT position FROM jobs INDEXED BY jobs_placed "
+            "WHERE state = 'queued' AND placed ORDER BY position LIMIT 1), 9e18) "
+            "ORDER BY audio_s DESC, position",
+            (json.dumps(list(requests)), json.dumps(list(taken)), int(suspects)),
+        )
+
+    def claim_of(self, job: int) -> Claim | None:
+        """One job, if it is queued."""
+        return self._claim("", "state = 'queued' AND jobs.id = ?", (job,))
+
+    def _claim(self, index: str, condition: str, values: tuple[object, ...]) -> Claim | None:
+        row = self._db.execute(
+            f"SELECT jobs.*, options.json FROM jobs {index} "
+            f"JOIN options ON jobs.options = options.id WHERE {condition} LIMIT 1",
+            values,
+        ).fetchone()
+        if row is None:
+            return None
+        return Claim(
+            id=row["id"],
+            path=row["path"],
+            root=row["root"],
+            options=parse_options(row["json"]),
+            request=row["request"],
+            suspect=bool(row["suspect"]),
+            attempts=row["attempts"],
+            audio_s=row["audio_s"],
+            made_of=row["made_of"],
+        )
+
+    def unmeasured(self, after: int, limit: int) -> list[tuple[int, bytes]]:
+        """Queued jobs behind id `after` whose length nobody knows: id and path."""
+        rows = self._db.execute(
+            "SELECT id, path FROM jobs WHERE id > ? AND state = 'queued' AND audio_s IS NULL "
+            "ORDER BY id LIMIT ?",
+            (after, limit),
+        )
+        return [(row[0], row[1]) for row in rows]
+
+    def newest(self) -> int:
+        """The highest id; 0 when there are no jobs."""
+        return int(self._db.execute("SELECT COALESCE(MAX(id), 0) FROM jobs").fetchone()[0])
 
     def state(self, job: int) -> State | None:
         """A job's state, or None when there is no such job."""

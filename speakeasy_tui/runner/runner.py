@@ -27,10 +27,13 @@ from speakeasy_tui.runner.devices import Devices, total_memory, workers_for
 from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.intake import Intake
 from speakeasy_tui.runner.lane import Lane
+from speakeasy_tui.runner.ledger import Ledger
+from speakeasy_tui.runner.lengths import Lengths
 from speakeasy_tui.runner.modelfinder import ModelFinder
-from speakeasy_tui.runner.record import Request
+from speakeasy_tui.runner.record import Claim, Request
 from speakeasy_tui.runner.rescue import Journal, Reserve, open_store
 from speakeasy_tui.runner.server import Server
+from speakeasy_tui.runner.sharing import take_over
 from speakeasy_tui.runner.store import StoreFullError
 from speakeasy_tui.runner.work import Work
 
@@ -57,9 +60,11 @@ class Runner:
         self._reserve = Reserve(home.reserve)
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
-        self.work = Work(self.store, self, settings.max_attempts)
+        self.work = Work(self.store, self, settings)
         self.server = server
         self.intake = Intake(self)
+        self.ledger = Ledger()
+        self._lengths = Lengths(self.store, self)
         self.lanes: list[Lane] = []
         self.pause: Pause | None = None
         self.wanted = RunnerState.STOPPED
@@ -121,6 +126,8 @@ class Runner:
     async def run(self) -> None:
         """Work until told to end, or nobody needs this runner."""
         self._spawn(self._watch())
+        self._spawn(self._lengths.run())
+        self._lengths.wake()
         if self._damaged is not None:
             self._spawn(self._rebuild(self._damaged))
         await self.ended.wait()
@@ -183,6 +190,10 @@ class Runner:
         if self.work.flights:
             return True
         return self.working() and bool(self.store.waiting())
+
+    def may_measure(self) -> bool:
+        """Whether headers may be read: no scan under way, and no first transcript waited for."""
+        return not self.scanning and (self.work.begun_well or not self.working())
 
     def _spawn(self, coroutine: Any) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine)
@@ -319,6 +330,14 @@ class Runner:
                 self.lanes.append(Lane(self, free, device, *workers_for(self.settings, device)))
         self.server.pulse()
 
+    def lanes_at_work(self) -> int:
+        """Lanes that are not lost."""
+        return sum(not lane.retired for lane in self.lanes)
+
+    def take_over(self, idle: Lane) -> list[Claim]:
+        """What an idle lane may have of what others were given ahead."""
+        return take_over(self.work, self.lanes, idle)
+
     def memory_share(self, device: str) -> int:
         """Bytes of memory at which an engine on `device` is replaced."""
         if isinstance(self.settings.recycle_mb, int):
@@ -368,6 +387,7 @@ class Runner:
         """There may be work: tell every lane."""
         for lane in self.lanes:
             lane.wake()
+        self._lengths.wake()
         self.server.pulse()
 
     def begin_finish(self, flight: Flight) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 _LOUDNESS = """
 -- How loud the audio is, for the opened row alone: a digit for each of up to 160 parts.
@@ -17,9 +17,17 @@ CREATE TABLE loudness (
 );
 """
 
+_PICKS = """
+-- For picking the longest waiting file, and the first that a person has given a place.
+CREATE INDEX jobs_length ON jobs (audio_s DESC, position)
+  WHERE state = 'queued' AND audio_s IS NOT NULL;
+CREATE INDEX jobs_placed ON jobs (position) WHERE state = 'queued' AND placed;
+"""
+
 MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE jobs ADD COLUMN work_s REAL;",
     2: _LOUDNESS,
+    3: f"ALTER TABLE jobs ADD COLUMN placed INTEGER NOT NULL DEFAULT 0; {_PICKS}",
 }
 """What makes a layout the next one."""
 
@@ -62,7 +70,8 @@ CREATE TABLE jobs (
   made_of TEXT NOT NULL DEFAULT '',      -- identity of content, model and decode options
   added REAL NOT NULL,
   finished REAL,
-  work_s REAL                      -- the engine's time on it, shared batches by their chunks
+  work_s REAL,                     -- the engine's time on it, shared batches by their chunks
+  placed INTEGER NOT NULL DEFAULT 0      -- a person has moved it: its place is kept to
 );
 CREATE INDEX jobs_position ON jobs (position);
 CREATE INDEX jobs_queue ON jobs (state, position);
@@ -174,7 +183,8 @@ def open_database(path: Path) -> sqlite3.Connection:
             raise DamagedError(f"{path} is damaged: {found}")
         if version == 0:
             connection.executescript(
-                f"BEGIN; {TABLES} {_LOUDNESS} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN; {TABLES} {_LOUDNESS} {_PICKS} "
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
         for older in range(version or SCHEMA_VERSION, SCHEMA_VERSION):
             connection.executescript(

@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +23,8 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.record import (
-    Claim,
     Request,
     job_identity,
-    parse_options,
 )
 from speakeasy_tui.runner.rows import Rows, Staged
 from speakeasy_tui.runner.schema import open_database
@@ -34,7 +32,8 @@ from speakeasy_tui.runner.shelf import Shelf
 
 _FRESH = (
     "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
-    "error = NULL, warnings = '[]', message = '', finished = NULL, series = series + 1"
+    "error = NULL, warnings = '[]', message = '', finished = NULL, placed = 0, "
+    "series = series + 1"
 )
 
 
@@ -251,6 +250,11 @@ class Store(Rows):
                 "UPDATE jobs SET position = ? WHERE id = ?",
                 [(after[job], job) for job in changed],
             )
+            if changed:
+                db.execute(
+                    "UPDATE jobs SET placed = 1 WHERE id IN (SELECT value FROM json_each(?))",
+                    (json.dumps([job for job in order if job in chosen]),),
+                )
         return changed
 
     # -------------------------------------------------------------- a job's way
@@ -258,32 +262,6 @@ class Store(Rows):
     def requests(self) -> list[Request]:
         """The different requests ever seen; there are few, so they are kept in memory."""
         return [msgspec.json.decode(text, type=Request) for text in self._requests]
-
-    def next_queued(
-        self, requests: Iterable[str], taken: Iterable[int], *, suspects: bool
-    ) -> Claim | None:
-        """The next job in order that asks for one of `requests` and is not in `taken`."""
-        row = self._db.execute(
-            "SELECT jobs.*, options.json FROM jobs INDEXED BY jobs_queue "
-            "JOIN options ON jobs.options = options.id "
-            "WHERE state = 'queued' AND request IN (SELECT value FROM json_each(?)) "
-            "AND jobs.id NOT IN (SELECT value FROM json_each(?)) AND suspect <= ? "
-            "ORDER BY position LIMIT 1",
-            (json.dumps(list(requests)), json.dumps(list(taken)), int(suspects)),
-        ).fetchone()
-        if row is None:
-            return None
-        return Claim(
-            id=row["id"],
-            path=row["path"],
-            root=row["root"],
-            options=parse_options(row["json"]),
-            request=row["request"],
-            suspect=bool(row["suspect"]),
-            attempts=row["attempts"],
-            audio_s=row["audio_s"],
-            made_of=row["made_of"],
-        )
 
     def begin(self, job: int, *, lane: int, device: str, model: str, made_of: str) -> int:
         """A lane begins a try; returns its number in the series.
@@ -318,6 +296,15 @@ class Store(Rows):
             db.execute(
                 "UPDATE jobs SET audio_s = ?, language = COALESCE(?, language) WHERE id = ?",
                 (audio_s, language, job),
+            )
+
+    def lengths(self, found: Mapping[int, float]) -> None:
+        """Lengths (s) of files that nobody has opened yet, as their headers say."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE jobs SET audio_s = ? WHERE id = ? AND audio_s IS NULL "
+                "AND state IN ('queued', 'held')",
+                [(seconds, job) for job, seconds in found.items()],
             )
 
     def heard(self, job: int, strip: str) -> None:

@@ -19,6 +19,9 @@ PATIENCE = 10.0
 FIRST_BATCHES = 4
 """Times `stall_s` that the first batch may take: its speed is not known yet, and on new GPUs
 the kernels are compiled in it."""
+LATE_S, LATE_FIRST_S = 10.0, 30.0
+"""Seconds without progress after which an idle lane may have whatever this one has not begun:
+where it is known what batches take (and then also five times that), and before."""
 BAD_FILES = 3
 """Different files that fail on one GPU, with no success between, before it is retired."""
 
@@ -89,6 +92,11 @@ class Watchdog:
         if self._slowest is None:
             return settings.stall_s * FIRST_BATCHES
         return settings.stall_s + PATIENCE * self._slowest
+
+    def late(self) -> bool:
+        """Whether the engine has been silent for much longer than it ever was."""
+        usual = LATE_FIRST_S if self._slowest is None else max(LATE_S, 5 * self._slowest)
+        return self.silent(usual)
 
     def silent(self, limit: float) -> bool:
         """Whether the engine has been silent for longer than `limit` seconds."""

@@ -15,12 +15,14 @@ from typing import Any, Protocol
 import msgspec
 
 from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
+from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
 from speakeasy_tui.runner import outputs
 from speakeasy_tui.runner.chaos import passing
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
+from speakeasy_tui.runner.order import Order
 from speakeasy_tui.runner.pace import Pace
 from speakeasy_tui.runner.record import Claim, content_identity, made_of, to_job
 from speakeasy_tui.runner.rows import Staged, Told
@@ -45,9 +47,10 @@ class Telling(Protocol):
 class Work:
     """Jobs on their way."""
 
-    def __init__(self, store: Store, telling: Telling, max_attempts: int) -> None:
+    def __init__(self, store: Store, telling: Telling, settings: Settings) -> None:
         self.store = store
-        self.max_attempts = max_attempts
+        self.max_attempts = settings.max_attempts
+        self._order = Order(store, settings.order)
         self._telling = telling
         self.flights: dict[int, Flight] = {}
         """Everything an engine works on or whose outputs are being written."""
@@ -55,6 +58,8 @@ class Work:
         """Claimed, not yet begun."""
         self._planning = asyncio.Lock()
         self._whole = Pace(BATCH_WINDOW)
+        self.begun_well = False
+        """Whether anything was transcribed since the runner began."""
         self._paces: dict[int, Pace] = {}
         """By lane."""
 
@@ -95,6 +100,7 @@ class Work:
     def advanced(self, flight: Flight, before: float) -> None:
         """A flight's progress has grown from `before`."""
         if flight.audio_s and flight.progress > before:
+            self.begun_well = True
             seconds = (flight.progress - before) * flight.audio_s
             self._whole.add(seconds)
             self._pace(flight.lane).add(seconds)
@@ -105,9 +111,15 @@ class Work:
 
     # ------------------------------------------------------------------ beginning
 
-    def claim(self, requests: list[str], *, suspects: bool) -> Claim | None:
-        """Take the next queued job that asks for one of `requests`."""
-        claim = self.store.next_queued(requests, self._held, suspects=suspects)
+    def claim(self, requests: list[str], *, suspects: bool = True, lanes: int = 1) -> Claim | None:
+        """Take a queued job that asks for one of `requests`; which one `Order` says."""
+        return self._claimed(self._order.next(requests, self._held, suspects=suspects, lanes=lanes))
+
+    def claim_one(self, job: int) -> Claim | None:
+        """Take a certain queued job."""
+        return self._claimed(self.store.claim_of(job))
+
+    def _claimed(self, claim: Claim | None) -> Claim | None:
         if claim is not None:
             self._held.add(claim.id)
         return claim

@@ -83,7 +83,10 @@ def test_a_database_cut_to_nothing_counts_as_damaged(home: Home, clips: Path) ->
 def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
-    store._db.execute("ALTER TABLE jobs DROP COLUMN work_s")
+    for index in ("jobs_length", "jobs_placed"):
+        store._db.execute(f"DROP INDEX {index}")
+    for column in ("work_s", "placed"):
+        store._db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
     store._db.execute("DROP TABLE loudness")
     store._db.execute("PRAGMA user_version = 1")
     store.close()
