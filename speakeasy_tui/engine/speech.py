@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from speakeasy_tui.engine.timeline import RATE, Samples
+from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.vad import STEP, Listener
 
 __all__ = ["STEP", "Cutter", "Span"]
@@ -219,6 +219,11 @@ class Cutter:
         self._end_chunk()
         self.needed_from = total
         return self._tell()
+
+    @property
+    def speaking_from(self) -> int:
+        """Where the speech began that goes on, sample; -1: nobody speaks."""
+        return self._start
 
     @property
     def _known(self) -> int:

@@ -22,16 +22,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from faster_whisper.utils import get_assets_path
 from faster_whisper.vad import get_vad_model
 
 from speakeasy_tui.engine import onnx
-from speakeasy_tui.engine.timeline import Samples
+from speakeasy_tui.engine.audio import Samples
+from speakeasy_tui.engine.fourier import Floats, Fourier, Room
 
 log = logging.getLogger(__name__)
-
-Floats = npt.NDArray[np.float32]
 
 STEP = 512
 """Samples per probability (32 ms)."""
@@ -186,12 +184,10 @@ class _Room(threading.local):
         def room(*shape: int) -> Floats:
             return np.empty((_AT_ONCE, *shape), np.float32)
 
-        half = _FRAME // 4
         self.samples = room(_CONTEXT + STEP + _MIRRORED)
         windows = np.lib.stride_tricks.sliding_window_view(self.samples, _FRAME, axis=1)
         self.frames = windows[:, ::_HOP]
-        self.folded = [room(_FRAMES, half) for _ in range(4)]
-        self.parts = [room(_FRAMES, half + 1) for _ in range(6)]
+        self.fourier = Room(_FRAME, _AT_ONCE * _FRAMES)
         self.bins = room(_FRAMES, _BINS)
         self.first = room(4, 128)
         self.second = room(2, 64)
@@ -201,10 +197,6 @@ class _Room(threading.local):
 class _Encoder:
     """The network up to its LSTM: magnitudes of four Fourier transforms, four convolutions.
 
-    The transforms are matrix products over folded frames. Of x[n] and x[256-n] the cosines need
-    the sum and the sines the difference; bins k and 128-k differ in the sign of the odd n. So
-    four products of a 16th of the size do, and 128 bins come in the order 0…64, 128…65.
-
     The convolutions see 4, 4, 2 and 1 frames. At the edges, the weights that would meet the
     padding are left out.
     """
@@ -212,15 +204,9 @@ class _Encoder:
     def __init__(self, weights: dict[str, Floats]) -> None:
         basis = weights["encoder.feature_extractor.forward_basis_buffer"][:, 0]
         basis = basis / np.float32(32768)  # samples come as int16
-        cosines, sines = basis[: _FRAME // 4 + 1], basis[_BINS : _BINS + _FRAME // 4 + 1]
-        even, odd = np.arange(2, 130, 2), np.arange(1, 129, 2)
-        self._fourier = [
-            np.ascontiguousarray(wave[:, places].T)
-            for wave, places in ((cosines, even), (cosines, odd), (sines, even), (sines, odd))
-        ]
-        bins = np.concatenate([np.arange(65), np.arange(128, 64, -1)])
+        self._fourier = Fourier(basis[:_BINS], basis[_BINS:])
         convolutions = [weights[f"encoder.conv_layers.{number}.weight"] for number in range(4)]
-        convolutions[0] = convolutions[0][:, bins]
+        convolutions[0] = convolutions[0][:, self._fourier.bins]
         # (out, in, 3) to (3 x in, out): frames lie one after the other.
         self._conv = [
             np.ascontiguousarray(each.transpose(2, 1, 0).reshape(-1, each.shape[0]))
@@ -238,7 +224,9 @@ class _Encoder:
         _lay_out(block, samples)
         samples[:, _CONTEXT + STEP :] = samples[:, -_MIRRORED - 2 : -2 * _MIRRORED - 2 : -1]
         bins = room.bins[:count]
-        self._magnitudes(room.frames[:count], bins, room)
+        flat = bins.reshape(count * _FRAMES, _BINS)
+        self._fourier.powers(room.frames[:count], flat, room.fourier)
+        np.sqrt(flat, out=flat)
         w, b = self._conv, self._bias
 
         row = bins.reshape(count, _FRAMES * _BINS)
@@ -260,38 +248,6 @@ class _Encoder:
         _rectify(third, b[2])
         np.matmul(third, w[3][64:128], out=out)
         _rectify(out, b[3])
-
-    def _magnitudes(self, frames: Floats, bins: Floats, room: _Room) -> None:
-        """(n, 4, 256) samples to (n, 4, 129) magnitudes."""
-        count = len(frames)
-        folded = [each[:count] for each in room.folded]
-        ahead, back = frames[..., 2:130:2], frames[..., 254:126:-2]
-        np.add(ahead, back, out=folded[0])
-        folded[0][..., -1] = frames[..., 128]  # it has no partner
-        np.subtract(ahead, back, out=folded[2])
-        ahead, back = frames[..., 1:129:2], frames[..., 255:127:-2]
-        np.add(ahead, back, out=folded[1])
-        np.subtract(ahead, back, out=folded[3])
-
-        half = _FRAME // 4
-        parts = [each[:count].reshape(count * _FRAMES, half + 1) for each in room.parts]
-        for frame, wave, part in zip(folded, self._fourier, parts, strict=False):
-            np.matmul(frame.reshape(count * _FRAMES, half), wave, out=part)
-        cos_even, cos_odd, sin_even, sin_odd, real, imaginary = parts
-        flat = bins.reshape(count * _FRAMES, _BINS)
-        np.add(cos_even, cos_odd, out=real)
-        np.add(sin_even, sin_odd, out=imaginary)
-        np.sqrt(_power(real, imaginary), out=flat[:, : half + 1])
-        np.subtract(cos_even, cos_odd, out=real)
-        np.subtract(sin_even, sin_odd, out=imaginary)
-        np.sqrt(_power(real, imaginary)[:, :half], out=flat[:, half + 1 :])
-
-
-def _power(real: Floats, imaginary: Floats) -> Floats:
-    """Their squares' sum, in place of `real`."""
-    np.multiply(real, real, out=real)
-    np.multiply(imaginary, imaginary, out=imaginary)
-    return np.add(real, imaginary, out=real)
 
 
 def _rectify(values: Floats, bias: Floats) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speakeasy_tui.engine import audio, onnx, speech, vad
-from speakeasy_tui.engine.timeline import RATE, Samples
+from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.vad import STEP, Listener
 
 from .engine import LIGHTHOUSE, RADIO, SHELF
