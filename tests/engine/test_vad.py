@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +78,7 @@ SAMPLES = joined()[: 12 * RATE + 77]
 
 
 @given(st.lists(st.integers(0, 3 * RATE), min_size=1, max_size=30))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_probabilities_do_not_depend_on_the_blocks(sizes: list[int]) -> None:
     listener = Listener()
     found = []
@@ -96,6 +97,14 @@ def test_a_recording_of_whole_steps_has_no_padded_one_and_an_empty_one_no_step()
     assert len(listener.hear(np.zeros(2 * STEP, np.int16))) == 2
     assert len(listener.end()) == 0
     assert len(Listener().end()) == 0
+
+
+def test_several_threads_may_listen_at_once() -> None:
+    recordings = [noise()[: 20 * RATE], joined()[: 20 * RATE], tones()[: 20 * RATE]]
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda samples: heard(samples, RATE), recordings))
+    for samples, found in zip(recordings, together, strict=True):
+        assert np.abs(found - reference(samples)).max() < 1e-4
 
 
 @pytest.fixture
