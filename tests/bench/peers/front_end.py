@@ -4,7 +4,7 @@
 
 Decoding, finding speech, mel spectrograms; ours beside faster-whisper's own functions in the
 order in which it calls them. Each turn is a process of its own; × real time *per core* is
-seconds of audio by seconds of CPU time. `front_end` is all that knows of our code.
+seconds of audio by seconds of CPU time.
 """
 
 from __future__ import annotations
@@ -21,25 +21,11 @@ from pathlib import Path
 from statistics import median
 
 
-def front_end(paths: Sequence[Path]) -> float:
-    """All windows of `paths` made and thrown away; seconds of audio."""
-    import numpy as np
-    from faster_whisper.feature_extractor import FeatureExtractor
+def ours(paths: Sequence[Path]) -> float:
+    """This project's."""
+    from tests.bench.peers.our_front_end import front_end
 
-    from speakeasy_tui.engine import speech
-    from speakeasy_tui.engine.audio import decode, floats
-
-    extract = FeatureExtractor()
-    seconds = 0.0
-    for path in paths:
-        recording = decode(os.fsencode(path))
-        total = len(recording.samples)
-        probability = speech.probabilities(recording.samples)
-        for chunk in speech.cut(speech.spans(probability, total), probability, total):
-            mel = extract(floats(recording.samples[chunk.start : chunk.end]))[..., :-1]
-            np.ascontiguousarray(mel, dtype=np.float32)
-        seconds += recording.seconds
-    return seconds
+    return front_end(paths)
 
 
 def whole_files(paths: Sequence[Path]) -> float:
@@ -78,7 +64,7 @@ def by_chunks(paths: Sequence[Path]) -> float:
 
 
 WAYS: dict[str, Callable[[Sequence[Path]], float]] = {
-    "ours": front_end,
+    "ours": ours,
     "faster-whisper, whole files": whole_files,
     "faster-whisper, by chunks": by_chunks,
 }
