@@ -13,7 +13,8 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine import promise
 from speakeasy_tui.engine.promise import ELEMENTARY, Promise
 from speakeasy_tui.engine.source import SourceError, explain
-from speakeasy_tui.engine.timeline import GAP, LONGEST_GAP, Samples, Timeline
+from speakeasy_tui.engine.tape import Samples
+from speakeasy_tui.engine.timeline import GAP, LONGEST_GAP, Timeline
 
 _RETRIES = 100
 """Times a container may break in a row before its end is believed."""
@@ -21,6 +22,8 @@ _ALIVE_PACKETS = 2_000
 """Packets after which to say so, whether anything came of them or not."""
 _JOINT = 60.0
 """Seconds; a longer gap in a transport stream is a joint."""
+_PCM_PACKET = 16 * 1024
+"""Bytes of a wav to be read at once. Beyond FFmpeg's buffer of 32 KiB it copies more often."""
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0\r", b"v=0\n", b"<?xml", b"<MPD", b"[playlist]")
 """How files begin that only name others, which FFmpeg would open in their stead."""
 
@@ -40,8 +43,10 @@ def open_media(path: bytes) -> Any:
     # "file:" keeps a name such as "http:…" or "concat:…" a file name, and confines what a
     # container may refer to to files.
     name = "file:" + os.fsdecode(path)
+    # Packets of PCM are some milliseconds long, and each costs what any packet does.
+    options = {"max_size": str(_PCM_PACKET)} if head.startswith((b"RIFF", b"RF64")) else {}
     try:
-        return av.open(name, mode="r", metadata_errors="ignore")
+        return av.open(name, mode="r", metadata_errors="ignore", options=options)
     except av.error.InvalidDataError:
         raise SourceError(
             "not an audio or video file, or damaged beyond recognition",
@@ -114,12 +119,21 @@ class Reader:
         self.decoded = False
         """Whether there was any sound at all."""
 
-    def read(self) -> Samples:
-        """Decode everything."""
+    @property
+    def seconds(self) -> float:
+        """Length of the sound so far, and of silence in its place."""
+        return self._line.seconds
+
+    def blocks(self) -> Iterator[Samples]:
+        """Decode everything, a block at a time."""
         bytes_tell = self._container.format.name in ELEMENTARY
+        flac = self._container.format.name == "flac"
+        decode = self._stream.codec_context.decode
+        line = self._line
+        # This runs for every 20 to 70 ms of sound.
         for packet in self._packets():
             try:
-                frames = packet.decode()
+                frames = decode(packet)
             except av.error.EOFError:
                 break
             except MemoryError:
@@ -130,30 +144,32 @@ class Reader:
             if bytes_tell and packet.size:
                 self._follow_bytes(packet)
             for frame in frames:
-                self._add(frame, packet, bytes_tell)
+                at = None
+                if flac and not self._begun and frame.sample_rate:
+                    self._learn_unit(frame.sample_rate)
+                if not bytes_tell and (pts := frame.pts) is not None:
+                    at = pts * self._unit - self._origin
+                    if not self._begun:
+                        at = self._first(at, packet)
+                self._begun = True
+                if not self.decoded and frame.samples:
+                    self.decoded = True
+                line.add(frame, at, self._lost_some)
+                self._lost_some = False
+            if line.ready:
+                yield from line.blocks()
         if bytes_tell and self.promised.seconds is None and self._good_end is not None:
             self._tail = self._lost(self._size - _tags(self._path, self._good_end))
-        samples = self._line.finish()
-        self.damaged += self._line.bad
-        return samples
+        yield from line.blocks(last=True)
+        self.damaged += line.bad
 
-    def _add(self, frame: Any, packet: Any, bytes_tell: bool) -> None:
-        at = None
-        if not self._begun and self._container.format.name == "flac" and frame.sample_rate:
-            # Its clock counts samples, and each frame says anew how long they are.
-            stretch = 1 / (frame.sample_rate * self._unit or 1.0)
-            self._unit *= stretch
-            if self.promised.seconds is not None:
-                seconds = self.promised.seconds * stretch
-                self.promised = self.promised._replace(seconds=seconds)
-        if not bytes_tell and frame.pts is not None:
-            at = frame.pts * self._unit - self._origin
-        if at is not None and not self._begun:
-            at = self._first(at, packet)
-        self._begun = True
-        self.decoded = self.decoded or frame.samples > 0
-        self._line.add(frame, at, self._lost_some)
-        self._lost_some = False
+    def _learn_unit(self, rate: int) -> None:
+        """A flac's clock counts samples, and each frame says anew how long they are."""
+        stretch = 1 / (rate * self._unit or 1.0)
+        self._unit *= stretch
+        if self.promised.seconds is not None:
+            seconds = self.promised.seconds * stretch
+            self.promised = self.promised._replace(seconds=seconds)
 
     def _broken(self) -> None:
         self.damaged += 1
@@ -186,15 +202,18 @@ class Reader:
 
     def _follow_bytes(self, packet: Any) -> None:
         """In a format without a clock: bytes that gave no sound stand for the time they had."""
-        if packet.pos is None:
+        pos = packet.pos
+        if pos is None:
             return
-        if self._good_end is None:
-            start = promise.id3_size(self._path)
-            lost = packet.pos if start == 0 else 0
+        if pos == self._good_end:
+            lost = 0
+        elif self._good_end is None:
+            lost = pos if promise.id3_size(self._path) == 0 else 0
         else:
-            lost = packet.pos - self._good_end
-        self._good_end = packet.pos + packet.size
-        self._good_bytes += packet.size
+            lost = pos - self._good_end
+        size = packet.size
+        self._good_end = pos + size
+        self._good_bytes += size
         if lost > 0:
             self._line.skip(self._lost(lost))
 
@@ -212,8 +231,10 @@ class Reader:
             try:
                 for packet in self._container.demux(self._stream):
                     yield packet
-                    count, failed = count + 1, 0
-                    if count % _ALIVE_PACKETS == 0:
+                    failed = 0
+                    count += 1
+                    if count == _ALIVE_PACKETS:
+                        count = 0
                         self._alive(self._line.at)
                 return
             except av.error.EOFError:
@@ -263,11 +284,15 @@ class Reader:
 def _tags(path: bytes, end: int) -> int:
     """Where the sound of an elementary stream that was read up to `end` is over: before tags."""
     size = os.path.getsize(path)
+    marks = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
     with open(path, "rb") as file:
         file.seek(end)
-        rest = file.read(16 * 2**20)
-    if any(mark in rest for mark in (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")):
-        return size
+        before = b""
+        for _ in range(16):
+            piece = before + file.read(2**20)
+            if any(mark in piece for mark in marks):
+                return size
+            before = piece[-16:]
     return end
 
 

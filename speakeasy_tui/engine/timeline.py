@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import av
 import numpy as np
-import numpy.typing as npt
 
-RATE = 16_000
-"""Samples per second, as Whisper wants them."""
+from speakeasy_tui.engine.tape import RATE, Samples, Tape
 
-Samples = npt.NDArray[np.int16]
+__all__ = ["GAP", "LONGEST", "LONGEST_GAP", "RATE", "Samples", "Timeline", "TooLongError"]
 
 TOLERANCE = 0.1
 """Seconds by which a time may be off before it counts: clocks of milliseconds, drift, jitter."""
@@ -23,9 +21,10 @@ GAP = 0.2
 LONGEST_GAP = 4 * 3600.0
 """Seconds; a longer one is taken for a damaged clock."""
 LONGEST = 48 * 3600.0
-"""Seconds of a recording: 5.5 GB. A small file of damaged or contrived data can claim more."""
-_GROUP = 500_000
-"""Samples collected before they are resampled; frame by frame costs more than it saves."""
+"""Seconds of a recording. A small file of damaged or contrived data can claim more."""
+_GROUP = 64_000
+"""Samples collected before they are resampled: frame by frame costs more than it saves, and what
+does not fit a core's own cache (2 channels of float32 are 0.5 MB) as much again."""
 _SLOWEST, _FASTEST = 1_000, 768_000
 """Sample rates (Hz) outside of which a frame is damage."""
 
@@ -35,10 +34,9 @@ class TooLongError(Exception):
 
 
 class Timeline:
-    """Collects decoded frames as int16, mono, at `RATE`, each at its time.
+    """Brings decoded frames to int16, mono, at `RATE`, each at its time.
 
-    Memory: 2 bytes a sample (115 MB per hour of audio), and while it grows up to an eighth
-    more, for a bytearray is enlarged in place.
+    What is ready is handed over by `blocks`; what may still change is kept (`engine.tape`).
     """
 
     def __init__(
@@ -53,23 +51,37 @@ class Timeline:
         self._end = end
         self._longest_gap = longest_gap
         self._alive = alive
-        self._data = bytearray()
+        self._tape = Tape()
         self._fifo = av.audio.fifo.AudioFifo()
+        self._waiting = 0
+        """Samples in the fifo, as many a second as they come."""
         self._resampler = _resampler()
-        self._shape: tuple[str, str, int] | None = None
+        self._rate = 0
+        """Of the frames in the fifo, Hz; 0: there were none."""
+        self._layout: Any = None
+        self._names: tuple[str, str] | None = None
+        """Of their format and layout."""
         self.shift = 0.0
         """Seconds added to a frame's time: files joined together begin anew."""
         self._old_shift = 0.0
         self._owed = 0.0
         """Seconds lost by `skip` that were too short to fill."""
-        self._last_fill = (0, 0)
-        """Where the last silence was put in, samples: start and end."""
         self.at = 0.0
         """Seconds up to which there is sound, or silence in its place."""
         self.missing = 0.0
         """Seconds of silence in place of sound that should be there."""
         self.bad = 0
         """Frames that could not be used."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether to ask for `blocks`."""
+        return self._tape.ready
+
+    @property
+    def seconds(self) -> float:
+        """Length of what has been resampled, or filled in."""
+        return self._tape.length / RATE
 
     def start_at(self, seconds: float, missing: bool = False) -> None:
         """The first frame lies at `seconds`."""
@@ -91,29 +103,40 @@ class Timeline:
             at: its own time, seconds; None: it follows the one before.
             lost: something between this frame and the one before could not be decoded.
         """
+        # This runs for every 20 to 70 ms of sound: names of formats are only asked for where
+        # something else has changed.
         if at is not None:
-            self._jump(at + self.shift, lost)
-        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if not _SLOWEST <= frame.sample_rate <= _FASTEST:
-            self.bad += 1
-            return
+            at += self.shift
+            if lost or not -TOLERANCE <= at - self.at <= TOLERANCE:
+                self._jump(at, lost)
+        rate = frame.sample_rate
+        if rate != self._rate or frame.layout != self._layout:
+            if not _SLOWEST <= rate <= _FASTEST:
+                self.bad += 1
+                return
+            self._take_shape(frame)
         frame.pts = None  # its place is settled; the fifo would stumble over gaps
-        if shape != self._shape:  # e.g. joined ogg or aac recordings
-            self._flush()
-            self._shape = shape
         try:
-            self._fifo.write(frame)
+            self._fifo.write(frame)  # raises for another sample format
         except (ValueError, av.error.FFmpegError):
-            self.bad += 1
-            return
-        self.at += frame.samples / frame.sample_rate
-        if self._fifo.samples >= _GROUP:
+            if not self._write_anew(frame):
+                self.bad += 1
+                return
+        count = frame.samples
+        self.at += count / rate
+        self._waiting += count
+        if self._waiting >= _GROUP:
             self._drain()
 
-    def finish(self) -> Samples:
-        """Everything, as one array."""
-        self._flush()
-        return np.frombuffer(self._data, np.int16)
+    def blocks(self, last: bool = False) -> Iterator[Samples]:
+        """What is ready, in blocks of 30 s, and handed over for good.
+
+        Args:
+            last: there are no more frames; everything, the last block as short as it is.
+        """
+        if last:
+            self._flush()
+        return self._tape.blocks(last)
 
     # ------------------------------------------------------------- places
 
@@ -134,56 +157,72 @@ class Timeline:
 
     def _fill(self, to: float, missing: bool) -> None:
         self._flush()
-        start = len(self._data) // 2
-        count = round(to * RATE) - start
+        count = round(to * RATE) - self._tape.length
         if count <= 0:
             return
         self._room(count)
-        self._data += bytes(2 * count)
-        self._last_fill = (start, start + count)
+        self._tape.put_silence(count)
         self._alive(to)
         self.missing += (to - self.at) if missing else 0.0
         self.at = to
 
     def _take_back(self, seconds: float) -> bool:
         """Take back silence that a wrong time had put in, if there is as much."""
-        start, end = self._last_fill
         count = round(seconds * RATE)
-        if not count or end - start < count - TOLERANCE * RATE:
+        taken = self._tape.take_back(count, least=count - TOLERANCE * RATE)
+        if taken is None:
             return False
-        count = min(count, end - start)
-        del self._data[2 * (end - count) : 2 * end]
-        self._last_fill = (start, end - count)
-        self.at -= count / RATE
-        self.missing = max(0.0, self.missing - count / RATE)
+        self.at -= taken / RATE
+        self.missing = max(0.0, self.missing - taken / RATE)
         return True
 
     # ------------------------------------------------------------- samples
 
+    def _take_shape(self, frame: Any) -> None:
+        """`frame` differs from those in the fifo, e.g. where ogg or aac files were joined."""
+        names = (frame.format.name, frame.layout.name)
+        if (names, frame.sample_rate) != (self._names, self._rate):
+            self._flush()
+        self._names, self._rate, self._layout = names, frame.sample_rate, frame.layout
+
+    def _write_anew(self, frame: Any) -> bool:
+        """Write a frame that the fifo has refused, where its format is a new one."""
+        before = self._names
+        self._take_shape(frame)
+        if self._names == before:
+            return False
+        try:
+            self._fifo.write(frame)
+        except (ValueError, av.error.FFmpegError):
+            return False
+        return True
+
     def _flush(self) -> None:
         """Everything out of fifo and resampler, which begin anew."""
-        if self._shape is None:
+        if self._names is None:
             return
         self._drain(last=True)
         self._fifo = av.audio.fifo.AudioFifo()
         self._resampler = _resampler()
-        self._shape = None
+        self._rate, self._layout, self._names = 0, None, None
 
     def _drain(self, last: bool = False) -> None:
         frame = self._fifo.read()
+        self._waiting = 0
         try:
             for given in ([frame] if frame is not None else []) + ([None] if last else []):
                 for resampled in self._resampler.resample(given):
-                    samples = resampled.to_ndarray().reshape(-1)
-                    self._room(len(samples))
-                    self._data += memoryview(samples).cast("B")
+                    if count := resampled.samples:
+                        self._room(count)
+                        # Its own buffer, which lives as long as the array.
+                        self._tape.append(np.frombuffer(resampled.planes[0], np.int16, count))
         except (ValueError, av.error.FFmpegError):
             self.bad += 1
             self._resampler = _resampler()
-        self._alive(len(self._data) / (2 * RATE))
+        self._alive(self.seconds)
 
     def _room(self, samples: int) -> None:
-        if len(self._data) // 2 + samples > LONGEST * RATE:
+        if self._tape.length + samples > LONGEST * RATE:
             raise TooLongError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine import timeline
-from speakeasy_tui.engine.audio import RATE, Recording, decode
+from speakeasy_tui.engine.audio import RATE, Decoded, decode
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.timeline import Timeline
 from tests.fuzz.corpus import FORMATS, MORE, speech, write
@@ -31,7 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def hear(path: Path) -> Recording:
+def hear(path: Path) -> Decoded:
     return decode(os.fsencode(path))
 
 
@@ -48,7 +48,7 @@ def damaged(path: Path, into: Path, size: int = 3000) -> Path:
     return changed(path, into, bytes(data))
 
 
-def place(recording: Recording, second: float, true: float) -> float:
+def place(recording: Decoded, second: float, true: float) -> float:
     """Where in the recording, seconds, the speech of `second` lies; looked for around `true`."""
     pattern = speech(LENGTH)[round(second * RATE) :][: 2 * RATE].astype(np.float64)
     low = max(0, round((true - 3) * RATE))
@@ -255,7 +255,7 @@ class Frames:
             self.line.add(frame, at)
 
     def seconds(self) -> float:
-        return round(len(self.line.finish()) / RATE, 3)
+        return round(sum(map(len, self.line.blocks(last=True))) / RATE, 3)
 
 
 def test_a_time_that_is_wrong_once_changes_nothing() -> None:
