@@ -1,58 +1,73 @@
-"""Which windows go through the model next."""
+"""Which pieces go through the model next, and in which windows."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable
 
-from speakeasy_tui.engine.work import Window
+from speakeasy_tui.engine.packing import windows
+from speakeasy_tui.engine.work import Piece, Window
 
 PATIENCE = 0.25
-"""Seconds to wait for windows that would fill a batch, while the front end makes some."""
+"""Seconds to wait for pieces that would fill a batch, while the front end makes some."""
 
 
 class Ready:
-    """Windows that wait for a place in a batch, oldest first."""
+    """Pieces that wait for a place in a batch, oldest first."""
 
-    def __init__(self) -> None:
-        self._windows: list[Window] = []
+    def __init__(self, frames: int = 3000) -> None:
+        self.frames = frames
+        """Of a window."""
+        self._pieces: list[Piece] = []
         self._full_by = 0.0
         """Until then (monotonic) a batch waits to become full."""
 
-    def add(self, window: Window) -> None:
-        """A new window."""
-        self._windows.append(window)
+    def __len__(self) -> int:
+        return len(self._pieces)
 
-    def add_again(self, windows: Iterable[Window]) -> None:
-        """Windows of which a part is done: they come first, so that files finish."""
-        self._windows[:0] = windows
+    def add(self, piece: Piece) -> None:
+        """A new piece."""
+        self._pieces.append(piece)
+
+    def add_again(self, pieces: Iterable[Piece]) -> None:
+        """Pieces of which a part is done: they come first, so that files finish."""
+        self._pieces[:0] = pieces
 
     def pause(self, size: int, expecting: bool) -> float | None:
         """Seconds to wait before the next batch of `size`: 0 is now, None until told more."""
-        if not self._windows:
+        if not self._pieces:
             self._full_by = 0.0
             return None
-        if len(self._windows) >= size or not expecting:
+        if not expecting or self._filled() >= size:
             return 0.0
         now = time.monotonic()
         self._full_by = self._full_by or now + PATIENCE
         return max(0.0, self._full_by - now)
 
-    def next(self, size: int) -> list[Window]:
-        """Take the oldest window and those that may share a batch of `size` with it."""
+    def _filled(self) -> int:
+        """Windows that the pieces fill, at least."""
+        alone = sum(1 for piece in self._pieces if 2 * piece.left > self.frames)
+        short = sum(piece.left for piece in self._pieces if 2 * piece.left <= self.frames)
+        return alone + short // self.frames
+
+    def next(self, size: int, share: int = 1) -> list[Window]:
+        """Take the oldest piece and those that may share a batch of `size` windows with it.
+
+        Args:
+            size: windows in a full batch.
+            share: batches over which what there is should be spread when it fills fewer.
+        """
         self._full_by = 0.0
-        bucket = self._windows[0].bucket()
-        batch: list[Window] = []
-        rest: list[Window] = []
-        for window in self._windows:
-            fits = len(batch) < size and window.bucket() == bucket
-            (batch if fits else rest).append(window)
-        self._windows = rest
+        bucket = self._pieces[0].bucket()
+        same = [piece for piece in self._pieces if piece.bucket() == bucket]
+        made = windows(same, self.frames)
+        batch = made[: min(size, max(1, -(-len(made) // share)))]
+        taken = {id(piece) for window in batch for piece in window.pieces}
+        self._pieces = [piece for piece in self._pieces if id(piece) not in taken]
         return batch
 
-    def forget_dropped(self) -> int:
-        """Take out windows of dropped files; how many that were."""
-        kept = [window for window in self._windows if not window.file.dropped]
-        gone = len(self._windows) - len(kept)
-        self._windows = kept
+    def forget_dropped(self) -> list[Piece]:
+        """Take out pieces of dropped files."""
+        gone = [piece for piece in self._pieces if piece.file.dropped]
+        self._pieces = [piece for piece in self._pieces if not piece.file.dropped]
         return gone

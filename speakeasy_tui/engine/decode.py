@@ -4,6 +4,7 @@ Thresholds and rules are those of Whisper's sequential transcription (openai/whi
 transcribe.py) as faster-whisper implements them: timestamps on, what the model leaves
 unfinished at a window's end decoded again from there, suspicious results decoded again at
 higher temperatures, and silence left out. Only the window's start differs: each chunk is one.
+Several short chunks may share a window (`engine.packing`).
 """
 
 from __future__ import annotations
@@ -11,41 +12,49 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.packing import TRIES, tell_apart
 from speakeasy_tui.engine.segments import Outcome, add_words, finish, needs_fallback
 from speakeasy_tui.engine.wire import Meter
-from speakeasy_tui.engine.work import Window
+from speakeasy_tui.engine.work import Piece, Window
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 BEST_OF = 5
 MAX_INITIAL_TIMESTAMP = 50
 """In steps of 20 ms: the first timestamp is at most 1 s into a window."""
 
+_ROOM = 220
+"""Tokens after which a text may have been cut off; at most 224 fit (half of Whisper's 448)."""
+
+Segments = list[dict[str, Any]]
+"""As faster-whisper's dicts."""
+
 
 class Result(NamedTuple):
-    """What became of a window: an error of its own, or its segments so far."""
+    """What became of a piece: an error of its own, or its segments so far."""
 
-    window: Window
+    piece: Piece
     complete: bool
-    """The chunk is done; otherwise the window goes into a batch again."""
+    """The chunk is done; otherwise the piece goes into a batch again."""
     error: Exception | None = None
 
 
 class Decoder:
-    """Decodes batches with one loaded model."""
+    """Decodes batches with one loaded model; several threads may do so at the same time."""
 
     def __init__(self, model: Model, meter: Meter, check_device: Callable[[], None]) -> None:
         self._model = model
         self._whisper = model.whisper
-        self._meter = meter
+        self.meter = meter
         self._check_device = check_device
         self._tokenizers: dict[tuple[str, str], Any] = {}
-        self._frames = int(self._whisper.feature_extractor.nb_max_frames)
+        self.frames = int(self._whisper.feature_extractor.nb_max_frames)
+        """Of a window."""
 
     def tokenizer(self, language: str, task: str) -> Any:
         """faster-whisper's tokenizer for a language code and `transcribe` or `translate`."""
@@ -60,7 +69,7 @@ class Decoder:
         return self._tokenizers[key]
 
     def decode(self, windows: Sequence[Window]) -> list[Result]:
-        """Decode `windows`, which agree in their `bucket`.
+        """Decode `windows`, whose pieces agree in their `bucket`.
 
         Files whose language is not known yet get it from their first window here.
 
@@ -68,86 +77,142 @@ class Decoder:
             RuntimeError: CTranslate2's, for the batch as a whole.
         """
         self._check_device()
-        with self._meter.working():
-            features = np.stack([window.features(self._frames) for window in windows])
-            encoded = self._whisper.encode(features)
-            self._detect_languages(windows, encoded)
-            wanted = [n for n, window in enumerate(windows) if not window.only_language]
-            if not wanted:
-                return [Result(window, complete=True) for window in windows]
-            if len(wanted) < len(windows):
-                encoded = self._whisper.encode(features[wanted])
-            chosen = [windows[n] for n in wanted]
-            generated = self._generate(chosen, encoded)
-            outcomes = [
-                self._again(window, features[n], outcome) if needs_fallback(outcome) else outcome
-                for window, n, outcome in zip(chosen, wanted, generated, strict=True)
-            ]
-            results = [Result(window, complete=True) for window in windows if window.only_language]
-            timed: list[tuple[Window, list[dict[str, Any]], Outcome, bool]] = []
-            for window, outcome in zip(chosen, outcomes, strict=True):
-                try:
-                    segments, complete = self._split(window, outcome)
-                    timed.append((window, segments, outcome, complete))
-                except Exception as error:
-                    results.append(Result(window, complete=False, error=error))
-            self._align(timed, features, windows)
-        for window, segments, outcome, complete in timed:
+        with self.meter.stage("encode"):
+            encoded = Encoded(self._whisper, [one.features(self.frames) for one in windows])
+        self._detect_languages(windows, encoded)
+        asked = [n for n, window in enumerate(windows) if window.first.only_language]
+        results = [Result(windows[n].lone, complete=True) for n in asked]
+        wanted = [n for n in range(len(windows)) if n not in asked]
+        if not wanted:
+            return results
+        outcomes = dict(zip(wanted, self._first(windows, wanted, encoded), strict=True))
+        lone = [n for n in wanted if not windows[n].packed]
+        self._again(windows, lone, encoded, outcomes)
+        timed: list[tuple[int, Segments, bool]] = []
+        for n in lone:
+            piece = windows[n].lone
             try:
-                finish(window, segments, outcome, self._tokenizer_of(window))
-                results.append(Result(window, complete))
+                timed.append((n, *self._split(piece, outcomes[n])))
             except Exception as error:
-                results.append(Result(window, complete=False, error=error))
+                results.append(Result(piece, complete=False, error=error))
+        with self.meter.stage("align"):
+            self._align(windows, timed, encoded)
+            packed = [n for n in wanted if windows[n].packed]
+            told = self._tell_apart(windows, packed, encoded, outcomes)
+        results += [
+            self._finish(windows[n].lone, segments, outcomes[n], complete)
+            for n, segments, complete in timed
+        ]
+        for n in packed:
+            for piece, own in zip(windows[n].pieces, told[n], strict=True):
+                if own is None:
+                    piece.packings += 1
+                    results.append(Result(piece, complete=False))
+                else:
+                    results.append(self._finish(piece, own, outcomes[n], complete=True))
         return results
 
-    def _tokenizer_of(self, window: Window) -> Any:
-        return self.tokenizer(window.file.language or "en", window.file.options.task)
+    def _finish(self, piece: Piece, segments: Segments, outcome: Outcome, complete: bool) -> Result:
+        try:
+            finish(piece, segments, outcome, self._tokenizer_of(piece))
+        except Exception as error:
+            return Result(piece, complete=False, error=error)
+        return Result(piece, complete)
 
-    def _detect_languages(self, windows: Sequence[Window], encoded: Any) -> None:
-        if all(window.file.language is not None for window in windows):
+    def _tokenizer_of(self, piece: Piece) -> Any:
+        return self.tokenizer(piece.file.language or "en", piece.file.options.task)
+
+    def _detect_languages(self, windows: Sequence[Window], encoded: Encoded) -> None:
+        unknown = [n for n, window in enumerate(windows) if window.first.file.language is None]
+        if not unknown:
             return
-        found = self._whisper.model.detect_language(encoded)
-        for window, languages in zip(windows, found, strict=True):
-            if window.file.language is None:
+        with self.meter.stage("language"):
+            found = self._whisper.model.detect_language(encoded.rows(unknown))
+        for n, languages in zip(unknown, found, strict=True):
+            file = windows[n].first.file
+            if file.language is None:
                 token, probability = languages[0]
-                window.file.language = printable(token[2:-2])  # <|en|>
-                window.file.language_probability = round(float(probability), 4)
+                file.language = printable(token[2:-2])  # <|en|>
+                file.language_probability = round(float(probability), 4)
 
-    def _prompt(self, window: Window) -> list[int]:
-        tokenizer = self._tokenizer_of(window)
-        text = window.file.options.initial_prompt.strip()
+    # ------------------------------------------------------------- generation
+
+    def _prompt(self, piece: Piece) -> list[int]:
+        tokenizer = self._tokenizer_of(piece)
+        text = piece.file.options.initial_prompt.strip()
         before = tokenizer.encode(" " + text) if text else []
         prompt: list[int] = self._whisper.get_prompt(tokenizer, before)
         return prompt
 
-    def _settings(self, window: Window) -> dict[str, Any]:
-        return {
-            "length_penalty": 1.0,
-            "max_length": self._whisper.max_length,
-            "return_scores": True,
-            "return_no_speech_prob": True,
-            "suppress_blank": True,
-            "suppress_tokens": get_suppressed_tokens(self._tokenizer_of(window), [-1]),
-            "max_initial_timestamp_index": MAX_INITIAL_TIMESTAMP,
-        }
+    def _first(
+        self, windows: Sequence[Window], wanted: Sequence[int], encoded: Encoded
+    ) -> list[Outcome]:
+        pieces = [windows[n].first for n in wanted]
+        with self.meter.stage("generate"):
+            return self._generate(
+                pieces,
+                encoded.rows(wanted),
+                beam_size=pieces[0].file.options.beam_size,
+                patience=1.0,
+            )
 
-    def _generate(self, windows: Sequence[Window], encoded: Any, **how: Any) -> list[Outcome]:
-        how = how or {"beam_size": windows[0].file.options.beam_size, "patience": 1.0}
+    def _again(
+        self,
+        windows: Sequence[Window],
+        which: Sequence[int],
+        encoded: Encoded,
+        outcomes: dict[int, Outcome],
+    ) -> None:
+        """Replace suspicious ones of the `outcomes`.
+
+        They are sampled, all together, at rising temperatures until a result is not
+        suspicious; else the best of them counts.
+        """
+        left = [n for n in which if needs_fallback(outcomes[n])]
+        tried = {n: [outcomes[n]] for n in left}
+        for temperature in TEMPERATURES:
+            if not left:
+                return
+            self._check_device()
+            with self.meter.stage("fallback"):
+                found = self._generate(
+                    [windows[n].lone for n in left],
+                    encoded.rows(left),
+                    beam_size=1,
+                    num_hypotheses=BEST_OF,
+                    sampling_topk=0,
+                    sampling_temperature=temperature,
+                )
+            for n, outcome in zip(left, found, strict=True):
+                tried[n].append(outcome)
+                outcomes[n] = outcome
+            left = [n for n in left if needs_fallback(outcomes[n])]
+        for n in left:
+            sound = [outcome for outcome in tried[n] if not outcome.loops]
+            outcomes[n] = max(sound or tried[n], key=lambda outcome: outcome.avg_logprob)
+
+    def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Outcome]:
         results = self._whisper.model.generate(
             encoded,
-            [self._prompt(window) for window in windows],
-            **self._settings(windows[0]),
+            [self._prompt(piece) for piece in pieces],
+            length_penalty=1.0,
+            max_length=self._whisper.max_length,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=True,
+            suppress_tokens=get_suppressed_tokens(self._tokenizer_of(pieces[0]), [-1]),
+            max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
             **how,
         )
         temperature = how.get("sampling_temperature", 0.0)
         return [
-            self._outcome(window, result, temperature)
-            for window, result in zip(windows, results, strict=True)
+            self._outcome(piece, result, temperature)
+            for piece, result in zip(pieces, results, strict=True)
         ]
 
-    def _outcome(self, window: Window, result: Any, temperature: float) -> Outcome:
+    def _outcome(self, piece: Piece, result: Any, temperature: float) -> Outcome:
         tokens = list(result.sequences_ids[0])
-        text = self._tokenizer_of(window).decode(tokens).strip()
+        text = self._tokenizer_of(piece).decode(tokens).strip()
         return Outcome(
             tokens=tokens,
             # CTranslate2 divides by the length without the end token, Whisper with it.
@@ -157,82 +222,119 @@ class Decoder:
             temperature=temperature,
         )
 
-    def _again(self, window: Window, features: Any, first: Outcome) -> Outcome:
-        """Sample at rising temperatures until a result is not suspicious; else the best."""
-        encoded = self._whisper.encode(features)
-        tried = [first]
-        for temperature in TEMPERATURES:
-            self._check_device()
-            outcome = self._generate(
-                [window],
-                encoded,
-                beam_size=1,
-                num_hypotheses=BEST_OF,
-                sampling_topk=0,
-                sampling_temperature=temperature,
-            )[0]
-            if not needs_fallback(outcome):
-                return outcome
-            tried.append(outcome)
-        sound = [outcome for outcome in tried if not outcome.loops]
-        return max(sound or tried, key=lambda outcome: outcome.avg_logprob)
+    # ------------------------------------------------------------- text and times
 
-    def _split(self, window: Window, outcome: Outcome) -> tuple[list[dict[str, Any]], bool]:
+    def _split(self, piece: Piece, outcome: Outcome) -> tuple[Segments, bool]:
         """Segments as faster-whisper's dicts, and whether the chunk is done. Moves `seek`."""
-        left = min(self._frames, window.frames - window.seek)
+        left = min(self.frames, piece.left)
         if outcome.silent:
-            window.seek += left
-            return [], window.seek >= window.frames
-        before = window.seek
+            piece.seek += left
+            return [], piece.seek >= piece.frames
+        before = piece.seek
         segments, seek, _ = self._whisper._split_segments_by_timestamps(
-            tokenizer=self._tokenizer_of(window),
+            tokenizer=self._tokenizer_of(piece),
             tokens=outcome.tokens,
-            time_offset=window.start + before / 100,
+            time_offset=piece.start + before / 100,
             segment_size=left,
             segment_duration=left / 100,
             seek=before,
         )
-        window.seek = seek
+        piece.seek = seek
         if seek <= before:  # nothing but timestamps at zero: going on would never end
-            window.seek = window.frames
-        elif window.seek < window.frames and left == window.frames - before:
+            piece.seek = piece.frames
+        elif piece.seek < piece.frames and left == piece.frames - before:
             # Text behind the last timestamp. Whisper drops it and starts again there, for its
             # windows end anywhere. A chunk ends in a pause, and the model has heard all of it:
             # the text is whole, and keeping it is both more accurate and one window less.
-            rest = _unfinished(outcome.tokens, self._tokenizer_of(window).timestamp_begin)
+            rest = _unfinished(outcome.tokens, self._tokenizer_of(piece).timestamp_begin)
             if rest:
-                start = window.start + window.seek / 100
-                segments.append({"seek": before, "start": start, "end": window.end, "tokens": rest})
-                window.seek = window.frames
-        return segments, window.seek >= window.frames or not window.speech_left()
+                start = piece.start + piece.seek / 100
+                segments.append({"seek": before, "start": start, "end": piece.end, "tokens": rest})
+                piece.seek = piece.frames
+        return segments, piece.seek >= piece.frames or not piece.speech_left()
 
     def _align(
         self,
-        timed: Sequence[tuple[Window, list[dict[str, Any]], Outcome, bool]],
-        features: Any,
         windows: Sequence[Window],
+        timed: Sequence[tuple[int, Segments, bool]],
+        encoded: Encoded,
     ) -> None:
         """Word times, where asked for; one call for all windows of a language and task."""
-        groups: dict[tuple[str | None, str], list[tuple[Window, list[dict[str, Any]]]]] = {}
-        for window, segments, _, _ in timed:
-            options = window.file.options
+        groups: dict[tuple[str | None, str], list[tuple[int, Segments]]] = {}
+        for n, segments, _ in timed:
+            piece = windows[n].lone
+            options = piece.file.options
             # `align` cannot place a text of no tokens.
-            if options.word_timestamps and _has_text(segments, self._tokenizer_of(window)):
-                key = (window.file.language, options.task)
-                groups.setdefault(key, []).append((window, segments))
-        for items in groups.values():
-            places = [windows.index(window) for window, _ in items]
-            encoded = self._whisper.encode(features[places])
-            add_words(self._whisper, self._tokenizer_of(items[0][0]), encoded, items)
+            if options.word_timestamps and _text_of(segments, self._tokenizer_of(piece)):
+                key = (piece.file.language, options.task)
+                groups.setdefault(key, []).append((n, segments))
+        for group in groups.values():
+            items = [(windows[n].lone, segments) for n, segments in group]
+            rows = encoded.rows([n for n, _ in group])
+            add_words(self._whisper, self._tokenizer_of(items[0][0]), rows, items)
+
+    def _tell_apart(
+        self,
+        windows: Sequence[Window],
+        packed: Sequence[int],
+        encoded: Encoded,
+        outcomes: dict[int, Outcome],
+    ) -> dict[int, list[Segments | None]]:
+        """What each piece of the `packed` windows has to say; None: it must be heard again."""
+        told: dict[int, list[Segments | None]] = {}
+        groups: dict[str | None, list[tuple[int, Segments, list[int]]]] = {}
+        for n in packed:
+            window, outcome = windows[n], outcomes[n]
+            told[n] = [None] * len(window.pieces)
+            if outcome.silent or needs_fallback(outcome) or len(outcome.tokens) >= _ROOM:
+                for piece in window.pieces:
+                    piece.packings = TRIES  # it may be one of them that spoils the others
+                continue
+            tokenizer = self._tokenizer_of(window.first)
+            segments = self._packed_segments(window, outcome, tokenizer)
+            text = _text_of(segments, tokenizer)
+            if text:
+                groups.setdefault(window.first.file.language, []).append((n, segments, text))
+        for group in groups.values():
+            tokenizer = self._tokenizer_of(windows[group[0][0]].first)
+            found = self._whisper.find_alignment(
+                tokenizer,
+                [text for _, _, text in group],
+                encoded.rows([n for n, _, _ in group]),
+                [min(self.frames, windows[n].frames) for n, _, _ in group],
+            )
+            for (n, segments, _), words in zip(group, found, strict=True):
+                told[n] = tell_apart(windows[n], segments, words, tokenizer)
+        return told
+
+    def _packed_segments(self, window: Window, outcome: Outcome, tokenizer: Any) -> Segments:
+        """All segments of a packed window, times from its start; that behind the last
+        timestamp, too."""
+        seconds = window.frames / 100
+        segments: Segments = self._whisper._split_segments_by_timestamps(
+            tokenizer=tokenizer,
+            tokens=outcome.tokens,
+            time_offset=0.0,
+            segment_size=window.frames,
+            segment_duration=seconds,
+            seek=0,
+        )[0]
+        kept = sum(len(segment["tokens"]) for segment in segments)
+        if kept < len(outcome.tokens) and (
+            rest := _unfinished(outcome.tokens, tokenizer.timestamp_begin)
+        ):
+            start = segments[-1]["end"] if segments else 0.0
+            segments.append({"seek": 0, "start": start, "end": seconds, "tokens": rest})
+        return segments
 
 
 def _unfinished(tokens: Sequence[int], timestamp_begin: int) -> list[int]:
     """Tokens of text behind the last timestamp; none when decoding ran out of room."""
-    if len(tokens) >= 220:  # of at most 224 (half of Whisper's 448)
+    if len(tokens) >= _ROOM:
         return []
     last = max(n for n, token in enumerate(tokens) if token >= timestamp_begin)
     return list(tokens[last + 1 :])
 
 
-def _has_text(segments: Sequence[dict[str, Any]], tokenizer: Any) -> bool:
-    return any(token < tokenizer.eot for segment in segments for token in segment["tokens"])
+def _text_of(segments: Segments, tokenizer: Any) -> list[int]:
+    return [token for one in segments for token in one["tokens"] if token < tokenizer.eot]

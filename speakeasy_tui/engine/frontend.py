@@ -1,42 +1,48 @@
-"""From paths to windows ready for the model, ahead of it but not too far.
+"""From paths to pieces ready for the model, ahead of it but not too far.
 
-Two threads: one decodes files and looks for speech, one makes mel spectrograms chunk by
-chunk. The first is at most `FILES_AHEAD` files ahead of the second, the second at most a few
-batches ahead of the model, so memory is bounded whatever is queued.
+Each thread takes a file and streams it: decode, listen for speech, cut into chunks, make their
+mel spectrograms. Of a file only the stretch between the decoder and the next chunk's start is
+held, less than a minute or two; and no more spectrograms wait for the model than a few batches
+need. So memory is bounded whatever is queued, and the first chunk of a ten-hour file goes to the
+model while the rest is still on the disk.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from speakeasy_tui.core.job import ErrorKind, JobWarning
 from speakeasy_tui.core.protocol import Heard, Opened, Progress
-from speakeasy_tui.engine import loudness, speech
-from speakeasy_tui.engine.audio import RATE, decode, floats
+from speakeasy_tui.engine.audio import RATE, Samples, open_recording
+from speakeasy_tui.engine.loudness import Loudness
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.wire import Mailbox, Writer
-from speakeasy_tui.engine.work import SAME_START, Dropped, FileWork, Window
+from speakeasy_tui.engine.speech import Cutter, Span
+from speakeasy_tui.engine.vad import Listener
+from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
+from speakeasy_tui.engine.work import SAME_START, Dropped, FileWork, Mel, Piece
 
-FILES_AHEAD = 2
-"""Decoded files that wait for the second thread; each holds 115 MB per hour of audio."""
-SECONDS_AHEAD = 4 * 3600
-"""Of decoded audio that waits: no other file is begun while there is more. With that, what is
-held is at most two of the longest files (one being decoded, one being cut into windows) and
-4 hours: 2.8 GB where all are of 10 hours, 0.7 GB where all are of one."""
+WINDOW_FRAMES = 3000
+AHEAD = 3
+"""Batches of windows, for each that may be in the model, that are made ready."""
+MOST_THREADS = 4
+"""On a GPU. Python's lock lets more of them win little (docs/throughput.md)."""
 ALIVE_EVERY = 1.0
 """Seconds between reports while a file is being decoded."""
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A file has been decoded and cut; its windows follow."""
+    """A file has been decoded and cut to its end; all its pieces came before this."""
 
     file: FileWork
 
@@ -51,28 +57,37 @@ class Broken:
 
 
 class FrontEnd:
-    """Makes windows of files in the order in which they are given."""
+    """Makes pieces of files, which it begins in the order in which they are given."""
 
-    def __init__(self, mailbox: Mailbox, writer: Writer) -> None:
+    def __init__(self, mailbox: Mailbox, writer: Writer, meter: Meter) -> None:
         self._mailbox = mailbox
         self._writer = writer
+        self._meter = meter
         self._changed = threading.Condition()
         self._files: deque[FileWork] = deque()
-        self._cut: deque[FileWork] = deque()
         self._busy = 0
-        """Files in the hands of either thread."""
+        """Files in the hands of a thread."""
         self._model: Model | None = None
-        self._limit = 8
+        self._limit = AHEAD * WINDOW_FRAMES
         self._out = 0
-        """Windows made and not yet given back by `release`."""
-        for work in (self._decode_files, self._make_windows):
-            threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True).start()
+        """Frames of pieces made and not yet given back by `release`."""
+        self._threads = 0
 
-    def use(self, model: Model, batch_size: int) -> None:
-        """Make windows for `model` from now on, three batches ahead."""
+    def begin(self, device: str) -> None:
+        """Begin to decode: a model for `device` is coming."""
+        with self._changed:
+            self._model = None
+        wanted = 1 if device == "cpu" else max(1, min(MOST_THREADS, _cores() - 1))
+        for number in range(self._threads, wanted):
+            name = f"front-{number}"
+            threading.Thread(target=self._work, name=name, daemon=True).start()
+            self._threads += 1
+
+    def use(self, model: Model, windows: int) -> None:
+        """Make pieces for `model` from now on, whose workers take `windows` at once."""
         with self._changed:
             self._model = model
-            self._limit = 3 * batch_size + 2
+            self._limit = (AHEAD * windows + 1) * WINDOW_FRAMES
             self._changed.notify_all()
 
     def add(self, file: FileWork) -> None:
@@ -81,127 +96,146 @@ class FrontEnd:
             self._files.append(file)
             self._changed.notify_all()
 
-    def release(self, count: int = 1) -> None:
-        """`count` windows have left the model, or will not be decoded after all."""
+    def release(self, pieces: Sequence[Piece]) -> None:
+        """`pieces` are done with, or will not be decoded after all."""
         with self._changed:
-            self._out -= count
+            self._out -= sum(piece.frames for piece in pieces)
             self._changed.notify_all()
 
     def expecting(self) -> bool:
-        """Whether another window is likely to come without one being released."""
+        """Whether another piece is likely to come without one being released."""
         with self._changed:
-            return bool(self._busy or self._files or self._cut) and self._out < self._limit
-
-    def _room(self) -> bool:
-        """Whether another file may be decoded ahead."""
-        waiting = sum(file.audio_s for file in self._cut)
-        return len(self._cut) < FILES_AHEAD and waiting < SECONDS_AHEAD
-
-    # ------------------------------------------------------------- first thread
-
-    def _decode_files(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._files and self._room() and self._model)
-                file = self._files.popleft()
-                self._busy += 1
-                assert self._model is not None
-                model = self._model
-            try:
-                begun = time.monotonic()
-                self._open(file, model)
-                file.work_s = time.monotonic() - begun
-                self._mailbox.put(Cut(file))
-                with self._changed:
-                    self._cut.append(file)
-            except Dropped:
-                pass
-            except Exception as error:
-                self._mailbox.put(Broken(file, error, traceback.format_exc()))
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
-
-    def _open(self, file: FileWork, model: Model) -> None:
-        file.check()
-        alive = _Alive(file, self._writer)
-        alive.report()
-        file.trap.at_decode()
-        recording = decode(file.command.path, alive)
-        file.samples = recording.samples
-        file.audio_s = round(recording.seconds, 3)
-        file.warnings.extend(recording.warnings)
-        total = len(recording.samples)
-        if file.options.vad:
-            probability = speech.probabilities(recording.samples, alive)
-            file.speech = speech.spans(probability, total)
-            file.chunks = speech.cut(file.speech, probability, total)
-            if not file.chunks:
-                text = "no speech was found in the recording"
-                file.warnings.append(JobWarning("no_speech", text))
-        else:
-            file.chunks = speech.windows(total)
-        strip = loudness.strip_of(recording.samples, file.speech)
-        self._writer.send(Heard(job=file.job, strip=strip))
-        _settle_language(file, model.multilingual)
-        stored = [_is_stored(chunk.start / RATE, file.command.have) for chunk in file.chunks]
-        file.todo = [index for index, have in enumerate(stored) if not have]
-        file.left = len(file.todo)
-        file.done_s = sum(
-            (chunk.end - chunk.start) / RATE
-            for chunk, have in zip(file.chunks, stored, strict=True)
-            if have
-        )
-
-    # ------------------------------------------------------------- second thread
-
-    def _make_windows(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._cut)
-                file = self._cut.popleft()
-                self._busy += 1
-                self._changed.notify_all()
-            try:
-                self._feed(file)
-            except Dropped:
-                pass
-            except Exception as error:
-                self._mailbox.put(Broken(file, error, traceback.format_exc()))
-            file.samples = None
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
-
-    def _feed(self, file: FileWork) -> None:
-        if file.language is None and file.todo and file.todo[0] != 0:
-            # The language is that of the first chunk, also when that one is stored.
-            self._make(file, 0, 0, only_language=True)
-        for number, index in enumerate(file.todo):
-            self._make(file, index, number)
-
-    def _make(self, file: FileWork, index: int, number: int, only_language: bool = False) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._out < self._limit or file.dropped)
-            file.check()
-            self._out += 1
-            assert self._model is not None
-            extract = self._model.whisper.feature_extractor
-        try:
-            assert file.samples is not None
-            chunk = file.chunks[index]
-            # The last frame lies beyond the samples (faster-whisper drops it as well).
-            mel = extract(floats(file.samples[chunk.start : chunk.end]))[..., :-1]
-            mel = np.ascontiguousarray(mel, dtype=np.float32)
-        except BaseException:
-            self.release()
-            raise
-        self._mailbox.put(Window(file, index, number, mel, only_language=only_language))
+            return bool(self._busy or self._files) and self._out < self._limit
 
     def wake(self) -> None:
         """Have waiting threads look again, after files were dropped."""
         with self._changed:
             self._changed.notify_all()
+
+    # ------------------------------------------------------------- one file
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._files)
+                file = self._files.popleft()
+                self._busy += 1
+            try:
+                self._make_ready(file)
+                self._mailbox.put(Cut(file))
+            except Dropped:
+                pass
+            except Exception as error:
+                self._mailbox.put(Broken(file, error, traceback.format_exc()))
+            with self._changed:
+                self._busy -= 1
+                self._changed.notify_all()
+
+    def _make_ready(self, file: FileWork) -> None:
+        file.check()
+        alive = _Alive(file, self._writer)
+        alive.report()
+        file.trap.at_decode()
+        loudness = Loudness()
+        for chunk, speech, samples in self._chunks(file, loudness, alive):
+            model = self._settle_language(file)
+            index, stored = file.chunks, _is_stored(chunk.start / RATE, file.command.have)
+            seconds = (chunk.end - chunk.start) / RATE
+            file.chunks += 1
+            file.chunks_s += seconds
+            if not stored:
+                file.todo += 1
+                mel = self._mel(file, model, samples)
+                self._mailbox.put(Piece(file, index, file.todo - 1, chunk, mel, speech))
+                continue
+            file.done_s += seconds
+            if index == 0 and file.language is None:
+                # The language is that of the first chunk, also when that one is stored.
+                mel = self._mel(file, model, samples)
+                self._mailbox.put(Piece(file, 0, 0, chunk, mel, only_language=True))
+        self._settle_language(file)
+        file.whole = True
+        self._writer.send(Heard(job=file.job, strip=loudness.strip()))
+        if file.options.vad and not file.chunks:
+            text = "no speech was found in the recording"
+            file.warnings.append(JobWarning("no_speech", text))
+
+    def _chunks(
+        self, file: FileWork, loudness: Loudness, alive: _Alive
+    ) -> Iterator[tuple[Span, Sequence[Span], Samples]]:
+        """The file's chunks with the speech in them and their samples, as soon as settled."""
+        vad = file.options.vad
+        listener, cutter = Listener(), Cutter(vad)
+        held: list[Samples] = []
+        first = total = 0
+        """Samples before `held`, and up to its end."""
+        marked = passed = 0
+        """Of the cutter's spans: marked in the strip, and lying before all chunks to come."""
+        with open_recording(file.command.path, alive) as recording:
+            file.audio_s = recording.expected_s or 0.0
+            blocks = recording.blocks()
+            last = False
+            while not last:
+                with self._timed(file, "decode"):
+                    block = next(blocks, None)
+                last = block is None
+                with self._timed(file, "vad"):
+                    if block is not None:
+                        loudness.add(block)
+                        held.append(block)
+                        total += len(block)
+                        found = cutter.feed(listener.hear(block) if vad else len(block))
+                    else:
+                        found = cutter.feed(listener.end()) if vad else []
+                        found += cutter.end(total)
+                    for span in cutter.speech[marked:]:
+                        loudness.mark(*span)
+                        file.speech_s += (span.end - span.start) / RATE
+                    marked = len(cutter.speech)
+                file.heard_s = total / RATE
+                if last:
+                    file.audio_s = round(recording.seconds, 3)
+                    file.warnings.extend(recording.warnings)
+                for chunk in found:
+                    while passed < marked and cutter.speech[passed].end <= chunk.start:
+                        passed += 1
+                    inside = [span for span in cutter.speech[passed:] if span.start < chunk.end]
+                    if 0 <= cutter.speaking_from < chunk.end:
+                        inside.append(Span(cutter.speaking_from, chunk.end))
+                    yield chunk, inside, _between(held, chunk.start - first, chunk.end - first)
+                while held and first + len(held[0]) <= cutter.needed_from:
+                    first += len(held.pop(0))
+                file.check()
+
+    def _settle_language(self, file: FileWork) -> Model:
+        """The model, once it is there; with it the file's language, if that needs no finding."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._model is not None or file.dropped)
+            file.check()
+            assert self._model is not None
+            model = self._model
+        if not file.settled:
+            _settle_language(file, model.multilingual)
+            file.settled = True
+        return model
+
+    def _mel(self, file: FileWork, model: Model, samples: Samples) -> Mel:
+        """The spectrogram of a chunk, once there is room for it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._out < self._limit or file.dropped)
+            file.check()
+        with self._timed(file, "mel"):
+            mel = model.mel.chunk(samples)
+        with self._changed:
+            self._out += mel.shape[-1]
+        return mel
+
+    @contextmanager
+    def _timed(self, file: FileWork, stage: str) -> Iterator[None]:
+        begun = time.monotonic()
+        with self._meter.stage(stage):
+            yield
+        file.front_s += time.monotonic() - begun
 
 
 class _Alive:
@@ -219,17 +253,21 @@ class _Alive:
 
     def report(self) -> None:
         self._last = time.monotonic()
+        if self._file.chunks:  # the model's progress says more
+            return
         self._writer.send(Progress(job=self._file.job, progress=0.0, stage="decode"))
 
 
 def opened(file: FileWork) -> Opened:
-    """The report on a file that has been cut."""
-    seconds = sum(span.end - span.start for span in file.speech or file.chunks) / RATE
+    """The report on a file: what is known of it so far."""
+    chunks, speech_s = file.chunks, file.speech_s if file.options.vad else file.heard_s
+    if not file.whole:
+        chunks += max(1, math.ceil((file.audio_s - file.heard_s) / 30))
     return Opened(
         job=file.job,
-        audio_s=file.audio_s,
-        speech_s=round(seconds, 3),
-        chunks=len(file.chunks),
+        audio_s=max(file.audio_s, round(file.heard_s, 3)),
+        speech_s=round(speech_s, 3),
+        chunks=chunks,
         language=file.language,
         language_probability=file.language_probability,
         warnings=list(file.warnings),
@@ -242,7 +280,21 @@ def error_kind(error: Exception) -> ErrorKind | None:
     return None if isinstance(error, (RuntimeError, OSError, MemoryError)) else ErrorKind.INPUT
 
 
-def _is_stored(start: float, have: Any) -> bool:
+def _between(blocks: Sequence[Samples], start: int, end: int) -> Samples:
+    """Samples `start` to `end` of `blocks` that follow each other."""
+    found: list[Samples] = []
+    at = 0
+    for block in blocks:
+        found.append(block[max(0, start - at) : max(0, end - at)])
+        at += len(block)
+    return np.concatenate(found)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+
+
+def _is_stored(start: float, have: Sequence[float]) -> bool:
     return any(abs(start - stored) <= SAME_START for stored in have)
 
 

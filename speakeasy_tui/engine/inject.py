@@ -103,10 +103,15 @@ class Trap:
             self._strike()
 
     def cut(self, chunks: int) -> None:
-        """Called when it is known how many chunks will be decoded (0: strikes now)."""
+        """Called when it is known about how many chunks will be decoded (0: strikes now)."""
         if self.kind and not chunks:
             self._strike()
         self._chunk = self.rng.randrange(chunks) if chunks else None
+
+    def all_cut(self, chunks: int) -> None:
+        """Called when it is known how many they are: fewer, perhaps, than was thought."""
+        if self.kind and self._chunk is not None and self._chunk >= chunks:
+            self._strike()
 
     def at_chunk(self, number: int) -> None:
         """Called in the model's thread as part of decoding the file's `number`-th chunk."""

@@ -17,10 +17,10 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.protocol import Load
 from speakeasy_tui.engine import cublas
 from speakeasy_tui.engine.inject import Injector
+from speakeasy_tui.engine.melspec import LogMel
 
 CPU_BATCH = 4
 CUDA_BATCH = 16
-_GIB = 2**30
 _Token = Annotated[int, msgspec.Meta(ge=-1, lt=2**31)]
 
 
@@ -51,6 +51,8 @@ class Model:
             RuntimeError: what CTranslate2 says of the device.
         """
         self._injector = injector
+        self._workers = max(1, command.workers)
+        self._width = 0
         self.device, _, index = command.device.partition(":")
         self.index = int(index or 0)
         self.name = command.device if index or self.device == "cpu" else f"{self.device}:0"
@@ -73,9 +75,11 @@ class Model:
                 device_index=self.index,
                 compute_type=self.compute_type,
                 cpu_threads=command.cpu_threads,
+                num_workers=max(1, command.workers),
                 local_files_only=True,
             )
             self.multilingual = bool(self.whisper.model.is_multilingual)
+            self.mel = LogMel(int(self.whisper.model.n_mels))
             self.probe()
         except BaseException as error:
             if not _is_of_the_folder(error):
@@ -95,6 +99,7 @@ class Model:
         self._injector.check_device()
         mel = self.whisper.feature_extractor(np.zeros(16_000, np.float32))
         encoded = self.whisper.encode(pad_or_trim(mel))
+        self._width = int(encoded.shape[-1])
         tokens = self.whisper.hf_tokenizer
         start = [tokens.token_to_id("<|startoftranscript|>")]
         self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
@@ -126,14 +131,32 @@ class Model:
         On a CPU: tiny.en int8, beam 5, one thread, in CPU time, batches of 1, 2, 4, 8, 16 gave
         19, 22, 23, 22, 19 × real time on a long recording and 20 short clips took 2.2, 2.0,
         2.0, 1.6, 1.6 s. Larger ones win little and report later. On CUDA by what is free after
-        loading.
+        loading and what a window of this model takes.
         """
         if self.device == "cpu":
             return CPU_BATCH
         free = _free_memory(self.index)
-        if free is None or free >= 6 * _GIB:
+        if free is None:
             return CUDA_BATCH
-        return 8 if free >= 3 * _GIB else 4 if free >= _GIB else 1
+        fitting = int(0.8 * free / (self._workers * window_bytes(self._width)))
+        return max(1, min(CUDA_BATCH, fitting))
+
+
+def window_bytes(width: int) -> int:
+    """Bytes that one window takes on a GPU at most, in float16 and with a beam of 5.
+
+    Args:
+        width: of the model's states: 384 (tiny) to 1280 (large).
+
+    Keys and values of the encoder's output and of the text so far in each layer of the decoder,
+    and the attention of one layer of the encoder (Radford et al. 2022, table 1).
+    """
+    layers = next((n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32)
+    heads = width // 64
+    listened = 2 * 1500 * width * layers
+    written = 5 * 2 * 224 * width * layers
+    attention = 2 * heads * 1500 * 1500
+    return 2 * (listened + written + attention)
 
 
 def _is_of_the_folder(error: BaseException) -> bool:

@@ -1,10 +1,13 @@
-"""The real engine's main loop: commands in, batches through the model, reports out."""
+"""The real engine's main loop: commands in, batches to the crew, reports out."""
 
 from __future__ import annotations
 
-import time
+import math
+import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from speakeasy_tui.core.job import ErrorKind
@@ -26,31 +29,51 @@ from speakeasy_tui.core.protocol import (
 from speakeasy_tui.core.text import printable, printable_lines
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.engine.batching import Ready
+from speakeasy_tui.engine.crew import Crew, Decoded
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd, error_kind, opened
 from speakeasy_tui.engine.inject import BadSpec, Injector
 from speakeasy_tui.engine.model import LoadError, Model
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
-from speakeasy_tui.engine.work import FileWork, Window
+from speakeasy_tui.engine.work import FileWork, Piece
+
+
+@dataclass(frozen=True)
+class Brought:
+    """A model has been loaded, or not."""
+
+    command: Load | Reload
+    model: Model | None = None
+    error: Exception | None = None
 
 
 class RealEngine:
-    """Obeys commands and runs the model, all in the main thread."""
+    """Obeys commands and says what happens, all in the main thread; the crew runs the model."""
 
     def __init__(self, mailbox: Mailbox, writer: Writer) -> None:
         self._mailbox = mailbox
         self._writer = writer
         self._meter = Meter()
-        self._front = FrontEnd(mailbox, writer)
+        self._front = FrontEnd(mailbox, writer, self._meter)
+        self._crew = Crew(mailbox)
         self._injector = Injector()
         self._model: Model | None = None
         self._decoder: Decoder | None = None
         self._batch_size = 1
         self._files: dict[int, FileWork] = {}
+        self._begun: set[int] = set()
+        """Of them, those of which something was said."""
+        self._named: set[int] = set()
+        """Of them, those whose language was said."""
         self._ready = Ready()
+        self._faults: list[Decoded] = []
+        """Batches that met an error, until the others under way have ended, too."""
         self._waiting = False
         """After a fault, until the runner has said what now."""
+        self._to_load: Load | Reload | None = None
+        """As soon as no batch is under way: a model in use cannot be unloaded."""
+        self._loading = False
         self._quit = False
 
     def run(self) -> None:
@@ -60,26 +83,44 @@ class RealEngine:
             pause = self._pause()
             for note in self._mailbox.take(wait=pause != 0.0, timeout=pause):
                 self._take(note)
-            if self._pause() == 0.0:
-                self._step()
+            while self._pause() == 0.0:
+                self._give()
 
     def _pause(self) -> float | None:
         """Seconds to wait for the mailbox before the next batch; None: until something comes."""
-        if self._waiting:
+        if self._waiting or self._faults or self._loading or self._to_load:
+            return None
+        if self._decoder is None or not self._crew.idle:
             return None
         return self._ready.pause(self._batch_size, self._front.expecting())
+
+    def _give(self) -> None:
+        """Send the next batch on its way."""
+        # What fills fewer batches than there are idle workers is spread over them.
+        share = 1 if self._front.expecting() else self._crew.idle
+        windows = self._ready.next(self._batch_size, share)
+        assert self._decoder is not None
+        self._crew.give(self._decoder, windows)
 
     # ------------------------------------------------------------- commands and notes
 
     def _take(self, note: object) -> None:
         match note:
-            case Window():
+            case Piece():
+                self._begin(note.file)
                 if note.file.dropped:
-                    self._front.release()
+                    self._front.release([note])
                 else:
                     self._ready.add(note)
+            case Decoded():
+                self._crew.back()
+                self._decoded(note)
+                self._settle()
+            case Brought():
+                self._brought(note)
+                self._settle()
             case Cut():
-                self._begin(note.file)
+                self._cut(note.file)
             case Broken():
                 self._broken(note)
             case Transcribe():
@@ -94,52 +135,87 @@ class RealEngine:
                 self._waiting = False
                 self._use_batch(note.batch_size)
             case Load() | Reload():
-                self._load(note)
+                self._drop(list(self._files))
+                self._to_load = note
+                self._settle()
             case Quit():
                 self._quit, self._waiting = True, False
 
+    def _settle(self) -> None:
+        """What had to wait until no batch is under way."""
+        if self._crew.busy or self._loading:
+            return
+        if self._faults and self._to_load is None:
+            first = self._faults[0]
+            assert first.error is not None
+            pieces = [p for batch in self._faults for w in batch.windows for p in w.pieces]
+            self._fault([piece.file for piece in pieces], first.error, first.detail)
+        self._faults = []
+        if self._to_load is not None:
+            command, self._to_load = self._to_load, None
+            self._load(command)
+
     def _load(self, command: Load | Reload) -> None:
-        self._drop(list(self._files))
+        """Have the model brought by a thread of its own: files can be decoded meanwhile."""
         self._waiting = False
+        self._loading = True
+        if isinstance(command, Load):
+            self._model = self._decoder = None
+            self._front.begin(command.device)
+        threading.Thread(target=self._bring, args=(command,), name="loader", daemon=True).start()
+
+    def _bring(self, command: Load | Reload) -> None:
+        model = self._model
         try:
-            if isinstance(command, Load):
-                self._model = self._decoder = None
-                self._injector.read()
-                with self._meter.working():
-                    self._model = Model(command, self._injector)
-                self._decoder = Decoder(self._model, self._meter, self._injector.check_device)
-            elif self._model is None:
-                raise LoadError("there is no model to reload")
-            else:
-                with self._meter.working():
-                    self._model.reload()
-        except BadSpec as error:
-            self._end(
-                LoadFailed(text=printable(str(error)), kind=ErrorKind.MODEL, hint="correct it")
-            )
-        except LoadError as error:
-            traceback.print_exc()
-            text = printable_lines(error.text)
-            self._writer.send(LoadFailed(text=text, kind=error.kind, hint=error.hint))
+            with self._meter.working(), self._meter.stage("load"):
+                if isinstance(command, Load):
+                    self._injector.read()
+                    model = Model(command, self._injector)
+                elif model is None:
+                    raise LoadError("there is no model to reload")
+                else:
+                    model.reload()
         except Exception as error:
             traceback.print_exc()
-            self._writer.send(LoadFailed(text=_text(error)))
+            self._mailbox.put(Brought(command, error=error))
         else:
-            model = self._model
-            if command.batch_size is not None:
-                self._use_batch(command.batch_size)
-            elif isinstance(command, Load):
-                self._use_batch(model.batch_size())
-            self._front.use(model, self._batch_size)
-            self._writer.send(
-                Loaded(
-                    device=model.name,
-                    compute_type=model.compute_type,
-                    batch_size=self._batch_size,
-                    seconds=round(model.seconds, 3),
-                    multilingual=model.multilingual,
-                )
+            self._mailbox.put(Brought(command, model))
+
+    def _brought(self, note: Brought) -> None:
+        self._loading = False
+        if note.error is not None:
+            self._not_loaded(note.error)
+            return
+        model, command = note.model, note.command
+        assert model is not None
+        self._model = model
+        size = self._batch_size
+        if isinstance(command, Load):
+            self._decoder = Decoder(model, self._meter, self._injector.check_device)
+            self._ready.frames = self._decoder.frames
+            self._crew.grow(max(1, command.workers))
+            size = model.batch_size()
+        self._use_batch(command.batch_size or size)
+        self._writer.send(
+            Loaded(
+                device=model.name,
+                compute_type=model.compute_type,
+                batch_size=self._batch_size,
+                seconds=round(model.seconds, 3),
+                multilingual=model.multilingual,
             )
+        )
+
+    def _not_loaded(self, error: Exception) -> None:
+        match error:
+            case BadSpec():
+                text = printable(str(error))
+                self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct it"))
+            case LoadError():
+                text = printable_lines(error.text)
+                self._writer.send(LoadFailed(text=text, kind=error.kind, hint=error.hint))
+            case _:
+                self._writer.send(LoadFailed(text=_text(error)))
 
     def _end(self, report: LoadFailed) -> NoReturn:
         self._writer.send(report)
@@ -148,26 +224,43 @@ class RealEngine:
     def _use_batch(self, size: int) -> None:
         self._batch_size = max(1, size)
         if self._model is not None:
-            self._front.use(self._model, self._batch_size)
+            self._front.use(self._model, self._batch_size * self._crew.size)
 
     def _begin(self, file: FileWork) -> None:
+        """Something is known of a file."""
+        if file.dropped or file.job in self._begun:
+            return
+        self._begun.add(file.job)
+        self._writer.send(opened(file))
+        expected = file.todo if file.whole else math.ceil(file.audio_s / 30) or 1
+        self._spring(file, lambda: file.trap.cut(expected))
+        if not file.dropped:
+            self._progress(file)
+
+    def _cut(self, file: FileWork) -> None:
+        """All of a file is known."""
         if file.dropped:
             return
-        self._writer.send(opened(file))
+        if file.job in self._begun:
+            self._writer.send(opened(file))
+            self._spring(file, lambda: file.trap.all_cut(file.todo))
+        self._begin(file)
+        if not file.dropped:
+            self._finish(file)
+
+    def _spring(self, file: FileWork, trap: Callable[[], None]) -> None:
+        """Let an injected fault strike that belongs to no chunk."""
         try:
-            file.trap.cut(len(file.todo))
+            trap()
+        except RuntimeError as error:
+            traceback.print_exc()
+            self._fault([file], error, traceback.format_exc())
         except Exception as error:
-            if isinstance(error, RuntimeError):
-                self._fault([file], error)
-            else:
-                self._fail(file, error, printable_lines(traceback.format_exc()))
-            return
-        self._progress(file)
+            self._fail(file, error, traceback.format_exc())
 
     def _broken(self, note: Broken) -> None:
         if note.file.dropped:
             return
-        detail = printable_lines(note.detail)
         if isinstance(note.error, SourceError):
             error = note.error
             self._drop([note.file.job])
@@ -175,89 +268,77 @@ class RealEngine:
                 Failed(job=note.file.job, text=error.message, kind=error.kind, hint=error.hint)
             )
         else:
-            self._fail(note.file, note.error, detail, error_kind(note.error))
+            self._fail(note.file, note.error, note.detail, error_kind(note.error))
 
     # ------------------------------------------------------------- batches
 
-    def _step(self) -> None:
-        batch = self._ready.next(self._batch_size)
-        known = {w.file.job: w.file.language for w in batch}
-        try:
-            with self._meter.working():
-                batch = self._spring(batch)
-            if not batch:
-                return
-            assert self._decoder is not None
-            begun = time.monotonic()
-            results = self._decoder.decode(batch)
-            share = (time.monotonic() - begun) / len(batch)
-            for window in batch:
-                window.file.work_s += share
-        except Exception as error:
-            self._front.release(len(batch))
-            self._fault([window.file for window in batch], error)
+    def _decoded(self, batch: Decoded) -> None:
+        pieces = [piece for window in batch.windows for piece in window.pieces]
+        if batch.error is not None:
+            self._front.release(pieces)
+            self._faults.append(batch)
             return
-        again: list[Window] = []
-        for result in results:
-            if self._files.get(result.window.file.job) is not result.window.file:
-                self._front.release()
-            elif result.error is not None or result.complete:
-                self._front.release()
-                self._finish_window(result)
+        share = batch.seconds / len(batch.windows)
+        for window in batch.windows:
+            whole = sum(piece.left for piece in window.pieces) or 1
+            for piece in window.pieces:
+                piece.file.model_s += share * piece.left / whole
+        done: list[Piece] = []
+        again: list[Piece] = []
+        for result in batch.results:
+            if result.piece.file.dropped or result.error is not None or result.complete:
+                done.append(result.piece)
             else:
-                again.append(result.window)
-        self._ready.add_again(window for window in again if not window.file.dropped)
-        for file in {window.file.job: window.file for window in batch}.values():
+                again.append(result.piece)
+            if not result.piece.file.dropped:
+                self._finish_piece(result)
+        self._front.release(done)
+        self._ready.add_again(piece for piece in again if not piece.file.dropped)
+        for file in {piece.file.job: piece.file for piece in pieces}.values():
             if not file.dropped:
-                if known[file.job] is None and file.language is not None:
-                    self._writer.send(opened(file))
                 self._progress(file)
+                self._finish(file)
 
-    def _spring(self, batch: Sequence[Window]) -> list[Window]:
-        """The batch without files whose injected fault names them; others are raised."""
-        for window in batch:
-            if window.only_language or window.file.dropped:
-                continue
-            try:
-                window.file.trap.at_chunk(window.number)
-            except OSError as error:
-                self._fail(window.file, error, printable_lines(traceback.format_exc()))
-        kept = [window for window in batch if not window.file.dropped]
-        self._front.release(len(batch) - len(kept))
-        return kept
-
-    def _finish_window(self, result: Result) -> None:
-        window = result.window
-        file = window.file
+    def _finish_piece(self, result: Result) -> None:
+        piece, file = result.piece, result.piece.file
         if result.error is not None:
             lines = traceback.format_exception(result.error)
-            self._fail(file, result.error, printable_lines("".join(lines)))
+            self._fail(file, result.error, "".join(lines))
             return
-        if window.only_language:
+        if file.language is not None and file.job not in self._named:
+            self._named.add(file.job)
+            self._writer.send(opened(file))
+        if piece.only_language or not result.complete:
             return
-        file.left -= 1
-        file.done_s += window.end - window.start
+        file.done += 1
+        file.done_s += piece.end - piece.start
         self._writer.send(
             ChunkDone(
                 job=file.job,
                 chunk=Chunk(
-                    index=window.index,
-                    start=round(window.start, 3),
-                    end=round(window.end, 3),
-                    segments=tuple(window.segments),
+                    index=piece.index,
+                    start=round(piece.start, 3),
+                    end=round(piece.end, 3),
+                    segments=tuple(piece.segments),
                 ),
             )
         )
 
     def _progress(self, file: FileWork) -> None:
-        progress = round(file.progress, 4)
-        work_s = round(file.work_s, 3)
         self._writer.send(
-            Progress(job=file.job, progress=progress, stage="transcribe", work_s=work_s)
+            Progress(
+                job=file.job,
+                progress=round(file.progress, 4),
+                stage="transcribe",
+                work_s=round(file.work_s, 3),
+            )
         )
-        if file.left:
+
+    def _finish(self, file: FileWork) -> None:
+        """Say so, if a file is finished."""
+        if not file.finished:
             return
-        del self._files[file.job]
+        self._forget(file.job)
         language = file.language
         if language is None:  # nothing was decoded, so nothing was detected
             asked = file.options.language
@@ -268,15 +349,20 @@ class RealEngine:
                 language=language,
                 language_probability=file.language_probability,
                 warnings=list(file.warnings),
-                work_s=work_s,
+                work_s=round(file.work_s, 3),
             )
         )
 
     # ------------------------------------------------------------- failures
 
-    def _drop(self, jobs: Sequence[int]) -> None:
+    def _forget(self, job: int) -> FileWork | None:
+        self._begun.discard(job)
+        self._named.discard(job)
+        return self._files.pop(job, None)
+
+    def _drop(self, jobs: Iterable[int]) -> None:
         for job in jobs:
-            file = self._files.pop(job, None)
+            file = self._forget(job)
             if file is not None:
                 file.drop()
         self._front.release(self._ready.forget_dropped())
@@ -285,18 +371,22 @@ class RealEngine:
         self, file: FileWork, error: Exception, detail: str, kind: ErrorKind | None = None
     ) -> None:
         self._drop([file.job])
-        traceback.print_exc()
+        print(detail, file=sys.stderr, flush=True)
+        detail = printable_lines(detail)
         self._writer.send(Failed(job=file.job, text=_text(error), kind=kind, detail=detail))
 
-    def _fault(self, files: Sequence[FileWork], error: Exception) -> None:
+    def _fault(self, files: Sequence[FileWork], error: Exception, detail: str) -> None:
         """An error of the batch: its files are dropped, the rest waits for the runner."""
-        detail = printable_lines(traceback.format_exc())
-        traceback.print_exc()
-        jobs = list(dict.fromkeys(file.job for file in files))
+        jobs = list(dict.fromkeys(file.job for file in files if not file.dropped))
         self._drop(jobs)
         self._waiting = True
         self._writer.send(
-            Fault(text=_text(error), jobs=jobs, batch_size=self._batch_size, detail=detail)
+            Fault(
+                text=_text(error),
+                jobs=jobs,
+                batch_size=self._batch_size,
+                detail=printable_lines(detail),
+            )
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from faster_whisper import WhisperModel
 
 from speakeasy_tui.core.transcript import Segment, Word
-from speakeasy_tui.engine.work import Window
+from speakeasy_tui.engine.work import Piece
 
 # openai/whisper, transcribe.py: the defaults of the command line.
 COMPRESSION_RATIO = 2.4
@@ -51,7 +51,7 @@ def needs_fallback(outcome: Outcome) -> bool:
 
 
 def add_words(
-    whisper: Any, tokenizer: Any, encoded: Any, items: Sequence[tuple[Window, list[dict[str, Any]]]]
+    whisper: Any, tokenizer: Any, encoded: Any, items: Sequence[tuple[Piece, list[dict[str, Any]]]]
 ) -> None:
     """Put word times into the segments of `items`, whose encoder output is `encoded`.
 
@@ -62,18 +62,18 @@ def add_words(
         [token for segment in segments for token in segment["tokens"] if token < tokenizer.eot]
         for _, segments in items
     ]
-    frames = [min(3000, window.frames - segments[0]["seek"]) for window, segments in items]
+    frames = [min(3000, piece.frames - segments[0]["seek"]) for piece, segments in items]
     found = whisper.find_alignment(tokenizer, tokens, encoded, frames)
-    for (window, segments), alignment in zip(items, found, strict=True):
+    for (piece, segments), alignment in zip(items, found, strict=True):
         # faster-whisper places words by `seek`, in frames of the whole recording.
-        offset = round(window.start * 100)
+        offset = round(piece.start * 100)
         for segment in segments:
             segment["seek"] += offset
         ready = SimpleNamespace(
             find_alignment=lambda *_, one=alignment: [one],
             frames_per_second=whisper.frames_per_second,
         )
-        window.file.last_word_end = WhisperModel.add_word_timestamps(
+        piece.file.last_word_end = WhisperModel.add_word_timestamps(
             ready,
             [segments],
             tokenizer,
@@ -81,20 +81,20 @@ def add_words(
             0,
             _PREPEND,
             _APPEND,
-            window.file.last_word_end,
+            piece.file.last_word_end,
         )
 
 
-def finish(window: Window, found: list[dict[str, Any]], outcome: Outcome, tokenizer: Any) -> None:
-    """Append what was `found` to the window's segments; empty ones are left out."""
+def finish(piece: Piece, found: list[dict[str, Any]], outcome: Outcome, tokenizer: Any) -> None:
+    """Append what was `found` to the piece's segments; empty ones are left out."""
     for one in found:
         text = clean(tokenizer.decode(one["tokens"]))
-        start = min(max(one["start"], window.start), window.end)
-        end = min(max(one["end"], start), window.end)
+        start = min(max(one["start"], piece.start), piece.end)
+        end = min(max(one["end"], start), piece.end)
         if one["start"] == one["end"] or not text.strip():
             continue
         words = one.get("words")
-        window.segments.append(
+        piece.segments.append(
             Segment(
                 start=round(float(start), 3),
                 end=round(float(end), 3),
@@ -104,7 +104,7 @@ def finish(window: Window, found: list[dict[str, Any]], outcome: Outcome, tokeni
                 avg_logprob=_number(outcome.avg_logprob, -99.0),
                 compression_ratio=_number(outcome.compression_ratio, 0.0),
                 no_speech_prob=_number(outcome.no_speech_prob, 0.0),
-                words=None if words is None else tuple(_word(word, window) for word in words),
+                words=None if words is None else tuple(_word(word, piece) for word in words),
             )
         )
 
@@ -114,11 +114,11 @@ def clean(text: str) -> str:
     return _CONTROLS.sub(" ", text)
 
 
-def _word(word: dict[str, Any], window: Window) -> Word:
-    start = min(max(float(word["start"]), window.start), window.end)
+def _word(word: dict[str, Any], piece: Piece) -> Word:
+    start = min(max(float(word["start"]), piece.start), piece.end)
     return Word(
         start=round(start, 3),
-        end=round(min(max(float(word["end"]), start), window.end), 3),
+        end=round(min(max(float(word["end"]), start), piece.end), 3),
         word=clean(word["word"]),
         probability=_number(float(word["probability"]), 0.0),
     )

@@ -208,7 +208,8 @@ class SimulatedEngine:
             size = check(command.path)
             file.audio_s = round(pretend_length(command.path, size), 3)
             self._writer.send(Progress(job=file.job, progress=0.0, stage="decode"))
-            time.sleep(file.audio_s / self._speed / DECODE_SPEED)
+            with self._meter.stage("decode"):
+                time.sleep(file.audio_s / self._speed / DECODE_SPEED)
             file.trap.at_decode()
             name = printable(os.fsdecode(command.path))
             file.total = math.ceil(file.audio_s / CHUNK_S)
@@ -245,7 +246,7 @@ class SimulatedEngine:
         kept: list[tuple[SimFile, int]] = []
         try:
             self._injector.check_device()
-            with self._meter.working():
+            with self._meter.working(), self._meter.stage("generate"):
                 for file, number in batch:
                     try:
                         file.trap.at_chunk(number)

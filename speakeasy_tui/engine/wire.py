@@ -79,31 +79,50 @@ class Mailbox:
 
 
 class Meter:
-    """Measures how much of the time the model works."""
+    """Measures how much of the time the model works, and what all stages take."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._total = 0.0
-        self._since: float | None = None
+        self._since = 0.0
+        self._working = 0
+        """Threads in the model."""
+        self._stages: dict[str, float] = {}
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Around every call of the model."""
+        """Around every call of the model; threads that overlap count once."""
         with self._lock:
-            self._since = time.monotonic()
+            self._since = self._since if self._working else time.monotonic()
+            self._working += 1
         try:
             yield
         finally:
             with self._lock:
-                if self._since is not None:
+                self._working -= 1
+                if not self._working:
                     self._total += time.monotonic() - self._since
-                self._since = None
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Around a stage of the work; seconds of several threads add up."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                took = time.monotonic() - begun
+                self._stages[name] = self._stages.get(name, 0.0) + took
+
+    def stages(self) -> dict[str, float]:
+        """Seconds by stage so far."""
+        with self._lock:
+            return {name: round(seconds, 3) for name, seconds in self._stages.items()}
 
     def total(self) -> float:
         """Seconds of work so far, the call under way included."""
         with self._lock:
-            running = time.monotonic() - self._since if self._since is not None else 0.0
-            return self._total + running
+            return self._total + (time.monotonic() - self._since if self._working else 0.0)
 
     def report(self, writer: Writer) -> None:
         """Send `Vitals` every `VITALS_EVERY` seconds from a thread of its own."""
@@ -115,7 +134,7 @@ class Meter:
             time.sleep(VITALS_EVERY)
             now, new = time.monotonic(), self.total()
             busy = min(1.0, max(0.0, (new - total) / (now - before)))
-            writer.send(Vitals(rss=resident(), busy=round(busy, 3)))
+            writer.send(Vitals(rss=resident(), busy=round(busy, 3), stages=self.stages()))
             before, total = now, new
 
 

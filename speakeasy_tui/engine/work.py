@@ -1,4 +1,4 @@
-"""What the engine's threads hand to each other: a file in flight, and its windows."""
+"""What the engine's threads hand to each other: a file in flight, its pieces, and windows."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.protocol import Transcribe
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment
-from speakeasy_tui.engine.audio import RATE, Samples
+from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.inject import Trap
 from speakeasy_tui.engine.speech import Span, seconds_in
+
+Mel = npt.NDArray[np.float32]
+"""Log-mel spectrogram, (mels, frames of 10 ms)."""
 
 SAME_START = 0.010
 """Seconds within which a stored chunk's start is the same as one cut now."""
@@ -31,26 +34,36 @@ class Dropped(Exception):
 
 @dataclass(eq=False)
 class FileWork:
-    """One file in flight. The front end fills it, then the main loop owns it."""
+    """One file in flight. The front end fills it, the main loop counts what comes back."""
 
     command: Transcribe
     trap: Trap
-    samples: Samples | None = None
     audio_s: float = 0.0
-    speech: Sequence[Span] = ()
-    """Where somebody speaks, without padding; empty when that was not looked for."""
-    chunks: Sequence[Span] = ()
-    todo: Sequence[int] = ()
-    """Indices of `chunks` that are not stored yet."""
-    left: int = 0
-    """Of `todo`, not done yet."""
+    """Length, seconds: what the file promises, then, once decoded, what is there."""
+    heard_s: float = 0.0
+    """Seconds decoded so far."""
+    speech_s: float = 0.0
+    chunks: int = 0
+    """Cut so far, stored ones included."""
+    chunks_s: float = 0.0
+    """Seconds of `chunks`."""
+    todo: int = 0
+    """Of `chunks`, not stored yet."""
+    whole: bool = False
+    """Decoded and cut to the end."""
+    done: int = 0
+    """Of `todo`, finished."""
     done_s: float = 0.0
     """Seconds of audio whose chunks are done, stored ones included."""
+    settled: bool = False
+    """It is known whether the language is known."""
     language: str | None = None
     language_probability: float | None = None
     warnings: list[JobWarning] = field(default_factory=list)
-    work_s: float = 0.0
-    """Seconds spent on it: decoding, and its share of batches."""
+    front_s: float = 0.0
+    """Seconds the front end has spent on it."""
+    model_s: float = 0.0
+    """Its share of the seconds that batches took."""
     last_word_end: float = 0.0
     """Seconds; word timing looks back at it."""
     _dropped: threading.Event = field(default_factory=threading.Event)
@@ -77,35 +90,47 @@ class FileWork:
             raise Dropped
 
     @property
+    def work_s(self) -> float:
+        """Seconds spent on it."""
+        return self.front_s + self.model_s
+
+    @property
+    def finished(self) -> bool:
+        """All of it is cut and transcribed."""
+        return self.whole and self.done == self.todo
+
+    @property
     def progress(self) -> float:
         """Share of the audio finished, 0–1; what is left out as silent counts by its place."""
-        if not self.left:
+        if self.finished:
             return 1.0
-        whole = sum(chunk.end - chunk.start for chunk in self.chunks) / RATE
-        return min(1.0, self.done_s / whole) if whole else 0.0
+        ahead = 0.0 if self.whole else max(0.0, self.audio_s - self.heard_s)
+        expected = self.chunks_s + ahead
+        return min(1.0, self.done_s / expected) if expected else 0.0
 
 
 @dataclass(eq=False)
-class Window:
-    """A chunk on its way through the model, or the rest of one: one place in a batch."""
+class Piece:
+    """A chunk on its way through the model, or the rest of one."""
 
     file: FileWork
     index: int
     """Of the chunk in the file."""
     number: int
     """Of the chunk among those decoded in this try."""
-    mel: npt.NDArray[np.float32]
-    """Log-mel spectrogram of the whole chunk, (mels, frames of 10 ms)."""
+    span: Span
+    """Where the chunk lies in the recording, samples."""
+    mel: Mel
+    speech: Sequence[Span] = ()
+    """Where somebody speaks in it; empty when that was not looked for."""
     seek: int = 0
     """Frames of the chunk that are done."""
     segments: list[Segment] = field(default_factory=list)
     """Of the frames that are done."""
     only_language: bool = False
     """Encoded to detect the language, not decoded: the chunk itself is stored already."""
-
-    @property
-    def span(self) -> Span:
-        return self.file.chunks[self.index]
+    packings: int = 0
+    """Times it shared a window and its text could not be told from the others'."""
 
     @property
     def start(self) -> float:
@@ -120,10 +145,15 @@ class Window:
     def frames(self) -> int:
         return int(self.mel.shape[-1])
 
-    def features(self, length: int) -> npt.NDArray[np.float32]:
-        """What is left of the chunk, padded to (mels, `length`) with zeros."""
-        rest = self.mel[:, self.seek : self.seek + length]
-        return np.pad(rest, ((0, 0), (0, length - rest.shape[-1])))
+    @property
+    def left(self) -> int:
+        """Frames not done yet."""
+        return self.frames - self.seek
+
+    @property
+    def floor(self) -> float:
+        """What silence looks like in its spectrogram."""
+        return float(self.mel.min())
 
     def speech_left(self) -> bool:
         """Whether somebody speaks in what is left of the chunk, for more than a breath.
@@ -131,12 +161,54 @@ class Window:
         Whisper invents text for a rest without speech. Where speech was not looked for, it
         has to try.
         """
-        if not self.file.speech:
+        if not self.speech:
             return self.seek < self.frames
         at = self.span.start + self.seek * (RATE // 100)
-        return seconds_in(self.file.speech, at, self.span.end) > BREATH
+        return seconds_in(self.speech, at, self.span.end) > BREATH
 
     def bucket(self) -> tuple[Any, ...]:
-        """Windows of one batch must agree in this; language and task may differ."""
+        """Pieces of one batch must agree in this; language and task may differ."""
         options = self.file.options
         return (options.beam_size, options.initial_prompt)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One place in a batch: a piece, or several short ones with pauses between them."""
+
+    pieces: tuple[Piece, ...]
+    offsets: tuple[int, ...] = (0,)
+    """Frame at which each piece begins."""
+
+    @property
+    def lone(self) -> Piece:
+        """The only piece."""
+        (piece,) = self.pieces
+        return piece
+
+    @property
+    def first(self) -> Piece:
+        """The one whose options, language and task hold for all."""
+        return self.pieces[0]
+
+    @property
+    def packed(self) -> bool:
+        return len(self.pieces) > 1
+
+    @property
+    def frames(self) -> int:
+        """Up to the end of the last piece."""
+        return self.offsets[-1] + self.pieces[-1].left
+
+    def features(self, length: int) -> Mel:
+        """What is left of the pieces at their places in (mels, `length`)."""
+        first = self.pieces[0].mel
+        made = np.zeros((first.shape[0], length), np.float32)
+        if self.packed:
+            # As quiet as the quietest: with zeros (what follows the last piece, as in
+            # faster-whisper) between them texts run into each other more often.
+            made[:, : self.frames] = min(piece.floor for piece in self.pieces)
+        for piece, offset in zip(self.pieces, self.offsets, strict=True):
+            rest = piece.mel[:, piece.seek : piece.seek + length - offset]
+            made[:, offset : offset + rest.shape[-1]] = rest
+        return made

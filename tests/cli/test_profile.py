@@ -81,6 +81,7 @@ def test_run_prints_it_for_people_and_as_one_event(speakeasy, recordings: Path, 
     assert [event["event"] for event in events[-2:]] == ["profile", "summary"]
     detail = events[-2]["detail"]
     assert detail["audio_s"] == pytest.approx(12.0)
+    assert {stage["stage"] for stage in detail["stages"]} == {"decode", "generate"}
     assert detail["wall_s"] > 0
     assert detail["runner_cpu_s"] > 0
     assert 0 <= detail["busy"] <= 1

@@ -28,7 +28,7 @@ def test_the_language_is_detected_and_told_before_the_file_is_done(engine: Engin
     finished = engine.end_of(1)
     assert isinstance(finished, Finished)
     assert finished.language in LANGUAGES
-    first, last = engine.said(Opened, 1)
+    first, *_, last = engine.said(Opened, 1)
     assert first.language is None
     assert last.language == finished.language
     assert 0 < (last.language_probability or 0) <= 1

@@ -1,0 +1,99 @@
+"""The threads that send batches through the model."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from speakeasy_tui.engine.decode import Decoder, Result
+from speakeasy_tui.engine.wire import Mailbox
+from speakeasy_tui.engine.work import Window
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A batch has been through the model; or what went wrong with it as a whole."""
+
+    windows: Sequence[Window]
+    results: Sequence[Result] = ()
+    seconds: float = 0.0
+    error: Exception | None = None
+    detail: str = ""
+
+
+class Crew:
+    """So many workers; each takes a batch, and leaves a `Decoded` in the mailbox.
+
+    CTranslate2 has one replica of the model for each, over the same weights; two batches in
+    flight keep a GPU busy while Python looks at the text of one of them, and on a CPU several
+    workers of one thread beat one of several (docs/throughput.md).
+    """
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+        self._batches: queue.SimpleQueue[tuple[Decoder, Sequence[Window]]] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self.size = 1
+        """Batches that may be under way at once."""
+        self.busy = 0
+        """Batches given and not yet taken back by `back`."""
+
+    @property
+    def idle(self) -> int:
+        """Batches that could be given now."""
+        return max(0, self.size - self.busy)
+
+    def grow(self, size: int) -> None:
+        """Have `size` workers, or more if there are more already."""
+        self.size = size
+        while len(self._threads) < size:
+            name = f"worker-{len(self._threads)}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def give(self, decoder: Decoder, windows: Sequence[Window]) -> None:
+        """Have a batch decoded; call only when `idle`."""
+        self.busy += 1
+        self._batches.put((decoder, windows))
+
+    def back(self) -> None:
+        """A `Decoded` has been read."""
+        self.busy -= 1
+
+    def _work(self) -> None:
+        while True:
+            decoder, windows = self._batches.get()
+            begun = time.monotonic()
+            try:
+                with decoder.meter.working():
+                    results = _decode(decoder, windows)
+            except Exception as error:
+                traceback.print_exc()
+                done = Decoded(windows, error=error, detail=traceback.format_exc())
+            else:
+                done = Decoded(windows, results, time.monotonic() - begun)
+            self._mailbox.put(done)
+
+
+def _decode(decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
+    """Decode; where an injected fault names a file, that one only comes back with its error."""
+    struck: list[Result] = []
+    sound: list[Window] = []
+    for window in windows:
+        try:
+            for piece in window.pieces:
+                if not piece.only_language and not piece.file.dropped:
+                    piece.file.trap.at_chunk(piece.number)
+        except OSError as error:
+            struck.append(Result(piece, complete=False, error=error))
+            struck.extend(
+                Result(other, complete=False) for other in window.pieces if other is not piece
+            )
+        else:
+            sound.append(window)
+    return struck + (decoder.decode(sound) if sound else [])

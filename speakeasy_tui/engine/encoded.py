@@ -1,0 +1,45 @@
+"""The encoder's output for a batch, any rows of which can be had again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from speakeasy_tui.engine.work import Mel
+
+
+class Encoded:
+    """Encoder output of the windows of one batch.
+
+    On a CPU each window is encoded alone: a batch there only costs memory (the attention of
+    one window of tiny is 54 MB) and some speed (docs/throughput.md), and the output, being in
+    reach, can be put together again as it is wanted. On a GPU the batch is one call, and a
+    part of it another.
+    """
+
+    def __init__(self, whisper: Any, features: Sequence[Mel]) -> None:
+        self._whisper = whisper
+        self._features = features
+        self._on_cpu = whisper.model.device == "cpu"
+        self._rows: list[Any] = []
+        self._all: Any = None
+        if self._on_cpu:
+            self._rows = [np.asarray(whisper.encode(one)) for one in features]
+        else:
+            self._all = whisper.encode(np.stack(features))
+
+    def all(self) -> Any:
+        """CTranslate2's StorageView of all windows."""
+        return self._all if self._all is not None else self.rows(range(len(self._features)))
+
+    def rows(self, which: Sequence[int]) -> Any:
+        """CTranslate2's StorageView of the windows with these numbers."""
+        if self._on_cpu:
+            from ctranslate2 import StorageView
+
+            return StorageView.from_array(np.concatenate([self._rows[n] for n in which]))
+        if len(which) == len(self._features):
+            return self._all
+        return self._whisper.encode(np.stack([self._features[n] for n in which]))
