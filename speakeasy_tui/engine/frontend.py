@@ -24,6 +24,7 @@ import numpy as np
 from speakeasy_tui.core.job import ErrorKind, JobWarning
 from speakeasy_tui.core.protocol import Heard, Opened, Progress
 from speakeasy_tui.engine.audio import RATE, Samples, open_recording
+from speakeasy_tui.engine.doubt import Doubt
 from speakeasy_tui.engine.loudness import Loudness
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.speech import Cutter, Span
@@ -38,6 +39,7 @@ MOST_THREADS = 4
 """On a GPU. Python's lock lets more of them win little (docs/throughput.md)."""
 ALIVE_EVERY = 1.0
 """Seconds between reports while a file is being decoded."""
+_NOTHING: Samples = np.zeros(0, np.int16)
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ class FrontEnd:
         """Frames of pieces made and not yet given back by `release`."""
         self._threads = 0
 
-    def begin(self, device: str) -> None:
-        """Begin to decode: a model for `device` is coming."""
+    def begin(self, device: str, threads: int | None = None) -> None:
+        """Begin to decode, on so many `threads`: a model for `device` is coming."""
         with self._changed:
             self._model = None
-        wanted = 1 if device == "cpu" else max(1, min(MOST_THREADS, _cores() - 1))
+        wanted = threads or (1 if device == "cpu" else max(1, min(MOST_THREADS, _cores() - 1)))
         for number in range(self._threads, wanted):
             name = f"front-{number}"
             threading.Thread(target=self._work, name=name, daemon=True).start()
@@ -165,7 +167,7 @@ class FrontEnd:
     ) -> Iterator[tuple[Span, Sequence[Span], Samples]]:
         """The file's chunks with the speech in them and their samples, as soon as settled."""
         vad = file.options.vad
-        listener, cutter = Listener(), Cutter(vad)
+        listener, doubt, cutter = Listener(), Doubt(), Cutter(vad)
         held: list[Samples] = []
         first = total = 0
         """Samples before `held`, and up to its end."""
@@ -184,9 +186,11 @@ class FrontEnd:
                         loudness.add(block)
                         held.append(block)
                         total += len(block)
-                        found = cutter.feed(listener.hear(block) if vad else len(block))
+                        heard = doubt.consider(block, listener.hear(block)) if vad else len(block)
+                        found = cutter.feed(heard)
                     else:
-                        found = cutter.feed(listener.end()) if vad else []
+                        rest = doubt.consider(_NOTHING, listener.end())
+                        found = cutter.feed(rest) if vad else []
                         found += cutter.end(total)
                     for span in cutter.speech[marked:]:
                         loudness.mark(*span)
