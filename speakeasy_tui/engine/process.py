@@ -66,6 +66,22 @@ def prepare_environment(cache: str | None) -> None:
     # The mel filter is one small matrix product: threads for it only fight the model's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if _wide_vectors():
+        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
+
+
+def _wide_vectors() -> bool:
+    """Whether AVX-512 pays on this CPU: CTranslate2 leaves it to whoever asks for it.
+
+    It costs clock speed on Intel's early ones; on AMD's (Zen 4 and later, which have BF16) it
+    does not, and a window of tiny.en takes 7 % less time (docs/throughput.md).
+    """
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+            head = file.read(8192)
+    except OSError:
+        return False
+    return "AuthenticAMD" in head and "avx512_bf16" in head
 
 
 def main() -> NoReturn:
