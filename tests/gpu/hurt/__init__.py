@@ -1,0 +1,1 @@
+"""What hurts a GPU on purpose; as a folder on PYTHONPATH it comes into an engine process."""
