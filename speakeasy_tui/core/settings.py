@@ -104,6 +104,14 @@ class JobOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         bool,
         _doc("Let several short recordings share a window of 30 s: they go through much faster."),
     ] = True
+    sequential: Annotated[
+        bool,
+        _doc(
+            "Hear a recording window after window, each knowing the text before it: what "
+            "faster-whisper's own transcribe makes of it, with vad as set here. Slower, for "
+            "single files that matter; a file that is interrupted begins again."
+        ),
+    ] = False
     initial_prompt: Annotated[str, _doc("Text that goes before: names, spelling, style.")] = ""
     engine: Annotated[
         Literal["real", "sim"],

@@ -8,10 +8,11 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.wire import Mailbox
-from speakeasy_tui.engine.work import Window
+from speakeasy_tui.engine.work import FileWork, Window
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,13 @@ class Decoded:
     seconds: float = 0.0
     error: Exception | None = None
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """A whole recording that is being decoded has got on."""
+
+    file: FileWork
 
 
 class Crew:
@@ -71,7 +79,7 @@ class Crew:
             begun = time.monotonic()
             try:
                 with decoder.meter.working():
-                    results = _decode(decoder, windows)
+                    results = self._decode(decoder, windows)
             except Exception as error:
                 traceback.print_exc()
                 done = Decoded(windows, error=error, detail=traceback.format_exc())
@@ -79,9 +87,20 @@ class Crew:
                 done = Decoded(windows, results, time.monotonic() - begun)
             self._mailbox.put(done)
 
+    def _decode(self, decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
+        """Decode what no injected fault has struck."""
+        struck, sound = _strike(windows)
+        if not sound:
+            return struck
+        first = sound[0].first
+        if first.samples is not None:
+            tell = partial(self._mailbox.put, Advanced(first.file))
+            return [*struck, decoder.decode_whole(first, tell)]
+        return struck + decoder.decode(sound)
 
-def _decode(decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
-    """Decode; where an injected fault names a file, that one only comes back with its error."""
+
+def _strike(windows: Sequence[Window]) -> tuple[list[Result], list[Window]]:
+    """Where an injected fault names a file, that one only comes back with its error."""
     struck: list[Result] = []
     sound: list[Window] = []
     for window in windows:
@@ -96,4 +115,4 @@ def _decode(decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
             )
         else:
             sound.append(window)
-    return struck + (decoder.decode(sound) if sound else [])
+    return struck, sound

@@ -20,8 +20,9 @@ from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import TRIES, tell_apart
 from speakeasy_tui.engine.segments import Outcome, add_words, finish, needs_fallback
+from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.wire import Meter
-from speakeasy_tui.engine.work import Piece, Window
+from speakeasy_tui.engine.work import Dropped, Piece, Window
 
 TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 BEST_OF = 5
@@ -111,6 +112,30 @@ class Decoder:
                 else:
                     results.append(self._finish(piece, own, outcomes[n], complete=True))
         return results
+
+    def decode_whole(self, piece: Piece, tell: Callable[[], None]) -> Result:
+        """Decode a piece that is a whole recording; `tell` is called whenever it has got on.
+
+        Raises:
+            RuntimeError: CTranslate2's.
+        """
+
+        def next_window() -> None:
+            piece.file.check()
+            self._check_device()
+            tell()
+
+        self._check_device()
+        try:
+            with self.meter.stage("sequential"):
+                hear(self._whisper, piece, next_window)
+        except Dropped:
+            return Result(piece, complete=False)
+        except RuntimeError:
+            raise
+        except Exception as error:
+            return Result(piece, complete=False, error=error)
+        return Result(piece, complete=True)
 
     def _finish(self, piece: Piece, segments: Segments, outcome: Outcome, complete: bool) -> Result:
         try:

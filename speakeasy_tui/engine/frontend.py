@@ -37,6 +37,8 @@ AHEAD = 3
 """Batches of windows, for each that may be in the model, that are made ready."""
 MOST_THREADS = 4
 """On a GPU. Python's lock lets more of them win little (docs/throughput.md)."""
+MOST_WHOLE = 4
+"""Recordings held as a whole at once, 115 MB per hour each, for the option `sequential`."""
 ALIVE_EVERY = 1.0
 """Seconds between reports while a file is being decoded."""
 _NOTHING: Samples = np.zeros(0, np.int16)
@@ -139,6 +141,9 @@ class FrontEnd:
         alive.report()
         file.trap.at_decode()
         loudness = Loudness()
+        if file.options.sequential:
+            self._hand_over_whole(file, loudness, alive)
+            return
         for chunk, speech, samples in self._chunks(file, loudness, alive):
             model = self._settle_language(file)
             index, stored = file.chunks, _is_stored(chunk.start / RATE, file.command.have)
@@ -210,6 +215,39 @@ class FrontEnd:
                 while held and first + len(held[0]) <= cutter.needed_from:
                     first += len(held.pop(0))
                 file.check()
+
+    def _hand_over_whole(self, file: FileWork, loudness: Loudness, alive: _Alive) -> None:
+        """The recording as one piece; there are never more than `MOST_WHOLE`."""
+        self._settle_language(file)
+        with self._changed:
+            self._changed.wait_for(lambda: self._out < self._limit or file.dropped)
+            file.check()
+            room = -(-self._limit // MOST_WHOLE)
+            self._out += room
+        try:
+            data = bytearray()  # enlarged in place
+            with (
+                self._timed(file, "decode"),
+                open_recording(file.command.path, alive) as recording,
+            ):
+                file.audio_s = recording.expected_s or 0.0
+                for block in recording.blocks():
+                    loudness.add(block)
+                    data += block.data.cast("B")
+        except BaseException:
+            with self._changed:
+                self._out -= room
+                self._changed.notify_all()
+            raise
+        samples: Samples = np.frombuffer(data, np.int16)
+        file.audio_s = round(recording.seconds, 3)
+        file.heard_s = file.chunks_s = len(samples) / RATE
+        file.warnings.extend(recording.warnings)
+        file.chunks = file.todo = 1
+        file.whole = True
+        self._writer.send(Heard(job=file.job, strip=loudness.strip()))
+        span, nothing = Span(0, len(samples)), np.empty((0, 0), np.float32)
+        self._mailbox.put(Piece(file, 0, 0, span, nothing, samples=samples, room=room))
 
     def _settle_language(self, file: FileWork) -> Model:
         """The model, once it is there; with it the file's language, if that needs no finding."""

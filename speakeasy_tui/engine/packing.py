@@ -43,6 +43,7 @@ def may_share(piece: Piece) -> bool:
     options = piece.file.options
     return (
         options.pack
+        and piece.samples is None
         and bool(piece.speech)  # without, nothing says whether its text is missing
         and piece.file.language is not None
         and options.task == "transcribe"  # a translation does not follow the sound word by word

@@ -29,14 +29,14 @@ from speakeasy_tui.core.protocol import (
 from speakeasy_tui.core.text import printable, printable_lines
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.engine.batching import Ready
-from speakeasy_tui.engine.crew import Crew, Decoded
+from speakeasy_tui.engine.crew import Advanced, Crew, Decoded
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd, error_kind, opened
 from speakeasy_tui.engine.inject import BadSpec, Injector
 from speakeasy_tui.engine.model import LoadError, Model
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
-from speakeasy_tui.engine.work import FileWork, Piece
+from speakeasy_tui.engine.work import FileWork, Piece, Window
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class RealEngine:
         self._ready = Ready()
         self._faults: list[Decoded] = []
         """Batches that met an error, until the others under way have ended, too."""
+        self._whole = 0
+        """Of the batches under way, those that are whole recordings: they may take hours."""
         self._waiting = False
         """After a fault, until the runner has said what now."""
         self._to_load: Load | Reload | None = None
@@ -100,6 +102,7 @@ class RealEngine:
         share = 1 if self._front.expecting() else self._crew.idle
         windows = self._ready.next(self._batch_size, share)
         assert self._decoder is not None
+        self._whole += _is_whole(windows)
         self._crew.give(self._decoder, windows)
 
     # ------------------------------------------------------------- commands and notes
@@ -114,8 +117,13 @@ class RealEngine:
                     self._ready.add(note)
             case Decoded():
                 self._crew.back()
+                self._whole -= _is_whole(note.windows)
                 self._decoded(note)
                 self._settle()
+            case Advanced():
+                if not note.file.dropped:
+                    self._tell_language(note.file)
+                    self._progress(note.file)
             case Brought():
                 self._brought(note)
                 self._settle()
@@ -142,8 +150,12 @@ class RealEngine:
                 self._quit, self._waiting = True, False
 
     def _settle(self) -> None:
-        """What had to wait until no batch is under way."""
-        if self._crew.busy or self._loading:
+        """What had to wait until no batch is under way.
+
+        A fault does not wait for a whole recording: what the runner makes of it stops that one
+        soon, or leaves it alone.
+        """
+        if self._crew.busy > self._whole or self._loading:
             return
         if self._faults and self._to_load is None:
             first = self._faults[0]
@@ -151,7 +163,7 @@ class RealEngine:
             pieces = [p for batch in self._faults for w in batch.windows for p in w.pieces]
             self._fault([piece.file for piece in pieces], first.error, first.detail)
         self._faults = []
-        if self._to_load is not None:
+        if self._to_load is not None and not self._crew.busy:
             command, self._to_load = self._to_load, None
             self._load(command)
 
@@ -282,6 +294,8 @@ class RealEngine:
         for window in batch.windows:
             whole = sum(piece.left for piece in window.pieces) or 1
             for piece in window.pieces:
+                if piece.samples is not None:
+                    continue  # counted as it got on
                 piece.file.model_s += share * piece.left / whole
         done: list[Piece] = []
         again: list[Piece] = []
@@ -305,9 +319,7 @@ class RealEngine:
             lines = traceback.format_exception(result.error)
             self._fail(file, result.error, "".join(lines))
             return
-        if file.language is not None and file.job not in self._named:
-            self._named.add(file.job)
-            self._writer.send(opened(file))
+        self._tell_language(file)
         if piece.only_language or not result.complete:
             return
         file.done += 1
@@ -323,6 +335,12 @@ class RealEngine:
                 ),
             )
         )
+
+    def _tell_language(self, file: FileWork) -> None:
+        """Report on a file once its language is known."""
+        if file.language is not None and file.job not in self._named:
+            self._named.add(file.job)
+            self._writer.send(opened(file))
 
     def _progress(self, file: FileWork) -> None:
         self._writer.send(
@@ -388,6 +406,10 @@ class RealEngine:
                 detail=printable_lines(detail),
             )
         )
+
+
+def _is_whole(windows: Sequence[Window]) -> bool:
+    return windows[0].first.samples is not None
 
 
 def _text(error: Exception) -> str:

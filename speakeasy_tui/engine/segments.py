@@ -101,9 +101,9 @@ def finish(piece: Piece, found: list[dict[str, Any]], outcome: Outcome, tokenize
                 text=text,
                 tokens=tuple(int(token) for token in one["tokens"]),
                 temperature=outcome.temperature,
-                avg_logprob=_number(outcome.avg_logprob, -99.0),
-                compression_ratio=_number(outcome.compression_ratio, 0.0),
-                no_speech_prob=_number(outcome.no_speech_prob, 0.0),
+                avg_logprob=finite(outcome.avg_logprob, -99.0),
+                compression_ratio=finite(outcome.compression_ratio, 0.0),
+                no_speech_prob=finite(outcome.no_speech_prob, 0.0),
                 words=None if words is None else tuple(_word(word, piece) for word in words),
             )
         )
@@ -120,9 +120,10 @@ def _word(word: dict[str, Any], piece: Piece) -> Word:
         start=round(start, 3),
         end=round(min(max(float(word["end"]), start), piece.end), 3),
         word=clean(word["word"]),
-        probability=_number(float(word["probability"]), 0.0),
+        probability=finite(float(word["probability"]), 0.0),
     )
 
 
-def _number(value: float, instead: float) -> float:
+def finite(value: float, instead: float) -> float:
+    """`value` as JSON can hold it, to six digits."""
     return round(value, 6) if math.isfinite(value) else instead

@@ -14,7 +14,7 @@ from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.protocol import Transcribe
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment
-from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.inject import Trap
 from speakeasy_tui.engine.speech import Span, seconds_in
 
@@ -55,6 +55,8 @@ class FileWork:
     """Of `todo`, finished."""
     done_s: float = 0.0
     """Seconds of audio whose chunks are done, stored ones included."""
+    ahead_s: float = 0.0
+    """Seconds heard of the chunk under way, where that is known."""
     settled: bool = False
     """It is known whether the language is known."""
     language: str | None = None
@@ -106,7 +108,7 @@ class FileWork:
             return 1.0
         ahead = 0.0 if self.whole else max(0.0, self.audio_s - self.heard_s)
         expected = self.chunks_s + ahead
-        return min(1.0, self.done_s / expected) if expected else 0.0
+        return min(1.0, (self.done_s + self.ahead_s) / expected) if expected else 0.0
 
 
 @dataclass(eq=False)
@@ -121,6 +123,7 @@ class Piece:
     span: Span
     """Where the chunk lies in the recording, samples."""
     mel: Mel
+    """Of nothing, where it is `samples` that are decoded."""
     speech: Sequence[Span] = ()
     """Where somebody speaks in it; empty when that was not looked for."""
     seek: int = 0
@@ -131,6 +134,11 @@ class Piece:
     """Encoded to detect the language, not decoded: the chunk itself is stored already."""
     packings: int = 0
     """Times it shared a window and its text could not be told from the others'."""
+    samples: Samples | None = None
+    """A whole recording, for the option `sequential`: it is decoded by itself, and stands in a
+    batch of its own."""
+    room: int = 0
+    """Frames for which it counts then."""
 
     @property
     def start(self) -> float:
@@ -143,7 +151,7 @@ class Piece:
 
     @property
     def frames(self) -> int:
-        return int(self.mel.shape[-1])
+        return int(self.mel.shape[-1]) if self.samples is None else self.room
 
     @property
     def left(self) -> int:
@@ -169,6 +177,8 @@ class Piece:
     def bucket(self) -> tuple[Any, ...]:
         """Pieces of one batch must agree in this; language and task may differ."""
         options = self.file.options
+        if self.samples is not None:
+            return (id(self),)
         return (options.beam_size, options.initial_prompt)
 
 

@@ -38,7 +38,8 @@ def has_room(flights: Collection[Flight], batch_size: int, workers: int) -> bool
     A batch for each worker and one more are enough ahead. What is counted is windows of the
     model, of which several short files may share one; a file that is not opened yet counts by
     its length, if that is known, or its size, but never for more than half: a long one that
-    turns out to be silent must not leave the engine without work.
+    turns out to be silent must not leave the engine without work. One that is heard window after
+    window takes the place of a batch, however long it is.
     """
     if len(flights) >= MAX_FLIGHTS:
         return False
@@ -47,6 +48,9 @@ def has_room(flights: Collection[Flight], batch_size: int, workers: int) -> bool
     for flight in flights:
         if flight.prepared.claim.suspect:
             return False
+        if flight.sequential:
+            ahead += batch_size
+            continue
         ahead += flight.windows if flight.chunks else min(flight.windows, enough / 2)
     return round(ahead, 6) < enough
 

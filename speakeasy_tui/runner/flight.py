@@ -68,6 +68,11 @@ class Flight(Struct):
         return self.prepared.size
 
     @property
+    def sequential(self) -> bool:
+        """Whether it goes through the model alone, window after window."""
+        return self.prepared.claim.options.sequential
+
+    @property
     def begun(self) -> bool:
         """Whether the engine has begun to open it."""
         return self.chunks > 0 or self.stage != ""
@@ -76,6 +81,8 @@ class Flight(Struct):
     def windows(self) -> float:
         """Windows of the model still to come, short files by their share of one."""
         seconds = self.audio_s if self.audio_s is not None else self.size / USUAL_RATE
+        if self.sequential:
+            return (1.0 - self.progress) * seconds / WINDOW_S
         if self.chunks > 1 or seconds >= WINDOW_S:
             return self.chunks - self.done if self.chunks else seconds / WINDOW_S
         return 0.0 if self.chunks and self.done else max(SHORTEST, seconds / WINDOW_S)

@@ -386,7 +386,7 @@ class Lane:
         if isinstance(report, say.ChunkDone):
             self._ooms = 0
             seconds = report.chunk.end - report.chunk.start
-            self._seat.batch_done(max(SHORTEST, seconds / WINDOW_S))
+            self._seat.batch_done(min(1.0, max(SHORTEST, seconds / WINDOW_S)))
             self._owner.emit("chunk", flight.id, report.chunk)
         elif isinstance(report, say.Finished):
             self._watch.file_done()

@@ -12,9 +12,14 @@ from speakeasy_tui.runner.record import Claim
 
 
 def flight(
-    audio_s: float | None = None, *, size: int = 0, chunks: int = 0, suspect: bool = False
+    audio_s: float | None = None,
+    *,
+    size: int = 0,
+    chunks: int = 0,
+    suspect: bool = False,
+    sequential: bool = False,
 ) -> Flight:
-    claim = Claim(1, b"/a", b"", JobOptions(), "", suspect, 0, audio_s, "")
+    claim = Claim(1, b"/a", b"", JobOptions(sequential=sequential), "", suspect, 0, audio_s, "")
     plan = Plan(paths={}, replace=frozenset(), present=False, unverified=False)
     prepared = Prepared(claim, plan, "", Found("tiny", "", ""), size)
     return Flight(prepared, 1, 0, 0.0, audio_s=audio_s, chunks=chunks)
@@ -41,6 +46,11 @@ def test_one_long_file_and_the_next_are_enough() -> None:
     assert given(flight(3600.0, chunks=120), 4, 2) == 1
     assert given(flight(3600.0), 4, 2) == 2
     assert given(flight(size=60_000_000), 4, 2) == 2
+
+
+def test_of_files_heard_window_after_window_there_is_one_for_each_worker_and_the_next() -> None:
+    assert given(flight(3600.0, chunks=1, sequential=True), 4, 2) == 3
+    assert given(flight(2.0, sequential=True), 16, 2) == 3
 
 
 def test_never_thousands_and_nothing_beside_a_suspect() -> None:
