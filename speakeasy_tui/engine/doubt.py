@@ -18,9 +18,9 @@ Floats = npt.NDArray[np.float32]
 
 SHORTEST = 64
 """Steps (2 s) of silence, in the VAD's opinion, that are worth a second one."""
-LIVELY_DB = 15.0
+LIVELY_DB = 8.0
 """Between the loudest and the faintest tenth of a stretch: noise and hum have less."""
-ABOVE_DB = 12.0
+ABOVE_DB = 6.0
 """Over the faintest tenth of the block: where a step counts as loud."""
 BELOW_DB = 20.0
 """Under what has been spoken so far: what is fainter is left to the VAD."""
