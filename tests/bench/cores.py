@@ -263,18 +263,24 @@ def named(speed: float) -> str:
 
 def tables(lines: Sequence[Line]) -> str:
     """What was measured, and what follows from it, as Markdown."""
+    many = ", ".join(f"{n}" for n in THREADS)
     told = [
-        "| | pretend GPU | threads | × real time | GPU busy | CPU s per hour of audio "
+        f"| | pretend GPU | × real time, {many} threads | GPU busy % | CPU s per hour of audio "
         "| cores used |",
-        "|---|---|--:|--:|--:|--:|--:|",
+        "|---|---|---|---|---|---|",
     ]
+    rows: dict[tuple[str, float, int], list[Line]] = {}
     for line in lines:
-        best = line.best
-        busy = f"{100 * best.busy:.0f} %" if math.isfinite(line.speed) else "–"
-        threads = f"{line.threads}" if line.processes == 1 else f"{line.processes} processes of 1"
+        rows.setdefault((line.kind, line.speed, line.processes), []).append(line)
+    for (kind, speed, processes), row in rows.items():
+        best = [line.best for line in row]
+        busy = ", ".join(f"{100 * one.busy:.0f}" for one in best) if speed < math.inf else "–"
+        apart = f", {processes} processes of 1 thread" if processes > 1 else ""
         told.append(
-            f"| {line.kind} | {named(line.speed)} | {threads} | {best.speed:.0f} | {busy} "
-            f"| {3600 * line.cpu:.1f} | {best.cpu_s / best.wall_s:.2f} |"
+            f"| {kind} | {named(speed)}{apart} "
+            f"| {', '.join(f'{one.speed:.0f}' for one in best)} | {busy} "
+            f"| {', '.join(f'{3600 * line.cpu:.1f}' for line in row)} "
+            f"| {', '.join(f'{one.cpu_s / one.wall_s:.2f}' for one in best)} |"
         )
     told += ["", "| cores, derived | " + " | ".join(named(s) for s in SPEEDS[:-1]) + " |"]
     told.append("|---|" + "--:|" * (len(SPEEDS) - 1))
