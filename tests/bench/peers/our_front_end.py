@@ -7,28 +7,38 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from faster_whisper.feature_extractor import FeatureExtractor
 
-from speakeasy_tui.engine import audio, speech
-from speakeasy_tui.engine.audio import RATE, floats
+from speakeasy_tui.engine.audio import RATE, Samples, open_recording
+from speakeasy_tui.engine.doubt import Doubt
+from speakeasy_tui.engine.melspec import LogMel
+from speakeasy_tui.engine.speech import Cutter
+from speakeasy_tui.engine.vad import Listener
+
+_NOTHING: Samples = np.zeros(0, np.int16)
 
 
 def front_end(paths: Sequence[Path]) -> float:
-    """All windows of `paths` made and thrown away; seconds of audio.
+    """All spectrograms of `paths` made and thrown away; seconds of audio.
 
     What `engine.frontend.FrontEnd` does for a file, without its thread, faults and reports.
     """
-    extract = FeatureExtractor()
-    seconds = 0.0
+    mel = LogMel(80)
+    return sum(_one(path, mel) for path in paths)
 
-    def window(samples: audio.Samples) -> None:
-        np.ascontiguousarray(extract(floats(samples))[..., :-1], dtype=np.float32)
 
-    for path in paths:
-        recording = audio.decode(os.fsencode(path))
-        total = len(recording.samples)
-        probability = speech.probabilities(recording.samples)
-        for chunk in speech.cut(speech.spans(probability, total), probability, total):
-            window(recording.samples[chunk.start : chunk.end])
-        seconds += total / RATE
-    return seconds
+def _one(path: Path, mel: LogMel) -> float:
+    listener, doubt, cutter = Listener(), Doubt(), Cutter(vad=True)
+    held = _NOTHING
+    first = 0
+    with open_recording(os.fsencode(path), lambda _: None) as recording:
+        for block in recording.blocks():
+            held = np.concatenate([held, block])
+            chunks = cutter.feed(doubt.consider(block, listener.hear(block)))
+            for start, end in chunks:
+                mel.chunk(held[start - first : end - first])
+            held, first = held[cutter.needed_from - first :], cutter.needed_from
+    total = first + len(held)
+    chunks = cutter.feed(doubt.consider(_NOTHING, listener.end())) + cutter.end(total)
+    for start, end in chunks:
+        mel.chunk(held[start - first : end - first])
+    return total / RATE
