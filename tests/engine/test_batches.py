@@ -1,0 +1,288 @@
+"""Several batches in flight, in an engine of this process: what waits for what."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import pytest
+
+from speakeasy_tui.core.protocol import (
+    Fault,
+    Finished,
+    Loaded,
+    LoadFailed,
+    Progress,
+    Quit,
+    Reload,
+    Report,
+    SetBatch,
+    Transcribe,
+)
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.engine import decode, real
+from speakeasy_tui.engine.decode import Decoder, Result
+from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.inject import TEXTS, Injector
+from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
+from speakeasy_tui.engine.work import Window
+
+from .engine import LIST, SHELF, load_command
+from .pieces import sentences, spoken_piece
+
+T = TypeVar("T", bound=Report)
+
+
+def oom() -> RuntimeError:
+    return RuntimeError(TEXTS["oom"])
+
+
+class Collecting(Writer):
+    """Keeps reports for the test."""
+
+    def __init__(self) -> None:
+        self.queue: queue.SimpleQueue[Report] = queue.SimpleQueue()
+
+    def send(self, report: Report) -> None:
+        self.queue.put(report)
+
+
+class Here:
+    """A real engine in a thread; each batch waits in the model until the test lets it through."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: queue.SimpleQueue[int] = queue.SimpleQueue()
+        """Jobs whose batch is in the model."""
+        self._let: dict[int, queue.SimpleQueue[Exception | None]] = {}
+        through = Decoder.decode
+
+        def gated(decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
+            job = windows[0].first.file.job
+            gate = self._let.setdefault(job, queue.SimpleQueue())
+            self.begun.put(job)
+            error = gate.get(timeout=60)
+            if error is not None:
+                raise error
+            return through(decoder, windows)
+
+        monkeypatch.setattr(Decoder, "decode", gated)
+        self.mailbox = Mailbox()
+        self._writer = Collecting()
+        self.reports: list[Report] = []
+        engine = real.RealEngine(self.mailbox, self._writer)
+        self.thread = threading.Thread(target=engine.run, daemon=True)
+        self.thread.start()
+
+    def load(self) -> None:
+        """A model for two batches of one window at a time."""
+        self.mailbox.put(load_command(workers=2, batch_size=1))
+        self.wait_for(Loaded)
+
+    def transcribe(self, *jobs: int) -> None:
+        """Send files of one chunk, which share no window, and wait until they are in the model."""
+        for job in jobs:
+            options = JobOptions(pack=False)
+            path = str(SHELF if job % 2 else LIST).encode()
+            self.mailbox.put(Transcribe(job=job, attempt=1, path=path, options=options))
+        assert {self.begun.get(timeout=60) for _ in jobs} == set(jobs)
+
+    def let(self, job: int, error: Exception | None = None) -> None:
+        """Let a batch through, or end it with an error."""
+        self._let[job].put(error)
+
+    def wait_for(self, kind: type[T]) -> T:
+        while True:
+            report = self._writer.queue.get(timeout=20)
+            self.reports.append(report)
+            if isinstance(report, kind):
+                return report
+
+    def silent(self, *kinds: type[Report]) -> bool:
+        """None of these comes within half a second, nor came before."""
+        deadline = time.monotonic() + 0.5
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                self.reports.append(self._writer.queue.get(timeout=left))
+            except queue.Empty:
+                break
+        return not any(isinstance(report, kinds) for report in self.reports)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
+    engine = Here(monkeypatch)
+    yield engine
+    engine.mailbox.put(Reload())  # drops what is left
+    engine.mailbox.put(Quit())
+
+
+def test_as_many_batches_as_workers_are_in_the_model(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.let(2)
+    assert here.wait_for(Finished).job == 2
+    here.let(1)
+    assert here.wait_for(Finished).job == 1
+
+
+def test_a_fault_waits_for_the_batch_beside_it_which_is_kept(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.let(1, oom())
+    assert here.silent(Fault)
+    here.let(2)
+    fault = here.wait_for(Fault)
+    assert (fault.jobs, fault.text, fault.batch_size) == ([1], TEXTS["oom"], 1)
+    assert [report.job for report in here.reports if isinstance(report, Finished)] == [2]
+
+
+def test_two_batches_that_fail_are_one_fault_of_both(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.let(2, oom())
+    here.let(1, oom())
+    fault = here.wait_for(Fault)
+    assert sorted(fault.jobs) == [1, 2]
+    assert here.silent(Finished)
+    assert sum(isinstance(report, Fault) for report in here.reports) == 1
+
+
+def test_after_a_fault_nothing_goes_into_the_model_until_the_runner_has_answered(
+    here: Here,
+) -> None:
+    here.load()
+    here.transcribe(1)
+    here.let(1, oom())
+    here.wait_for(Fault)
+    here.mailbox.put(SetBatch(batch_size=1))
+    here.transcribe(3)
+    here.let(3)
+    assert here.wait_for(Finished).job == 3
+
+
+def test_a_reload_waits_for_the_batches_under_way_and_drops_their_files(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.mailbox.put(Reload())
+    assert here.silent(LoadFailed, Finished)
+    here.let(1)
+    assert here.silent(LoadFailed, Finished)
+    assert sum(isinstance(report, Loaded) for report in here.reports) == 1
+    here.let(2)
+    here.wait_for(Loaded)  # CTranslate2 would not unload a model that is in use
+    here.transcribe(3)
+    here.let(3)
+    assert here.wait_for(Finished).job == 3
+    assert not any(isinstance(report, LoadFailed) for report in here.reports)
+
+
+def test_a_fault_while_a_reload_waits_is_not_reported(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.mailbox.put(Reload())
+    here.let(1, oom())
+    here.let(2)
+    here.wait_for(Loaded)
+    assert here.silent(Fault, Finished)
+
+
+def test_files_are_opened_while_the_model_is_being_loaded(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = threading.Event()
+
+    def slow(*given: Any) -> Model:
+        assert loaded.wait(60)
+        return Model(*given)
+
+    monkeypatch.setattr(real, "Model", slow)
+    here.mailbox.put(load_command(workers=2, batch_size=1))
+    path, options = str(SHELF).encode(), JobOptions()
+    here.mailbox.put(Transcribe(job=1, attempt=1, path=path, options=options))
+    assert here.wait_for(Progress).stage == "decode"
+    assert here.silent(Loaded)
+    loaded.set()
+    here.wait_for(Loaded)
+    assert here.begun.get(timeout=60) == 1
+    here.let(1)
+    assert here.wait_for(Finished).job == 1
+
+
+# ----------------------------------------------------------------- in one batch
+
+
+class Counting:
+    """CTranslate2's model, and how many windows each call had."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.encoded: list[int] = []
+        self.generated: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode(self, features: Any, **how: Any) -> Any:
+        self.encoded.append(features.shape[0])
+        return self._model.encode(features, **how)
+
+    def generate(self, encoded: Any, prompts: Any, **how: Any) -> Any:
+        self.generated.append(len(prompts))
+        assert encoded.shape[0] == len(prompts)
+        return self._model.generate(encoded, prompts, **how)
+
+
+@pytest.fixture
+def counted() -> Iterator[tuple[Model, Counting]]:
+    model = Model(load_command(cpu_threads=2), Injector())
+    counting = Counting(model.whisper.model)
+    model.whisper.model = counting
+    yield model, counting
+
+
+def batch(model: Model, count: int) -> list[Window]:
+    """Windows of a sentence each."""
+    pieces = [spoken_piece(model, sentences()[job][1], job) for job in range(count)]
+    return [Window((piece,)) for piece in pieces]
+
+
+def test_what_is_suspicious_in_a_batch_is_sampled_together_and_encoded_once(
+    monkeypatch: pytest.MonkeyPatch, counted: tuple[Model, Counting]
+) -> None:
+    model, counting = counted
+    seen: list[decode.Outcome] = []
+
+    def suspicious(outcome: decode.Outcome) -> bool:
+        """All four at first; then the last two of them, until they are warm enough."""
+        seen.append(outcome)
+        place = len(seen) - 1
+        return place < 4 or (place in {6, 7} and outcome.temperature == 0.2)
+
+    monkeypatch.setattr(decode, "needs_fallback", suspicious)
+    windows = batch(model, 4)
+    results = Decoder(model, Meter(), lambda: None).decode(windows)
+    assert all(result.complete for result in results)
+    assert counting.generated == [4, 4, 2]
+    assert sum(counting.encoded) == 4
+    temperatures = [{s.temperature for s in window.lone.segments} for window in windows]
+    assert temperatures == [{0.2}, {0.2}, {0.4}, {0.4}]
+
+
+def test_any_rows_of_a_batch_can_be_had_on_a_cpu_without_encoding_again(
+    counted: tuple[Model, Counting],
+) -> None:
+    model, counting = counted
+    features = [window.features(3000) for window in batch(model, 3)]
+    encoded = Encoded(model.whisper, features)
+    alone = [np.asarray(model.whisper.encode(one)) for one in features]
+    before = len(counting.encoded)
+    for which in ([0], [2, 0], [1, 1, 2], [0, 1, 2]):
+        rows = np.asarray(encoded.rows(which))
+        assert np.array_equal(rows, np.concatenate([alone[n] for n in which]))
+    assert np.array_equal(np.asarray(encoded.all()), np.concatenate(alone))
+    assert len(counting.encoded) == before
