@@ -292,11 +292,11 @@ class RealEngine:
             return
         share = batch.seconds / len(batch.windows)
         for window in batch.windows:
-            whole = sum(piece.left for piece in window.pieces) or 1
+            whole = sum(piece.frames for piece in window.pieces) or 1
             for piece in window.pieces:
                 if piece.samples is not None:
                     continue  # counted as it got on
-                piece.file.model_s += share * piece.left / whole
+                piece.file.model_s += share * piece.frames / whole
         done: list[Piece] = []
         again: list[Piece] = []
         for result in batch.results:
