@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from speakeasy_tui.engine.packing import windows
+from speakeasy_tui.engine.packing import may_share, windows
 from speakeasy_tui.engine.work import Piece, Window
 
 PATIENCE = 0.25
@@ -46,9 +46,9 @@ class Ready:
 
     def _filled(self) -> int:
         """Windows that the pieces fill, at least."""
-        alone = sum(1 for piece in self._pieces if 2 * piece.left > self.frames)
-        short = sum(piece.left for piece in self._pieces if 2 * piece.left <= self.frames)
-        return alone + short // self.frames
+        short = [piece for piece in self._pieces if may_share(piece)]
+        alone = len(self._pieces) - len(short)
+        return alone + sum(piece.left for piece in short) // self.frames
 
     def next(self, size: int, share: int = 1) -> list[Window]:
         """Take the oldest piece and those that may share a batch of `size` windows with it.

@@ -111,11 +111,6 @@ class FrontEnd:
         with self._changed:
             return bool(self._busy or self._files) and self._out < self._limit
 
-    def wake(self) -> None:
-        """Have waiting threads look again, after files were dropped."""
-        with self._changed:
-            self._changed.notify_all()
-
     # ------------------------------------------------------------- one file
 
     def _work(self) -> None:

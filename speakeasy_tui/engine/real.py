@@ -297,17 +297,17 @@ class RealEngine:
                 if piece.samples is not None:
                     continue  # counted as it got on
                 piece.file.model_s += share * piece.frames / whole
-        done: list[Piece] = []
-        again: list[Piece] = []
         for result in batch.results:
-            if result.piece.file.dropped or result.error is not None or result.complete:
-                done.append(result.piece)
-            else:
-                again.append(result.piece)
             if not result.piece.file.dropped:
                 self._finish_piece(result)
-        self._front.release(done)
-        self._ready.add_again(piece for piece in again if not piece.file.dropped)
+        again = [
+            result.piece
+            for result in batch.results
+            if not (result.complete or result.error or result.piece.file.dropped)
+        ]
+        going = {id(piece) for piece in again}
+        self._front.release([piece for piece in pieces if id(piece) not in going])
+        self._ready.add_again(again)
         for file in {piece.file.job: piece.file for piece in pieces}.values():
             if not file.dropped:
                 self._progress(file)
