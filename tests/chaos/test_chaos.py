@@ -16,7 +16,7 @@ from .field import WEIGHTS, deal, rules, sow, spread
 
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_in_a_storm_of_faults_and_runner_kills(tmp_path: Path) -> None:
-    arguments = ["--files=150", "--kills=15", "--faults=0.25", "--seed=7", "--limit=200"]
+    arguments = ["--files=220", "--kills=15", "--faults=0.25", "--seed=7", "--limit=200"]
     storm = subprocess.run(
         [sys.executable, "-m", "tests.chaos", *arguments, "--work", os.fspath(tmp_path)],
         cwd=Path(__file__).parents[2],
@@ -25,7 +25,7 @@ def test_nothing_is_lost_in_a_storm_of_faults_and_runner_kills(tmp_path: Path) -
         check=False,
     )
     assert storm.returncode == 0, storm.stdout + storm.stderr
-    assert "| **done** | 150 |" in storm.stdout
+    assert "| **done** | 220 |" in storm.stdout
 
 
 def test_every_kind_of_fault_is_dealt_at_least_twice() -> None:
