@@ -6,8 +6,6 @@ the loudest part of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -86,12 +84,3 @@ class Loudness:
             for bins in (self._energy, self._speech):
                 bins[: MOST // 2] = bins[0::2] + bins[1::2]
                 bins[MOST // 2 :] = 0
-
-
-def strip_of(samples: npt.NDArray[np.int16], speech: Iterable[tuple[int, int]]) -> str:
-    """The strip of a whole recording; `speech` is from sample to sample."""
-    loudness = Loudness()
-    loudness.add(samples)
-    for start, end in speech:
-        loudness.mark(start, end)
-    return loudness.strip()

@@ -1,25 +1,24 @@
 """Where somebody speaks, and where to cut: chunks of at most 30 s.
 
 The rule that makes spans of Silero VAD's probabilities (from snakers4/silero-vad, MIT, with the
-values that faster-whisper's batched pipeline uses) leaves cutting long speech to `cut`. `Cutter`
-does the same while a recording is still being decoded.
+values that faster-whisper's batched pipeline uses) leaves dividing long speech to the chunks. All
+of it is done while the recording is still being decoded; tests/engine/whole.py has the same for a
+whole one at once, and both agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from speakeasy_tui.engine.audio import RATE, Samples
-from speakeasy_tui.engine.vad import STEP, Listener
+from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.vad import STEP
 
 __all__ = ["STEP", "Cutter", "Span"]
 
-_BLOCK = 2000 * STEP
-"""Samples per call of the network: a minute of audio."""
 THRESHOLD = 0.5
 NEGATIVE = 0.35
 MIN_SILENCE = int(0.160 * RATE)
@@ -35,94 +34,6 @@ class Span(NamedTuple):
 
     start: int
     end: int
-
-
-def probabilities(
-    samples: Samples, alive: Callable[[float], None] = lambda _: None
-) -> npt.NDArray[np.float32]:
-    """Probability of speech in each `STEP` samples (the last, partial step is padded).
-
-    Args:
-        samples: int16, mono, 16 kHz.
-        alive: called about once per minute of audio with the seconds done; may raise.
-    """
-    listener = Listener()
-    found: list[npt.NDArray[np.float32]] = []
-    for at in range(0, len(samples), _BLOCK):
-        found.append(listener.hear(samples[at : at + _BLOCK]))
-        alive(at / RATE)
-    found.append(listener.end())
-    return np.concatenate(found)
-
-
-def spans(probability: npt.NDArray[np.float32], total: int) -> list[Span]:
-    """Speech in `total` samples, without padding: begins at `THRESHOLD`, ends after
-    `MIN_SILENCE` below `NEGATIVE`."""
-    found: list[Span] = []
-    start = silence = -1
-    for step, p in enumerate(probability.tolist()):
-        at = step * STEP
-        if p >= THRESHOLD:
-            silence = -1
-            if start < 0:
-                start = at
-        elif start >= 0 and p < NEGATIVE:
-            if silence < 0:
-                silence = at
-            if at - silence >= MIN_SILENCE:
-                found.append(Span(start, silence))
-                start = silence = -1
-    if start >= 0:
-        found.append(Span(start, total))
-    return found
-
-
-def pad(speech: Sequence[Span], total: int) -> list[Span]:
-    """`speech` with `PAD` on both sides, or half of the pause where that is shorter."""
-    padded: list[Span] = []
-    for number, span in enumerate(speech):
-        before = span.start - (speech[number - 1].end if number else -span.start)
-        last = number == len(speech) - 1
-        after = (speech[number + 1].start if not last else 2 * total - span.end) - span.end
-        padded.append(Span(span.start - min(PAD, before // 2), span.end + min(PAD, after // 2)))
-    return padded
-
-
-def cut(speech: Sequence[Span], probability: npt.NDArray[np.float32], total: int) -> list[Span]:
-    """Chunks: stretches of at most `WINDOW` samples that together hold all `speech`.
-
-    A chunk is contiguous, the pauses inside included, so its times stay true. Boundaries lie
-    in pauses; only a span longer than a window is divided, where it is least like speech. A
-    recording that fits one window is not clipped at all (measured in tests/bench/accuracy.py:
-    clipping costs accuracy at the edges and saves nothing, for a window costs the same).
-    """
-    if not speech:
-        return []
-    if total <= WINDOW:
-        return [Span(0, total)]
-    pieces = [part for span in pad(speech, total) for part in _divide(span, probability)]
-    chunks: list[Span] = []
-    first = 0
-    while first < len(pieces):
-        start = pieces[first].start
-        after = first + 1
-        while after < len(pieces) and pieces[after].end - start <= WINDOW:
-            after += 1
-        chunks.append(Span(start, pieces[after - 1].end))
-        first = after
-    return chunks
-
-
-def _divide(span: Span, probability: npt.NDArray[np.float32]) -> list[Span]:
-    """`span` in parts of at most `WINDOW`, cut where speech is least likely."""
-    parts: list[Span] = []
-    start = span.start
-    while span.end - start > WINDOW:
-        at = _quietest(start, probability, 0)
-        parts.append(Span(start, at))
-        start = at
-    parts.append(Span(start, span.end))
-    return parts
 
 
 def _first_cut(start: int) -> int:
@@ -145,11 +56,6 @@ def _quietest(start: int, probability: npt.NDArray[np.float32], first: int) -> i
     return (low + int(np.argmin(np.convolve(around, np.ones(5) / 5, mode="same")))) * STEP
 
 
-def windows(total: int) -> list[Span]:
-    """Consecutive windows of 30 s, for when speech is not looked for."""
-    return [Span(at, min(total, at + WINDOW)) for at in range(0, total, WINDOW)]
-
-
 def seconds_in(speech: Sequence[Span], start: int, end: int) -> float:
     """Seconds of `speech` between two samples."""
     inside = (min(end, span.end) - max(start, span.start) for span in speech)
@@ -157,7 +63,7 @@ def seconds_in(speech: Sequence[Span], start: int, end: int) -> float:
 
 
 class Cutter:
-    """Spans and chunks of one recording while it comes in: those of `spans` and `cut`.
+    """Spans and chunks of one recording while it comes in.
 
     A chunk is told as soon as nothing that may follow can change it. Whatever comes, what is
     waited for is less than a minute: a chunk's next piece is known at the latest when speech
@@ -243,7 +149,7 @@ class Cutter:
     # ------------------------------------------------------------- spans
 
     def _listen(self, at: int, p: float) -> None:
-        """The rule of `spans`."""
+        """Speech begins at `THRESHOLD`, and ends after `MIN_SILENCE` below `NEGATIVE`."""
         if p >= THRESHOLD:
             self._silence = -1
             if self._start < 0:

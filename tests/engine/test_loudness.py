@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from speakeasy_tui.engine.loudness import MOST, Loudness, strip_of
+from speakeasy_tui.engine.loudness import MOST, Loudness
 
 RATE = 16_000
 Samples = npt.NDArray[np.int16]
+
+
+def strip_of(samples: npt.NDArray[np.int16], speech: Iterable[tuple[int, int]]) -> str:
+    """The strip of a whole recording; `speech` is from sample to sample."""
+    loudness = Loudness()
+    loudness.add(samples)
+    for start, end in speech:
+        loudness.mark(start, end)
+    return loudness.strip()
 
 
 def tone(seconds: float, decibels: float) -> Samples:

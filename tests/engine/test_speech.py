@@ -17,6 +17,7 @@ from speakeasy_tui.engine import audio, speech
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.speech import STEP, THRESHOLD, WINDOW, Cutter, Span
 
+from . import whole
 from .engine import LIGHTHOUSE, RADIO, SHELF
 
 
@@ -25,9 +26,9 @@ def test_samples_and_spans_are_faster_whispers_own(path: object) -> None:
     recording = audio.decode(str(path).encode())
     theirs = decode_audio(str(path))
     assert np.array_equal(audio.floats(recording.samples), theirs)
-    probability = speech.probabilities(recording.samples)
+    probability = whole.probabilities(recording.samples)
     total = len(recording.samples)
-    padded = speech.pad(speech.spans(probability, total), total)
+    padded = whole.pad(whole.spans(probability, total), total)
     reference = get_speech_timestamps(theirs, VadOptions(min_silence_duration_ms=160))
     assert padded == [Span(span["start"], span["end"]) for span in reference]
 
@@ -51,7 +52,7 @@ def test_chunks_hold_all_speech_fit_a_window_and_are_never_cut_inside_a_span_tha
     probability = np.full(at, 0.1, np.float32)
     for span in found:
         probability[span.start // STEP : span.end // STEP] = 0.9
-    chunks = speech.cut(found, probability, total)
+    chunks = whole.cut(found, probability, total)
     assert all(0 < chunk.end - chunk.start <= WINDOW for chunk in chunks)
     assert all(chunk.start >= 0 and chunk.end <= total for chunk in chunks)
     assert all(a.end <= b.start for a, b in itertools.pairwise(chunks))
@@ -66,13 +67,13 @@ def test_chunks_hold_all_speech_fit_a_window_and_are_never_cut_inside_a_span_tha
 
 def test_a_short_recording_with_speech_is_one_chunk_and_without_it_none() -> None:
     quiet = np.zeros(100, np.float32)
-    assert speech.cut([Span(512, 1024)], quiet, 51_200) == [Span(0, 51_200)]
-    assert speech.cut([], quiet, 51_200) == []
+    assert whole.cut([Span(512, 1024)], quiet, 51_200) == [Span(0, 51_200)]
+    assert whole.cut([], quiet, 51_200) == []
 
 
 def test_windows_cover_a_recording_without_looking_for_speech() -> None:
-    assert speech.windows(WINDOW + 5) == [Span(0, WINDOW), Span(WINDOW, WINDOW + 5)]
-    assert speech.windows(0) == []
+    assert whole.windows(WINDOW + 5) == [Span(0, WINDOW), Span(WINDOW, WINDOW + 5)]
+    assert whole.windows(0) == []
 
 
 def feed(
@@ -125,8 +126,8 @@ def test_a_recording_is_cut_the_same_while_it_comes_in(
 ) -> None:
     probability, total = recording
     chunks, found, _ = feed(probability, total, itertools.cycle(sizes))
-    assert found == speech.spans(probability, total)
-    assert chunks == speech.cut(found, probability, total)
+    assert found == whole.spans(probability, total)
+    assert chunks == whole.cut(found, probability, total)
 
 
 @pytest.mark.parametrize("samples", [WINDOW - 1, WINDOW, WINDOW + 1, WINDOW + 256, WINDOW + 511])
@@ -135,7 +136,7 @@ def test_around_one_window_a_recording_is_cut_the_same(samples: int, level: floa
     probability = np.full(-(-samples // STEP), level, np.float32)
     probability[100:103] = 0.9
     chunks, found, _ = feed(probability, samples, itertools.repeat(1))
-    assert chunks == speech.cut(found, probability, samples)
+    assert chunks == whole.cut(found, probability, samples)
     assert len(chunks) == (2 if level > THRESHOLD and samples > WINDOW else 1)
 
 
@@ -162,4 +163,4 @@ def test_without_looking_for_speech_windows_come_as_they_fill(total: int, sizes:
         assert at - cutter.needed_from < WINDOW
     chunks += cutter.feed(total - at)
     chunks += cutter.end(total)
-    assert chunks == speech.windows(total)
+    assert chunks == whole.windows(total)

@@ -15,10 +15,11 @@ from faster_whisper.vad import get_vad_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speakeasy_tui.engine import audio, onnx, speech, vad
+from speakeasy_tui.engine import audio, onnx, vad
 from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.vad import STEP, Listener
 
+from . import whole
 from .engine import LIGHTHOUSE, RADIO, SHELF
 
 
@@ -74,7 +75,7 @@ def test_probabilities_and_spans_are_those_of_the_whole_file_in_onnxruntime(make
     assert isinstance(vad.silero(), vad.Split), "the file of faster-whisper is not the one known"
     theirs, ours = reference(samples), heard(samples, 5 * RATE)
     assert np.abs(theirs - ours).max() < 1e-4
-    assert speech.spans(ours, len(samples)) == speech.spans(theirs, len(samples))
+    assert whole.spans(ours, len(samples)) == whole.spans(theirs, len(samples))
 
 
 SAMPLES = joined()[: 12 * RATE + 77]
