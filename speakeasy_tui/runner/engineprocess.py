@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 LOG_LIMIT = 8 * 2**20
 """Bytes of an engine log that are kept when an engine starts; the older file is replaced."""
 
+KILL_PATIENCE_S = 5.0
+"""Seconds that a killed engine gets to disappear."""
+
 
 class Died(Struct, frozen=True):
     """The engine's process has ended."""
@@ -102,13 +105,19 @@ class EngineProcess:
         assert self._process.stdin is not None
         with contextlib.suppress(ConnectionError, RuntimeError):
             self._process.stdin.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), grace)
-        self.kill()
-        # A process stuck on a dead GPU may not die of SIGKILL: do not wait for ever.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), 5)
-        self._task.cancel()
+        # Not `wait_for`: until Python 3.12 it loses a cancellation that comes with the end.
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._process.wait()
+            self.kill()
+            # A process stuck on a dead GPU may not die of SIGKILL: do not wait for ever.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KILL_PATIENCE_S):
+                    await self._process.wait()
+        finally:
+            self.kill()  # nobody holds it any more, also when this was cancelled
+            self._task.cancel()
 
     async def _read(self) -> None:
         assert self._process.stdout is not None

@@ -159,8 +159,10 @@ class Lane:
         with contextlib.suppress(asyncio.CancelledError):
             await self.task
         self._feeder.close()
-        self._give_all_back(message)
-        await self._end_engine()
+        try:
+            self._give_all_back(message)
+        finally:
+            await self._end_engine()
 
     async def drop_work(self, message: str) -> None:
         """Give everything back now and end the engine; the lane stays."""
@@ -202,8 +204,12 @@ class Lane:
         self._check_stall()
         if not wait and self._inbox.empty():
             return
+        await asyncio.sleep(0)  # others are served between two
         try:
-            engine, item = await asyncio.wait_for(self._inbox.get(), TICK_S)
+            # Not `wait_for`: until Python 3.12 it returns what has just come instead of being
+            # cancelled, and whoever closes this lane would wait for ever.
+            async with asyncio.timeout(TICK_S):
+                engine, item = await self._inbox.get()
         except TimeoutError:
             await self._check_idle()
             return
@@ -224,6 +230,8 @@ class Lane:
         Returns whether there may be another such thing at once. Between two the engine is heard:
         feeding takes long while folders are searched.
         """
+        if self.view.state is LaneState.RUNNING and not self.flights:
+            self._show(LaneState.READY)  # the last file failed, or was taken back
         if self.retired or self._seat.loading or self._feeder.searching:
             return False
         if not self._owner.working():
