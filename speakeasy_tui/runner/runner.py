@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ quarter."""
 VITALS_S = 2.0
 COMMIT_PATIENCE_S = 5.0
 """Seconds a runner that is told to end waits for outputs that are being written."""
+CLOSE_PATIENCE_S = 12.0
+"""Seconds it waits for its lanes: an engine that is stuck gets a few before it is killed."""
 DEVICE_WAIT_S, DEVICE_WAIT_MAX_S = 30.0, 600.0
 """Seconds after which devices that were all lost are tried again; doubled each time."""
 
@@ -56,6 +59,7 @@ class Runner:
         self.home = home
         self.settings = settings
         self.store, self._damaged = open_store(home)
+        self._database = home.database.stat()
         self.journal = Journal(home.journal)
         self._reserve = Reserve(home.reserve)
         self.devices = Devices()
@@ -126,6 +130,7 @@ class Runner:
     async def run(self) -> None:
         """Work until told to end, or nobody needs this runner."""
         self._spawn(self._watch())
+        self._spawn(self._take_vitals())
         self._spawn(self._lengths.run())
         self._lengths.wake()
         if self._damaged is not None:
@@ -135,52 +140,88 @@ class Runner:
             await asyncio.wait(self._finishing, timeout=COMMIT_PATIENCE_S)
         for task in self._tasks:
             task.cancel()
-        for lane in self.lanes:
-            with contextlib.suppress(Exception):
-                await lane.close("given back: the runner ended")
+        await self._close_lanes()
         await self.server.goodbye(self._why or "the runner ends")
         self.store.close()
+
+    async def _close_lanes(self) -> None:
+        """Give everything back and end the engines; what does not end is left to the kernel."""
+        if not self.lanes:
+            return
+        message = "given back: the runner ended"
+        closing = [asyncio.create_task(lane.close(message)) for lane in self.lanes]
+        closed, stuck = await asyncio.wait(closing, timeout=CLOSE_PATIENCE_S)
+        for task in closed:
+            if (error := task.exception()) is not None:
+                log.error("closing a lane", exc_info=error)
+        if stuck:
+            log.error("%d lanes did not close in %.0f s", len(stuck), CLOSE_PATIENCE_S)
 
     def end(self, why: str, *, stop: bool = False) -> None:
         """End the runner. With `stop` a later start does not go on by itself."""
         log.info("ending: %s", why)
         self._why = why
+        self.ended.set()
         if stop:
             self._set(RunnerState.STOPPED)
-        self.ended.set()
 
     async def _watch(self) -> None:
-        """Vitals, the disk, and whether anybody needs this runner."""
+        """The home, the disk, lost devices, and whether anybody needs this runner."""
         while True:
             await asyncio.sleep(VITALS_S)
             try:
-                await self._look()
+                await self._check_home()
+                self._look()
             except Exception:
                 log.exception("watching")
+            self._end_if_idle()  # whatever else is wrong
 
-    async def _look(self) -> None:
+    async def _take_vitals(self) -> None:
+        """How the GPUs fare. Apart from `_watch`: a driver may never answer."""
+        while True:
+            await asyncio.sleep(VITALS_S)
+            for lane in list(self.lanes):
+                gpu = self.devices.gpu(lane.view.device)
+                vitals = await asyncio.to_thread(self.devices.vitals, gpu) if gpu else None
+                if vitals is not None:
+                    lane.view.use = round(vitals.use, 2)
+                    lane.view.memory_used = vitals.memory_used
+                    lane.view.temperature = vitals.temperature
+                    self.server.pulse()
+
+    async def _check_home(self) -> None:
+        """End without a home of our own; listen anew where only the socket was removed."""
+        try:
+            ours = os.path.samestat(self.home.database.stat(), self._database)
+        except (FileNotFoundError, NotADirectoryError):
+            ours = False
+        if not ours:
+            self.end("the home was removed")
+        elif not self.server.reachable:
+            log.warning("the socket was removed: listening anew")
+            await self.server.listen()
+
+    def _look(self) -> None:
         for lane in self.lanes:
-            gpu = self.devices.gpu(lane.view.device)
-            vitals = await asyncio.to_thread(self.devices.vitals, gpu) if gpu else None
-            if vitals is not None:
-                lane.view.use = round(vitals.use, 2)
-                lane.view.memory_used = vitals.memory_used
-                lane.view.temperature = vitals.temperature
-                self.server.pulse()
             speed = self.work.lane_speed(lane.view.number)
             speed = None if speed is None else round(speed, 1)
             if speed != lane.view.speed:
                 lane.view.speed = speed
                 self.server.pulse()
-        if not self.home.database.exists():
-            self.end("the home was removed")
         if self._disk_full is not None:
             self._try_disk_again(self._disk_full)
         self._try_devices_again()
         self._pause_if_stuck()
         if self.active():
             self.server.pulse()
-        if self.server.attended or self.active() or self.scanning:
+
+    def _end_if_idle(self) -> None:
+        try:
+            active = self.active()
+        except sqlite3.Error as error:  # a queue that cannot be read is nothing to work on
+            log.error("the queue cannot be read: %s", error)
+            active = False
+        if self.server.attended or active or self.scanning:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > self.settings.linger_s:
             self.end("idle, and nobody attached", stop=self.wanted is RunnerState.RUNNING)
@@ -214,7 +255,7 @@ class Runner:
         try:
             self.store.put("wanted", wanted)
             self.store.put("pause", msgspec.json.encode(why).decode() if why else "")
-        except StoreFullError as error:
+        except (StoreFullError, sqlite3.Error) as error:
             log.warning("state not saved: %s", error)
 
     def working(self) -> bool:
@@ -423,9 +464,12 @@ class Runner:
             disk = shutil.disk_usage(os.fsdecode(folder))
             room = disk.free > min(DISK_ROOM, disk.total // 4)
             if room and self.pause is not None and self.pause.kind == "disk":
-                self._disk_full = None
                 self._reserve.take()
-                self.work.recover()  # what could not be kept, or was cut off
+                try:
+                    self.work.recover()  # what could not be kept, or was cut off
+                except StoreFullError as error:  # room, but no writing: it is tried again
+                    log.warning("the queue's disk: %s", error)
+                    return
                 self.start()
 
     # ------------------------------------------------------------------ telling

@@ -89,8 +89,11 @@ class Client:
                 self._pump.cancel()
             self._writer.close()
 
-    def hang_up(self) -> None:
-        """Close the connection; `serve` ends."""
+    async def farewell(self, reason: str) -> None:
+        """Say why, to whom takes it soon, and close the connection; `serve` ends."""
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(0.5):
+                await self.send(say.Goodbye(reason=reason))
         self._writer.close()
 
     async def send(self, *messages: say.Message) -> None:
@@ -203,15 +206,19 @@ class Server:
         self.office: Office
         self.clients: set[Client] = set()
         self._server: asyncio.Server | None = None
+        self._bound: os.stat_result | None = None
+        """The socket that is ours."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        """Open the socket, for the owner alone.
+        """Open the socket, for the owner alone; once more, if it was removed.
 
         Raises:
             OSError: it cannot be bound.
         """
         path = self.office.home.socket
+        if self._server is not None:
+            self._server.close()  # who is connected stays so
         path.unlink(missing_ok=True)  # we hold the lock, so it is nobody's
         address, folder = short_socket_address(path)
         before = os.umask(0o177)
@@ -219,6 +226,7 @@ class Server:
             self._server = await asyncio.start_unix_server(
                 self.connected, address, limit=say.MAX_LINE
             )
+            self._bound = path.stat(follow_symlinks=False)
         finally:
             os.umask(before)
             if folder is not None:
@@ -240,6 +248,15 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     @property
+    def reachable(self) -> bool:
+        """Whether the socket is where clients look for it."""
+        try:
+            there = self.office.home.socket.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return self._bound is not None and os.path.samestat(there, self._bound)
+
+    @property
     def attended(self) -> bool:
         """Whether anybody is connected."""
         return bool(self.clients)
@@ -249,11 +266,9 @@ class Server:
         if self._server is not None:
             self._server.close()
         with contextlib.suppress(OSError):
-            os.unlink(self.office.home.socket)
-        for client in list(self.clients):
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(client.send(say.Goodbye(reason=reason)), 0.5)
-            client.hang_up()
+            if self.reachable:  # else it is another runner's, in a home made anew
+                os.unlink(self.office.home.socket)
+        await asyncio.gather(*(client.farewell(reason) for client in self.clients))
         deadline = time.monotonic() + 1
         while self.clients and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # their tasks see the end and finish

@@ -215,9 +215,10 @@ class Work:
         except StoreFullError as error:
             # Parts may have been staged before: what stands on disk decides at the resume.
             self._telling.store_full(error)
-        self.flights.pop(flight.id, None)
-        self._telling.changed(flight.id)
-        self._telling.wake()
+        finally:  # whatever happened: a runner with something in flight never ends by itself
+            self.flights.pop(flight.id, None)
+            self._telling.changed(flight.id)
+            self._telling.wake()
 
     async def _commit(self, flight: Flight) -> None:
         claim, plan = flight.prepared.claim, flight.prepared.plan
@@ -246,6 +247,15 @@ class Work:
         except outputs.OutputError as error:
             outputs.discard(staged)
             self._uncommitted(claim.id, plan, staged, error.error)
+        except StoreFullError:
+            raise
+        except Exception as error:
+            log.exception("job %d: its outputs were not committed", claim.id)
+            outputs.discard(staged)
+            message = f"internal error while its outputs were written: {error}"
+            hint = "rerun it: what was transcribed is kept; runner.log says more"
+            failure = JobError(ErrorKind.OUTPUT, message, hint)
+            self._uncommitted(claim.id, plan, staged, failure)
         else:
             self._telling.emit("done", claim.id)
 

@@ -114,13 +114,11 @@ class Desk:
         wait_gone(self.pid)
 
     def close(self) -> None:
-        try:
-            pid = self.pid
+        """End the runner; one that does not answer or does not end is an error."""
+        with contextlib.suppress(LinkError):  # gone already, or soon
             self.link.request(say.Shutdown(), 5)
-            wait_gone(pid)
-        except LinkError:
-            pass
         self.link.close()
+        wait_gone(self.pid)
 
 
 def wait_gone(pid: int, timeout: float = 15.0) -> None:
