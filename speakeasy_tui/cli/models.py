@@ -106,21 +106,32 @@ def fetch(name: str) -> int:
     Raises:
         Stop: it could not be had; the message has the ways out.
     """
+    import signal
     import subprocess
 
     from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C reaches us alone; we end it in order
-    )
-    assert child.stdout is not None and child.stderr is not None
     bar = _Bar(name)
     end: FetchDone | FetchFailed | None = None
+    # Until the child is ours to end, Ctrl-C waits: else it could outlive us.
+    early: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: early.append(number))
     try:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C reaches us alone; we end it in order
+        )
+    except BaseException:
+        signal.signal(signal.SIGINT, usual)
+        raise
+    assert child.stdout is not None and child.stderr is not None
+    try:
+        signal.signal(signal.SIGINT, usual)
+        if early and usual is not signal.SIG_IGN:
+            raise KeyboardInterrupt
         for line in child.stdout:
             try:
                 message = fetch_decoder.decode(line)

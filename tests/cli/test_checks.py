@@ -149,6 +149,26 @@ def test_ctrl_c_ends_a_download_and_its_process(tmp_path, environment) -> None:
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
+def test_ctrl_c_while_a_download_is_being_started_ends_it_too(monkeypatch, capsys) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def interrupted(*_: object, **options: object) -> subprocess.Popen[bytes]:
+        started.append(start(["sleep", "60"], **options))
+        os.kill(os.getpid(), signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert fetch("small") == 130
+        assert started[0].poll() == -signal.SIGTERM
+    finally:
+        started[0].kill()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "what has arrived is kept" in capsys.readouterr().err
+
+
 def test_the_demo_without_the_starter_says_what_to_install(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setattr("speakeasy_tui.core.models.starter", lambda: None)
     monkeypatch.setattr("sys.argv", ["speakeasy", "--home", str(tmp_path), "demo"])
