@@ -145,6 +145,8 @@ class RealEngine:
             case Load() | Reload():
                 self._drop(list(self._files))
                 self._to_load = note
+                if isinstance(note, Load):
+                    self._expect_model(note)
                 self._settle()
             case Quit():
                 self._quit, self._waiting = True, False
@@ -167,13 +169,20 @@ class RealEngine:
             command, self._to_load = self._to_load, None
             self._load(command)
 
+    def _expect_model(self, command: Load) -> None:
+        """Files given from now on are for another model, which may have to wait for its turn."""
+        try:
+            self._injector.read()
+        except BadSpec as error:
+            text = printable(str(error))
+            self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct it"))
+        self._model = self._decoder = None
+        self._front.begin(command.device)
+
     def _load(self, command: Load | Reload) -> None:
         """Have the model brought by a thread of its own: files can be decoded meanwhile."""
         self._waiting = False
         self._loading = True
-        if isinstance(command, Load):
-            self._model = self._decoder = None
-            self._front.begin(command.device)
         threading.Thread(target=self._bring, args=(command,), name="loader", daemon=True).start()
 
     def _bring(self, command: Load | Reload) -> None:
@@ -181,7 +190,6 @@ class RealEngine:
         try:
             with self._meter.working(), self._meter.stage("load"):
                 if isinstance(command, Load):
-                    self._injector.read()
                     model = Model(command, self._injector)
                 elif model is None:
                     raise LoadError("there is no model to reload")
@@ -220,9 +228,6 @@ class RealEngine:
 
     def _not_loaded(self, error: Exception) -> None:
         match error:
-            case BadSpec():
-                text = printable(str(error))
-                self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct it"))
             case LoadError():
                 text = printable_lines(error.text)
                 self._writer.send(LoadFailed(text=text, kind=error.kind, hint=error.hint))

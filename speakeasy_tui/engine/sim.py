@@ -64,6 +64,7 @@ class SimFile:
     todo: list[Chunk] = field(default_factory=list)
     done: int = 0
     """Of `todo`."""
+    begun: bool = False
     opened: bool = False
 
     @property
@@ -122,6 +123,10 @@ class SimulatedEngine:
         self._files: dict[int, SimFile] = {}
         self._batch_size = BATCH
         self._loaded: Load | None = None
+        self._due = 0.0
+        """When the model will be there (monotonic); 0: none is on the way."""
+        self._begun = 0.0
+        """When its loading began."""
         self._injector = Injector()
         self._waiting = False
         """After a fault, until the runner has said what now."""
@@ -131,11 +136,14 @@ class SimulatedEngine:
     def run(self) -> None:
         """Obey commands until `Quit`."""
         self._meter.report(self._writer)
-        while not (self._quit and not self._files):
-            idle = self._waiting or not self._files
-            for command in self._mailbox.take(wait=idle):
+        while not (self._quit and not self._files and not self._due):
+            idle = self._waiting or not self._files or self._due > 0
+            pause = max(0.0, self._due - time.monotonic()) if self._due else None
+            for command in self._mailbox.take(wait=idle, timeout=pause):
                 self._obey(command)
-            if self._files and not self._waiting:
+            if self._due:
+                self._get_on_loading()
+            elif self._files and not self._waiting:
                 self._step()
 
     def _obey(self, command: object) -> None:
@@ -157,7 +165,7 @@ class SimulatedEngine:
     def _load(self, command: Load | Reload) -> None:
         self._files.clear()
         self._waiting = False
-        begun = time.monotonic()
+        self._begun = time.monotonic()
         if isinstance(command, Load):
             self._loaded = command
             try:
@@ -177,9 +185,18 @@ class SimulatedEngine:
         except RuntimeError as error:
             self._writer.send(LoadFailed(text=printable(str(error))))
             return
-        time.sleep(min(0.2, 5.0 / self._speed))
         if command.batch_size is not None:
             self._batch_size = command.batch_size
+        self._due = self._begun + min(0.2, 5.0 / self._speed)
+
+    def _get_on_loading(self) -> None:
+        """Begin with the first file; the model is there when it is time."""
+        first = next(iter(self._files.values()), None)
+        if first is not None and not first.begun:
+            self._begin(first)
+        if time.monotonic() < self._due:
+            return
+        self._due = 0.0
         assert self._loaded is not None
         compute = self._loaded.compute_type
         self._writer.send(
@@ -187,7 +204,7 @@ class SimulatedEngine:
                 device=self._loaded.device,
                 compute_type="simulated" if compute == "auto" else compute,
                 batch_size=self._batch_size,
-                seconds=time.monotonic() - begun,
+                seconds=time.monotonic() - self._begun,
             )
         )
 
@@ -202,26 +219,36 @@ class SimulatedEngine:
         if batch:
             self._decode(batch)
 
-    def _open(self, file: SimFile) -> None:
+    def _begin(self, file: SimFile) -> bool:
+        """Begin to decode a file; False when that failed."""
         command = file.command
         try:
             size = check(command.path)
             file.audio_s = round(pretend_length(command.path, size), 3)
             self._writer.send(Progress(job=file.job, progress=0.0, stage="decode"))
-            with self._meter.stage("decode"):
-                time.sleep(file.audio_s / self._speed / DECODE_SPEED)
             file.trap.at_decode()
-            name = printable(os.fsdecode(command.path))
-            file.total = math.ceil(file.audio_s / CHUNK_S)
-            for index in range(file.total):
-                start = index * CHUNK_S
-                if not any(abs(start - have) <= 0.01 for have in command.have):
-                    end = min(file.audio_s, start + CHUNK_S)
-                    file.todo.append(pretend_chunk(name, index, start, end))
-            file.trap.cut(len(file.todo))
         except SourceError as error:
             self._fail(file, error.message, error.kind, error.hint)
+        except OSError as error:
+            self._fail(file, printable(str(error)), None, "", traceback.format_exc())
+        else:
+            file.begun = True
+        return file.begun
+
+    def _open(self, file: SimFile) -> None:
+        if not file.begun and not self._begin(file):
             return
+        with self._meter.stage("decode"):
+            time.sleep(file.audio_s / self._speed / DECODE_SPEED)
+        name = printable(os.fsdecode(file.command.path))
+        file.total = math.ceil(file.audio_s / CHUNK_S)
+        for index in range(file.total):
+            start = index * CHUNK_S
+            if not any(abs(start - have) <= 0.01 for have in file.command.have):
+                end = min(file.audio_s, start + CHUNK_S)
+                file.todo.append(pretend_chunk(name, index, start, end))
+        try:
+            file.trap.cut(len(file.todo))
         except OSError as error:
             self._fail(file, printable(str(error)), None, "", traceback.format_exc())
             return

@@ -94,18 +94,25 @@ class Feeder:
         """Whether nothing is claimed."""
         return self._claim is None and self.hand is None and not self._gifts
 
-    async def reach(self, *, room: bool, suspects: bool) -> Prepared | None:
+    async def reach(
+        self, *, room: bool, suspects: bool, only: str | None = None
+    ) -> Prepared | None:
         """Have the next job in `hand`, if there is one and its model is known.
 
         Args:
             room: whether a new job may be claimed; one claimed before is gone on with.
             suspects: whether it may be one that must run alone.
+            only: the request that it must ask for, or there is none.
         """
         while self.hand is None and self._search is None:
             if self._claim is None:
                 if room:
                     self._claim = self._gifts.pop() if self._gifts else self._next(suspects)
                 if self._claim is None:
+                    return None
+                if only is not None and self._claim.request != only:
+                    self._owner.work.unclaim(self._claim)
+                    self._claim = None
                     return None
             found = self._models.get(self._claim.request)
             if found is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from msgspec import Struct, structs
 
+from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, JobWarning, State
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.modelfinder import Found
@@ -128,3 +130,14 @@ class Flight(Struct):
             warnings=tuple(self.warnings),
             message=message or self.stage,
         )
+
+
+def order(flight: Flight, stored: Iterable[Chunk]) -> say.Transcribe:
+    """The command that has an engine do what is not `stored` of a file."""
+    return say.Transcribe(
+        job=flight.id,
+        attempt=flight.attempt,
+        path=flight.prepared.claim.path,
+        options=flight.prepared.claim.options,
+        have=[chunk.start for chunk in stored],
+    )

@@ -23,10 +23,11 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner.batchsize import BatchSizes
 from speakeasy_tui.runner.devices import Devices
+from speakeasy_tui.runner.early import Early
 from speakeasy_tui.runner.engineprocess import Died, EngineProcess, Item
 from speakeasy_tui.runner.feeder import Feeder, has_room
 from speakeasy_tui.runner.feeder import Owner as FeederOwner
-from speakeasy_tui.runner.flight import SHORTEST, WINDOW_S, Flight, Prepared
+from speakeasy_tui.runner.flight import SHORTEST, WINDOW_S, Flight, Prepared, order
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.ledger import Ledger
 from speakeasy_tui.runner.modelfinder import Found
@@ -98,6 +99,7 @@ class Lane:
             owner.home, self.view, owner.devices, workers, cpu_threads, sizes, self._tell
         )
         self._feeder = Feeder(owner, device, self._searching, self._searched)
+        self._early = Early(owner.work, self._seat, number)
         self._load_failures = 0
         self._ooms = 0
         self._busy = time.monotonic()
@@ -136,8 +138,9 @@ class Lane:
         return spare(list(self.flights.values()), at_work)
 
     def hand_back(self, request: str) -> bool:
-        """Let another lane have what is in hand, if it asks for `request`."""
-        return self._feeder.hand_back(request)
+        """Let another lane have what is in hand or sent ahead, if it asks for `request`."""
+        early = self.request == request and self._early.let_go()
+        return self._feeder.hand_back(request) or early
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -232,8 +235,10 @@ class Lane:
         """
         if self.view.state is LaneState.RUNNING and not self.flights:
             self._show(LaneState.READY)  # the last file failed, or was taken back
-        if self.retired or self._seat.loading or self._feeder.searching:
+        if self.retired or self._feeder.searching:
             return False
+        if self._seat.loading:
+            return await self._send_early()
         if not self._owner.working():
             self._feeder.let_go()
             if not self.flights and self._owner.unloading():
@@ -266,25 +271,41 @@ class Lane:
         self._feeder.accept(claims)
         return bool(claims)
 
-    def _send(self, hand: Prepared) -> None:
-        if self._work.store.state(hand.claim.id) is not State.QUEUED:
+    async def _send_early(self) -> bool:
+        """Give the engine one file to decode while it loads its model; as `_advance`.
+
+        Suspects wait, and after a failure all do: a death while loading is the file's or the
+        model's, and only a second one without files tells.
+        """
+        if self._seat.reloading or self._load_failures or not self._owner.working():
+            return False
+        hand = await self._feeder.reach(
+            room=has_room(self._early.files, self.view.batch_size or 1, self._workers),
+            suspects=False,
+            only=self.request,
+        )
+        if hand is None or hand.claim.suspect:
+            return False
+        self._early.send(self._feeder.take())
+        return True
+
+    def _send(self, hand: Prepared, early: Flight | None = None) -> None:
+        """Begin a try; `early`: the engine is at it already, and this is what it did."""
+        job = hand.claim.id
+        if self._work.store.state(job) is not State.QUEUED:
             self._work.unclaim(hand.claim)  # held, cancelled or removed while in hand
+            self._seat.send(say.Abandon(job=job))
             return
         if not self.flights:
             self._watch.heard()
         flight = self._work.begin(hand, lane=self.view.number, device=self.view.device)
         self.flights[flight.id] = flight
-        have = [chunk.start for chunk in self._work.store.chunks(flight.id)]
-        flight.done = len(have)
-        self._seat.send(
-            say.Transcribe(
-                job=flight.id,
-                attempt=flight.attempt,
-                path=hand.claim.path,
-                options=hand.claim.options,
-                have=have,
-            )
-        )
+        stored = self._work.store.chunks(flight.id)
+        flight.done = len(stored)
+        if early is not None:
+            flight.stage = early.stage
+        else:
+            self._seat.send(order(flight, stored))
         self._show(LaneState.RUNNING)
 
     # ------------------------------------------------------------------ model and engine
@@ -315,6 +336,7 @@ class Lane:
     async def _end_engine(self, *, kill: bool = False) -> None:
         self._ooms = 0
         self._owner.ledger.ended(self.view.number)
+        self._early.let_go()
         await self._seat.end(kill=kill)
         if not self.retired:
             self._show(LaneState.STOPPED)
@@ -330,6 +352,9 @@ class Lane:
     # ------------------------------------------------------------------ what the engine says
 
     async def _heard_from(self, item: Item) -> None:
+        if self._seat.loading and isinstance(item, say.Progress | say.Failed):
+            self._early.heard(item)  # says nothing of how the loading gets on
+            return
         if isinstance(item, say.ChunkDone):
             self._watch.batch_done()
         elif not isinstance(item, say.Vitals):
@@ -360,7 +385,12 @@ class Lane:
         self._load_failures = 0
         self._owner.ledger.loaded(report.seconds)
         why = self._seat.loaded(report)
-        self._show(LaneState.RUNNING if self.flights else LaneState.READY, why)
+        self._show(LaneState.READY, why)
+        if not self._owner.working():
+            self._early.let_go()
+        while (early := self._early.next()) is not None:
+            flight, at_it = early
+            self._send(flight.prepared, flight if at_it else None)
 
     async def _load_failed(self, report: say.LoadFailed) -> None:
         reloading, request = self._seat.reloading, self._seat.request

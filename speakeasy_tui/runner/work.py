@@ -189,6 +189,7 @@ class Work:
     def begin(self, prepared: Prepared, *, lane: int, device: str) -> Flight:
         """A lane begins a try."""
         claim = prepared.claim
+        self.unclaim(claim)  # also when the store is full
         number = self.store.begin(
             claim.id,
             lane=lane,
@@ -196,7 +197,6 @@ class Work:
             model=prepared.found.name,
             made_of=prepared.made_of,
         )
-        self.unclaim(claim)
         if not self.flights:
             self._whole.begin()
         if all(other.lane != lane for other in self.flights.values()):

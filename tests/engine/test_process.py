@@ -15,7 +15,9 @@ import pytest
 from speakeasy_tui.core.protocol import (
     Abandon,
     Finished,
+    Loaded,
     Opened,
+    Progress,
     Quit,
     Ready,
     SetBatch,
@@ -23,6 +25,7 @@ from speakeasy_tui.core.protocol import (
     report_decoder,
 )
 
+from . import multilingual
 from .engine import LIGHTHOUSE, RADIO, SHELF, Engine, load_command
 
 Start = Callable[..., Engine]
@@ -58,6 +61,33 @@ def test_a_file_goes_from_ready_to_finished_and_quit_ends_with_status_0(
     assert engine.opened(7).audio_s == pytest.approx(3.56, abs=0.01)
     assert engine.text(7)
     assert engine.status() == 0
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_a_file_is_decoded_while_the_model_loads(start: Start, kind: str) -> None:
+    engine = start(kind, SPEAKEASY_SIM_SPEED="20")
+    engine.wait_for(Ready)
+    engine.send(load_command())
+    engine.transcribe(1, SHELF)
+    assert engine.wait_for((Progress, Loaded)).stage == "decode"  # type: ignore[arg-type]
+    assert isinstance(engine.end_of(1), Finished)
+
+
+def test_files_for_a_model_are_not_made_ready_for_the_one_before(
+    start: Start, tmp_path: Path
+) -> None:
+    multilingual.write(tmp_path / "model")
+    engine = start("real")
+    engine.load()
+    engine.transcribe(1, LIGHTHOUSE)
+    engine.wait_for(Progress, lambda report: report.stage == "transcribe")
+    engine.send(load_command(model=str(tmp_path / "model")))  # a batch may be under way
+    engine.transcribe(2, SHELF, options={"language": "de"})
+    engine.wait_for(Loaded)
+    assert not engine.said(Opened, 2)
+    finished = engine.end_of(2)
+    assert isinstance(finished, Finished)
+    assert (finished.language, finished.warnings) == ("de", [])
 
 
 @pytest.mark.parametrize("kind", ["sim", "real"])

@@ -104,12 +104,13 @@ def test_add_does_not_start_a_stopped_runner(desk: Desk, clips: Path) -> None:
 
 
 def test_pause_begins_no_more_files_and_resume_goes_on(
-    home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", SLOW)
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "100")
     desk = Desk(home)
     try:
-        desk.add(clips)
+        # Long enough that the engine is not given all of them ahead.
+        desk.add(*(silence(tmp_path / f"{n}.wav", 40) for n in range(10)), batch_size=1)
         desk.until(lambda: desk.status().batch.counts["running"] > 0)
         desk.ask(say.PauseQueue())
         desk.until(lambda: desk.status().batch.counts["running"] == 0)
