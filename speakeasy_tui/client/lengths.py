@@ -6,20 +6,17 @@ import asyncio
 import contextlib
 import os
 import random
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from speakeasy_tui.core.protocol import Length
+from speakeasy_tui.runner.probe import probed
 
 LOOKED_AT = 50
 """Files whose headers are read."""
 PATIENCE_S = 20.0
 """Seconds that are given to it."""
-
-_decoder = msgspec.json.Decoder(Length)
 
 
 class Sample:
@@ -71,27 +68,11 @@ async def lengths_of(paths: Sequence[bytes]) -> dict[int, float | None]:
 
     0 where there is no audio to be read, None where the header does not say.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "speakeasy_tui.engine.probe",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert process.stdin is not None and process.stdout is not None
     found: dict[int, float | None] = {}
-    try:
-        with contextlib.suppress(TimeoutError, OSError, msgspec.DecodeError):
-            async with asyncio.timeout(PATIENCE_S):
-                process.stdin.write(b"".join(path + b"\0" for path in paths))
-                await process.stdin.drain()
-                process.stdin.close()
-                async for line in process.stdout:
-                    told = _decoder.decode(line)
-                    found[told.number] = told.seconds
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    with contextlib.suppress(TimeoutError, OSError, msgspec.DecodeError):
+        async with asyncio.timeout(PATIENCE_S), probed(paths) as lengths:
+            async for told in lengths:
+                found[told.number] = told.seconds
     return found
 
 

@@ -10,13 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import sys
 from typing import Protocol
 
 import msgspec
 
-from speakeasy_tui.core.protocol import Length
+from speakeasy_tui.runner.probe import probed
 from speakeasy_tui.runner.store import Store, StoreFullError
 
 log = logging.getLogger(__name__)
@@ -30,8 +28,6 @@ CALM_S = 0.5
 LONGEST_S = 30 * 24 * 3600.0
 """A header that says more is not believed."""
 NICE = 19
-
-_decoder = msgspec.json.Decoder(Length)
 
 
 class Owner(Protocol):
@@ -74,37 +70,20 @@ class Lengths:
             await asyncio.sleep(CALM_S)
 
     async def _measure(self, jobs: list[tuple[int, bytes]]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "speakeasy_tui.engine.probe",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
-        assert process.stdin is not None and process.stdout is not None
         found: dict[int, float] = {}
         at = 0
         try:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.setpriority(os.PRIO_PROCESS, process.pid, NICE)
-            with contextlib.suppress(ConnectionError):
-                process.stdin.write(b"".join(path + b"\0" for _, path in jobs))
-                await process.stdin.drain()
-            process.stdin.close()
-            async for line in process.stdout:
-                told = _decoder.decode(line)
-                at = told.number + 1
-                job = jobs[told.number][0]
-                if told.seconds and told.seconds <= LONGEST_S:
-                    found[job] = told.seconds
-                if len(found) >= KEEP:
-                    self._keep(found)
-                    await self._calm()  # meanwhile the pipe fills, and the process waits
+            async with probed([path for _, path in jobs], nice=NICE) as lengths:
+                async for told in lengths:
+                    at = told.number + 1
+                    job = jobs[told.number][0]
+                    if told.seconds and told.seconds <= LONGEST_S:
+                        found[job] = told.seconds
+                    if len(found) >= KEEP:
+                        self._keep(found)
+                        await self._calm()  # meanwhile the pipe fills, and the process waits
         except msgspec.DecodeError as error:
             log.warning("measuring: %s", error)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-        await process.wait()
         self._keep(found)
         # Where it came to an end by itself is a file that it cannot get over: go on behind.
         self._seen = jobs[min(at, len(jobs) - 1)][0]
