@@ -25,6 +25,7 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner.devices import Devices, total_memory, workers_for
+from speakeasy_tui.runner.dividing import divide
 from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.intake import Intake
 from speakeasy_tui.runner.lane import Lane
@@ -197,9 +198,13 @@ class Runner:
             ours = False
         if not ours:
             self.end("the home was removed")
-        elif not self.server.reachable:
+            return
+        found = self.server.socket_is_ours
+        if found is None:
             log.warning("the socket was removed: listening anew")
             await self.server.listen()
+        elif not found:  # the lock file was removed, too
+            self.end("another runner has the home")
 
     def _look(self) -> None:
         for lane in self.lanes:
@@ -378,6 +383,15 @@ class Runner:
     def take_over(self, idle: Lane) -> list[Claim]:
         """What an idle lane may have of what others were given ahead."""
         return take_over(self.work, self.lanes, idle)
+
+    def divide(self, idle: Lane) -> bool:
+        """Let an idle lane help with a long file; False when there is none."""
+        return divide(self.work, self.lanes, idle)
+
+    def ended(self, job: int) -> None:
+        """A try is over: no lane works on it any more."""
+        for lane in self.lanes:
+            lane.forget(job)
 
     def memory_share(self, device: str) -> int:
         """Bytes of memory at which an engine on `device` is replaced."""

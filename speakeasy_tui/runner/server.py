@@ -248,12 +248,12 @@ class Server:
         task.add_done_callback(self._tasks.discard)
 
     @property
-    def reachable(self) -> bool:
-        """Whether the socket is where clients look for it."""
+    def socket_is_ours(self) -> bool | None:
+        """Whether it is us whom clients find in this home; None when they find nobody."""
         try:
             there = self.office.home.socket.stat(follow_symlinks=False)
         except FileNotFoundError:
-            return False
+            return None
         return self._bound is not None and os.path.samestat(there, self._bound)
 
     @property
@@ -266,7 +266,7 @@ class Server:
         if self._server is not None:
             self._server.close()
         with contextlib.suppress(OSError):
-            if self.reachable:  # else it is another runner's, in a home made anew
+            if self.socket_is_ours:  # else it is another runner's, in a home made anew
                 os.unlink(self.office.home.socket)
         await asyncio.gather(*(client.farewell(reason) for client in self.clients))
         deadline = time.monotonic() + 1

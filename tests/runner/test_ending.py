@@ -89,12 +89,17 @@ def test_a_runner_at_work_whose_home_was_removed_ends_and_so_do_its_engines(
         wait_gone(pid)
 
 
-def test_a_runner_whose_home_was_made_anew_ends_and_leaves_the_new_one_alone(
-    home: Home, tmp_path: Path
+@pytest.mark.parametrize("removed", ["all", "socket and lock"])
+def test_a_runner_whose_home_another_has_taken_ends_and_leaves_that_one_alone(
+    home: Home, removed: str
 ) -> None:
     old = Desk(home)
-    os.kill(old.pid, signal.SIGSTOP)  # it does not see the moment without a home
-    shutil.rmtree(home.state)
+    os.kill(old.pid, signal.SIGSTOP)  # it does not see the moment between the two
+    if removed == "all":
+        shutil.rmtree(home.state)
+    else:
+        home.socket.unlink()
+        home.lock.unlink()
     new = Desk(home)
     try:
         assert new.pid != old.pid
