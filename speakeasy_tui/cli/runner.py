@@ -13,8 +13,9 @@ from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, say, say_json, table
 from speakeasy_tui.core.paths import Home
 
-STOP_TIMEOUT = 10.0
-"""Seconds that a runner gets to end after it was told to."""
+STOP_TIMEOUT = 20.0
+"""Seconds that a runner gets to end after it was told to: it waits for outputs that are being
+written and for stuck engines, each for a while."""
 
 
 @click.group(cls=Door, default="status")
@@ -58,7 +59,7 @@ def stop(home: Home) -> int:
             raise Stop(
                 f"the runner (pid {pid}) did not end in {STOP_TIMEOUT:.0f} s",
                 1,
-                f"its log: {home.runner_log}; as a last resort: kill {pid}",
+                f"its log: {home.runner_log}; as a last resort, nothing is lost: kill -9 {pid}",
             )
         time.sleep(0.02)
     say(f"the runner (pid {pid}) has ended; the queue is kept")

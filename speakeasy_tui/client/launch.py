@@ -44,10 +44,13 @@ def attach(home: Home) -> Link:
         try:
             return Link.connect(home)
         except NoRunner:
-            # Ended: either it failed, or another one was faster and will listen soon.
-            if process.poll() not in {None, ANOTHER_RUNS}:
+            status = process.poll()
+            if status not in {None, ANOTHER_RUNS}:
                 raise CannotStart(_complaint(home, mark)) from None
         time.sleep(pause)
+        if status == ANOTHER_RUNS:
+            # Another one was faster and will listen soon, or one was just about to end.
+            process = spawn(home)
         pause = min(pause * 1.5, 0.1)
     raise LinkError(_complaint(home, mark))
 

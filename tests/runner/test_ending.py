@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from speakeasy_tui.client import launch
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import ErrorKind, LaneState, RunnerState, State
@@ -23,6 +24,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.runner import runner as runner_module
 from speakeasy_tui.runner.lane import Lane
+from speakeasy_tui.runner.lock import HomeLock
 from speakeasy_tui.runner.office import Office
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Server
@@ -180,6 +182,27 @@ async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
     assert runner.wanted is RunnerState.PAUSED
     runner._look()
     assert runner.wanted is RunnerState.RUNNING
+
+
+def test_a_command_that_meets_a_runner_about_to_end_starts_the_next(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = HomeLock(home)  # it listens no more and has the home for a moment yet
+    codes: list[int] = []
+
+    start = launch.spawn
+
+    def spawn(home: Home) -> subprocess.Popen[bytes]:
+        process = start(home)
+        if not codes:
+            codes.append(process.wait())
+            ending.release()
+        return process
+
+    monkeypatch.setattr(launch, "spawn", spawn)
+    desk = Desk(home)
+    assert codes == [launch.ANOTHER_RUNS]
+    desk.close()
 
 
 def test_a_thread_that_never_returns_does_not_keep_the_process(home: Home) -> None:
