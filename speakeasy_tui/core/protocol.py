@@ -404,6 +404,22 @@ class Transcribe(Command):
     options: JobOptions
     have: list[float] = []
     """Starts (s) of chunks that are stored already and are not decoded again."""
+    since: float = 0.0
+    """Chunks that start before (s) are another engine's: they are cut, for the cuts depend on all
+    that is before them, but not decoded. The language must be known then."""
+    until: float | None = None
+    """Chunks that start here (s) or later are another engine's; None: it goes to the end."""
+    ticket: int = 0
+    """Comes back in `Finished`, which may be on its way while the file is given anew."""
+
+
+class Shorten(Command):
+    """Chunks of a file that start at `until` (s) or later are another engine's from now on.
+
+    Those in the model are still told, those that wait are not decoded."""
+
+    job: int
+    until: float
 
 
 class Abandon(Command):
@@ -422,7 +438,7 @@ class Quit(Command):
     """End once nothing is in flight."""
 
 
-AnyCommand = Load | Reload | Transcribe | Abandon | SetBatch | Quit
+AnyCommand = Load | Reload | Transcribe | Shorten | Abandon | SetBatch | Quit
 
 # ------------------------------------------------------------------ engine → runner
 
@@ -500,7 +516,7 @@ class Progress(Report):
 
 
 class Finished(Report):
-    """A file's last chunk is done."""
+    """A file's last chunk is done, or the last of the part that was asked for."""
 
     job: int
     language: str
@@ -508,6 +524,8 @@ class Finished(Report):
     warnings: list[JobWarning] = []
     work_s: float = 0.0
     """As in `Progress`."""
+    ticket: int = 0
+    """That of `Transcribe`."""
 
 
 class Failed(Report):

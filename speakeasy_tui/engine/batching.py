@@ -66,8 +66,8 @@ class Ready:
         self._pieces = [piece for piece in self._pieces if id(piece) not in taken]
         return batch
 
-    def forget_dropped(self) -> list[Piece]:
-        """Take out pieces of dropped files."""
-        gone = [piece for piece in self._pieces if piece.file.dropped]
-        self._pieces = [piece for piece in self._pieces if not piece.file.dropped]
+    def forget(self) -> list[Piece]:
+        """Take out pieces that are not wanted any more."""
+        gone = [piece for piece in self._pieces if not piece.wanted]
+        self._pieces = [piece for piece in self._pieces if piece.wanted]
         return gone

@@ -139,9 +139,14 @@ class FrontEnd:
         if file.options.sequential:
             self._hand_over_whole(file, loudness, alive)
             return
+        since, have = file.command.since, file.command.have
         for chunk, speech, samples in self._chunks(file, loudness, alive):
             model = self._settle_language(file)
-            index, stored = file.chunks, _is_stored(chunk.start / RATE, file.command.have)
+            start = chunk.start / RATE
+            if start >= file.until:
+                file.whole = True
+                return
+            index, stored = file.chunks, start < since or _is_stored(start, have)
             seconds = (chunk.end - chunk.start) / RATE
             file.chunks += 1
             file.chunks_s += seconds
@@ -290,7 +295,7 @@ class _Alive:
 
     def report(self) -> None:
         self._last = time.monotonic()
-        if self._file.chunks:  # the model's progress says more
+        if self._file.todo:  # the model's progress says more
             return
         self._writer.send(Progress(job=self._file.job, progress=0.0, stage="decode"))
 

@@ -24,6 +24,7 @@ from speakeasy_tui.core.protocol import (
     Quit,
     Reload,
     SetBatch,
+    Shorten,
     Transcribe,
 )
 from speakeasy_tui.core.text import printable, printable_lines
@@ -111,10 +112,8 @@ class RealEngine:
         match note:
             case Piece():
                 self._begin(note.file)
-                if note.file.dropped:
-                    self._front.release([note])
-                else:
-                    self._ready.add(note)
+                self._ready.add(note)
+                self._forget_pieces()
             case Decoded():
                 self._crew.back()
                 self._whole -= _is_whole(note.windows)
@@ -135,8 +134,14 @@ class RealEngine:
                 self._waiting = False
                 self._drop([note.job])
                 trap = self._injector.trap(note.path, note.attempt)
-                self._files[note.job] = FileWork(note, trap)
+                until = math.inf if note.until is None else note.until
+                self._files[note.job] = FileWork(note, trap, until)
                 self._front.add(self._files[note.job])
+            case Shorten():
+                if (file := self._files.get(note.job)) is not None:
+                    file.until = note.until
+                    self._forget_pieces()
+                    self._finish(file)
             case Abandon():
                 self._drop([note.job])
             case SetBatch():
@@ -262,6 +267,7 @@ class RealEngine:
             self._writer.send(opened(file))
             self._spring(file, lambda: file.trap.all_cut(file.todo))
         self._begin(file)
+        file.told_whole = True
         if not file.dropped:
             self._finish(file)
 
@@ -313,6 +319,7 @@ class RealEngine:
         going = {id(piece) for piece in again}
         self._front.release([piece for piece in pieces if id(piece) not in going])
         self._ready.add_again(again)
+        self._forget_pieces()
         for file in {piece.file.job: piece.file for piece in pieces}.values():
             if not file.dropped:
                 self._progress(file)
@@ -359,7 +366,7 @@ class RealEngine:
 
     def _finish(self, file: FileWork) -> None:
         """Say so, if a file is finished."""
-        if not file.finished:
+        if not (file.finished and file.told_whole):
             return
         self._forget(file.job)
         language = file.language
@@ -373,6 +380,7 @@ class RealEngine:
                 language_probability=file.language_probability,
                 warnings=list(file.warnings),
                 work_s=round(file.work_s, 3),
+                ticket=file.command.ticket,
             )
         )
 
@@ -388,7 +396,14 @@ class RealEngine:
             file = self._forget(job)
             if file is not None:
                 file.drop()
-        self._front.release(self._ready.forget_dropped())
+        self._forget_pieces()
+
+    def _forget_pieces(self) -> None:
+        """Let go of pieces that nobody wants from this engine any more."""
+        gone = self._ready.forget()
+        for piece in gone:
+            piece.file.given_up += 1
+        self._front.release(gone)
 
     def _fail(
         self, file: FileWork, error: Exception, detail: str, kind: ErrorKind | None = None

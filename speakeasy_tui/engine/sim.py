@@ -30,6 +30,7 @@ from speakeasy_tui.core.protocol import (
     Quit,
     Reload,
     SetBatch,
+    Shorten,
     Transcribe,
 )
 from speakeasy_tui.core.text import printable, printable_lines
@@ -70,6 +71,11 @@ class SimFile:
     @property
     def job(self) -> int:
         return self.command.job
+
+    def shorten(self, until: float) -> None:
+        """What starts there (s) or later is another engine's."""
+        self.command.until = until
+        self.todo = [chunk for chunk in self.todo if chunk.start < until]
 
 
 def pretend_length(path: bytes, size: int) -> float:
@@ -154,6 +160,11 @@ class SimulatedEngine:
                 self._waiting = False
                 trap = self._injector.trap(command.path, command.attempt)
                 self._files[command.job] = SimFile(command, trap)
+            case Shorten():
+                if (file := self._files.get(command.job)) is not None:
+                    file.shorten(command.until)
+                    if file.opened:
+                        self._progress(file)
             case Abandon():
                 self._files.pop(command.job, None)
             case SetBatch():
@@ -244,9 +255,12 @@ class SimulatedEngine:
         file.total = math.ceil(file.audio_s / CHUNK_S)
         for index in range(file.total):
             start = index * CHUNK_S
-            if not any(abs(start - have) <= 0.01 for have in file.command.have):
+            stored = any(abs(start - have) <= 0.01 for have in file.command.have)
+            if start >= file.command.since and not stored:
                 end = min(file.audio_s, start + CHUNK_S)
                 file.todo.append(pretend_chunk(name, index, start, end))
+        if file.command.until is not None:
+            file.shorten(file.command.until)
         try:
             file.trap.cut(len(file.todo))
         except OSError as error:
@@ -296,10 +310,15 @@ class SimulatedEngine:
         left = sum(chunk.end - chunk.start for chunk in file.todo[file.done :])
         share = 1.0 - left / file.audio_s if file.audio_s else 1.0
         self._writer.send(Progress(job=file.job, progress=round(share, 4), stage="transcribe"))
-        if file.done == len(file.todo):
+        if file.done >= len(file.todo):
             del self._files[file.job]
             self._writer.send(
-                Finished(job=file.job, language=self._language(file), language_probability=1.0)
+                Finished(
+                    job=file.job,
+                    language=self._language(file),
+                    language_probability=1.0,
+                    ticket=file.command.ticket,
+                )
             )
 
     @staticmethod

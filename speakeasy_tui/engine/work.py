@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ class FileWork:
 
     command: Transcribe
     trap: Trap
+    until: float = math.inf
+    """Seconds; chunks that start here or later are another engine's."""
     audio_s: float = 0.0
     """Length, seconds: what the file promises, then, once decoded, what is there."""
     heard_s: float = 0.0
@@ -50,9 +53,13 @@ class FileWork:
     todo: int = 0
     """Of `chunks`, not stored yet."""
     whole: bool = False
-    """Decoded and cut to the end."""
+    """Decoded and cut to the end, or to where another engine goes on."""
+    told_whole: bool = False
+    """The runner knows that it is."""
     done: int = 0
     """Of `todo`, finished."""
+    given_up: int = 0
+    """Of `todo`, made before they were another engine's."""
     done_s: float = 0.0
     """Seconds of audio whose chunks are done, stored ones included."""
     ahead_s: float = 0.0
@@ -99,7 +106,7 @@ class FileWork:
     @property
     def finished(self) -> bool:
         """All of it is cut and transcribed."""
-        return self.whole and self.done == self.todo
+        return self.whole and self.done + self.given_up == self.todo
 
     @property
     def progress(self) -> float:
@@ -148,6 +155,11 @@ class Piece:
     @property
     def end(self) -> float:
         return self.span.end / RATE
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is still this engine's to decode."""
+        return not self.file.dropped and self.start < self.file.until
 
     @property
     def frames(self) -> int:

@@ -39,7 +39,8 @@ class Early:
         flight = Flight(hand, number, self._lane, now, audio_s=claim.audio_s)
         same = claim.made_of == hand.made_of  # else `Store.begin` forgets what is stored
         self._files[flight.id] = flight
-        self._seat.send(order(flight, self._work.store.chunks(flight.id) if same else []))
+        stored = self._work.store.chunks(flight.id) if same else []
+        self._seat.send(order(flight, self._lane, stored))
 
     def heard(self, report: say.Progress | say.Failed) -> None:
         """Note what the engine says of one of them."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
@@ -33,12 +35,31 @@ class Prepared(Struct, frozen=True):
     """Bytes of the source."""
 
 
+class Part(Struct):
+    """What one lane does of a file: the chunks that start from `since` on and before `until`."""
+
+    ticket: int
+    """By it the engine's `Finished` is known to speak of this part."""
+    since: float = 0.0
+    """Seconds."""
+    until: float = math.inf
+    """Seconds."""
+    work_s: float = 0.0
+    """The engine's time on it, seconds."""
+
+    @property
+    def last(self) -> bool:
+        """Whether the end of the file is in it: this engine sees all of the file."""
+        return self.until == math.inf
+
+
 class Flight(Struct):
-    """A job that an engine works on."""
+    """A job that an engine works on, or several, each on its part."""
 
     prepared: Prepared
     attempt: int
     lane: int
+    """The first one."""
     started: float
     """`time.monotonic()`."""
     audio_s: float | None = None
@@ -54,10 +75,18 @@ class Flight(Struct):
     stage: str = ""
     """What the engine does with it; empty before it has begun, and where that needs no word."""
     work_s: float = 0.0
-    """The engine's time on it in this try, seconds."""
+    """The engines' time on it in this try, seconds."""
     language: str | None = None
     language_probability: float | None = None
     warnings: list[JobWarning] = []
+    parts: dict[int, Part] = {}
+    """By lane; those that are finished are gone."""
+    split: bool = False
+    """Whether there ever was more than one."""
+    starts: set[float] = set()
+    """Of the finished chunks, seconds."""
+    past_work_s: float = 0.0
+    """The engines' time on parts that are finished, seconds."""
 
     @property
     def id(self) -> int:
@@ -98,11 +127,30 @@ class Flight(Struct):
         """Keep warnings, each once."""
         self.warnings = self.warnings + [new for new in warnings if new not in self.warnings]
 
+    def resume(self, stored: Sequence[Chunk]) -> None:
+        """These chunks are there from an earlier try."""
+        self.starts = {chunk.start for chunk in stored}
+        self.done = len(stored)
+
+    def worked_on(self, part: Part, seconds: float) -> None:
+        """An engine has spent so many seconds on its part."""
+        part.work_s = max(part.work_s, seconds)
+        self.work_s = self.past_work_s + sum(part.work_s for part in self.parts.values())
+
+    def leave(self, lane: int) -> bool:
+        """A lane has finished its part; whether that was the last one under way."""
+        self.past_work_s += self.parts.pop(lane).work_s
+        return not self.parts
+
     def finish_chunk(self, chunk: Chunk) -> None:
         """Count a finished chunk."""
+        self.starts.add(chunk.start)
         self.done += 1
         self.worked = True
-        if self.audio_s:
+        if self.split:
+            if self.chunks:
+                self.progress = max(self.progress, min(0.999, self.done / self.chunks))
+        elif self.audio_s:
             self.progress = max(self.progress, min(1.0, chunk.end / self.audio_s))
 
     def overlay(self, job: Job) -> Job:
@@ -132,12 +180,30 @@ class Flight(Struct):
         )
 
 
-def order(flight: Flight, stored: Iterable[Chunk]) -> say.Transcribe:
-    """The command that has an engine do what is not `stored` of a file."""
+_tickets = itertools.count(1)
+
+
+def order(
+    flight: Flight,
+    lane: int,
+    stored: Sequence[Chunk],
+    since: float = 0.0,
+    until: float = math.inf,
+) -> say.Transcribe:
+    """Make a part of the file the lane's: the command that has its engine do what is not `stored`
+    of it. From `since` (s) on only when the language is known."""
+    part = flight.parts[lane] = Part(next(_tickets), since, until)
+    options = flight.prepared.claim.options
+    if since:
+        # Found by the engine that has the first chunk; not to be found again.
+        options = structs.replace(options, language=flight.language or options.language)
     return say.Transcribe(
         job=flight.id,
         attempt=flight.attempt,
         path=flight.prepared.claim.path,
-        options=flight.prepared.claim.options,
+        options=options,
         have=[chunk.start for chunk in stored],
+        since=since,
+        until=None if part.last else until,
+        ticket=part.ticket,
     )

@@ -23,6 +23,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner.batchsize import BatchSizes
 from speakeasy_tui.runner.devices import Devices
+from speakeasy_tui.runner.dividing import Share, is_whole
 from speakeasy_tui.runner.early import Early
 from speakeasy_tui.runner.engineprocess import Died, EngineProcess, Item
 from speakeasy_tui.runner.feeder import Feeder, has_room
@@ -32,7 +33,7 @@ from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.ledger import Ledger
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
-from speakeasy_tui.runner.reports import FileReport, note
+from speakeasy_tui.runner.reports import FileReport, note, stale
 from speakeasy_tui.runner.seat import Seat
 from speakeasy_tui.runner.sharing import spare
 from speakeasy_tui.runner.store import StoreFullError
@@ -77,6 +78,7 @@ class Owner(FeederOwner, Protocol):
     def store_full(self, error: StoreFullError) -> None: ...
     def memory_share(self, device: str) -> int: ...
     def take_over(self, idle: Lane) -> list[Claim]: ...
+    def to_share(self, idle: Lane) -> Share | None: ...
 
 
 class Lane:
@@ -134,8 +136,27 @@ class Lane:
         """Files that another lane with a model for `request` could take over."""
         if self.request != request:
             return []
-        at_work = 0 if self._watch.late() else (self.view.batch_size or 1) * self._workers
+        at_work = 0 if self._watch.late() else self.at_work
         return spare(list(self.flights.values()), at_work)
+
+    @property
+    def at_work(self) -> int:
+        """Windows that are in the model, or next."""
+        return (self.view.batch_size or 1) * self._workers
+
+    def shorten(self, flight: Flight, until: float) -> float:
+        """Leave the chunks of a file that start at `until` (s) or later; returns up to where."""
+        part = flight.parts[self.view.number]
+        before, part.until = part.until, until
+        self._seat.send(say.Shorten(job=flight.id, until=until))
+        return before
+
+    def forget(self, job: int) -> None:
+        """A try is over; if this lane was at it, it is no more."""
+        if self.flights.pop(job, None) is not None:
+            self._seat.send(say.Abandon(job=job))
+            self._rest()
+            self.wake()
 
     def hand_back(self, request: str) -> bool:
         """Let another lane have what is in hand or sent ahead, if it asks for `request`."""
@@ -198,7 +219,7 @@ class Lane:
         self._feeder.let_go()
         for job in list(self.flights):
             del self.flights[job]
-            self._work.flights.pop(job, None)
+            self._work.let_go(job)
         await self._end_engine()
         await asyncio.sleep(1)
 
@@ -254,7 +275,7 @@ class Lane:
             suspects=not self.flights,
         )
         if hand is None:
-            return self._take_over()
+            return not self.flights and (self._take_over() or await self._help())
         self._busy = time.monotonic()
         if self._seat.request != self._owner.request(hand.claim.request):
             if not self.flights:  # else: drain first
@@ -265,11 +286,31 @@ class Lane:
 
     def _take_over(self) -> bool:
         """Get files from a lane that has more than it is at; only when there is nothing else."""
-        if self.flights or self._seat.engine is None or self._feeder.searching:
+        if self._seat.engine is None or self._feeder.searching:
             return False
         claims = self._owner.take_over(self)
         self._feeder.accept(claims)
         return bool(claims)
+
+    async def _help(self) -> bool:
+        """Do a part of a long file that another lane has, or load the model for it."""
+        share = None if self._feeder.searching else self._owner.to_share(self)
+        if share is None:
+            return False
+        cut, lane, flight = share
+        claim = flight.prepared.claim
+        if self.request != claim.request:
+            await self._load(flight.prepared.found, claim)
+            return False
+        log.info("lane %d helps with job %d from %.0f s on", self.view.number, flight.id, cut.at)
+        until = lane.shorten(flight, cut.at)
+        self._work.divided(flight, self.view.number)
+        self._watch.heard()
+        self.flights[flight.id] = flight
+        stored = self._work.store.chunks(flight.id)
+        self._seat.send(order(flight, self.view.number, stored, cut.at, until))
+        self._show(LaneState.RUNNING, f"helps with file {flight.id}")
+        return True
 
     async def _send_early(self) -> bool:
         """Give the engine one file to decode while it loads its model; as `_advance`.
@@ -301,11 +342,11 @@ class Lane:
         flight = self._work.begin(hand, lane=self.view.number, device=self.view.device)
         self.flights[flight.id] = flight
         stored = self._work.store.chunks(flight.id)
-        flight.done = len(stored)
+        flight.resume(stored)
         if early is not None:
-            flight.stage = early.stage
+            flight.stage, flight.parts = early.stage, early.parts
         else:
-            self._seat.send(order(flight, stored))
+            self._seat.send(order(flight, self.view.number, stored))
         self._show(LaneState.RUNNING)
 
     # ------------------------------------------------------------------ model and engine
@@ -367,7 +408,8 @@ class Lane:
             case say.Opened() | say.Progress() | say.ChunkDone() | say.Finished():
                 self._file_report(item)
             case say.Heard():
-                if item.job in self.flights:
+                flight = self.flights.get(item.job)
+                if flight is not None and flight.parts[self.view.number].last:
                     self._work.store.heard(item.job, item.strip)
                     self._owner.emit("heard", item.job, item.strip)
             case say.Failed():
@@ -420,7 +462,10 @@ class Lane:
         flight = self.flights.get(report.job)
         if flight is None:
             return
-        before = note(self._work.store, flight, report)
+        part = flight.parts[self.view.number]
+        if stale(flight, part, report):
+            return
+        before = note(self._work.store, flight, part, report)
         if isinstance(report, say.ChunkDone):
             self._ooms = 0
             seconds = report.chunk.end - report.chunk.start
@@ -429,10 +474,14 @@ class Lane:
         elif isinstance(report, say.Finished):
             self._watch.file_done()
             del self.flights[flight.id]
-            self._owner.begin_finish(flight)
-            if not self.flights:
-                self._show(LaneState.READY)
-        self._work.advanced(flight, before)
+            if flight.leave(self.view.number) and is_whole(self._work, flight):
+                self._owner.begin_finish(flight)
+            self._rest()
+        self._work.advanced(flight, before, self.view.number)
+
+    def _rest(self) -> None:
+        if not self.flights and self.view.state is LaneState.RUNNING:
+            self._show(LaneState.READY, self._seat.why)
 
     async def _file_failed(self, report: say.Failed) -> None:
         if report.job not in self.flights:

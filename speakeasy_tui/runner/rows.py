@@ -209,6 +209,13 @@ class Rows:
             for row in rows
         ]
 
+    def spans(self, job: int) -> list[tuple[float, float]]:
+        """Starts and ends (s) of the finished chunks of a job in the order of the audio."""
+        rows = self._db.execute(
+            "SELECT start, end FROM chunks WHERE job = ? ORDER BY start", (job,)
+        )
+        return [(row["start"], row["end"]) for row in rows]
+
     def loudness(self, job: int) -> str:
         """How loud a job's audio is (see `core.protocol.Heard`); empty when it is not known."""
         row = self._db.execute("SELECT strip FROM loudness WHERE job = ?", (job,)).fetchone()

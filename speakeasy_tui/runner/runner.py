@@ -24,7 +24,9 @@ from speakeasy_tui.core.job import (
 )
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.runner import dividing
 from speakeasy_tui.runner.devices import Devices, total_memory, workers_for
+from speakeasy_tui.runner.dividing import Share
 from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.intake import Intake
 from speakeasy_tui.runner.lane import Lane
@@ -382,6 +384,15 @@ class Runner:
     def take_over(self, idle: Lane) -> list[Claim]:
         """What an idle lane may have of what others were given ahead."""
         return take_over(self.work, self.lanes, idle)
+
+    def to_share(self, idle: Lane) -> Share | None:
+        """The long file that an idle lane could help with, if there is one."""
+        return dividing.find(self.work, self.lanes, idle, self.requests_for(idle.view.device))
+
+    def try_over(self, job: int) -> None:
+        """A try is over: no lane works on it any more."""
+        for lane in self.lanes:
+            lane.forget(job)
 
     def memory_share(self, device: str) -> int:
         """Bytes of memory at which an engine on `device` is replaced."""

@@ -67,6 +67,11 @@ class Seat:
         """A model is on its way, for the first time or again."""
         self.reloading = False
 
+    @property
+    def why(self) -> str:
+        """Why this model was taken."""
+        return self._why
+
     async def load(self, found: Found, wanted: Request) -> bool:
         """Begin to load a model, in a new engine if need be; True when it is a new one.
 

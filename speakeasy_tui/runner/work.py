@@ -42,6 +42,7 @@ class Telling(Protocol):
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
     def store_full(self, error: StoreFullError) -> None: ...
     def wake(self) -> None: ...
+    def try_over(self, job: int) -> None: ...
 
 
 class Work:
@@ -58,6 +59,8 @@ class Work:
         """Claimed, not yet begun."""
         self._planning = asyncio.Lock()
         self._whole = Pace(BATCH_WINDOW)
+        self.indivisible: set[int] = set()
+        """Jobs that only one engine is to work on, for several did not make a whole."""
         self.begun_well = False
         """Whether anything was transcribed since the runner began."""
         self._paces: dict[int, Pace] = {}
@@ -90,20 +93,20 @@ class Work:
         """× real time of what a lane has finished over the last half minute."""
         if lane not in self._paces:
             return None
-        working = any(flight.lane == lane for flight in self.flights.values())
+        working = any(lane in flight.parts for flight in self.flights.values())
         return self._paces[lane].speed(working=working)
 
     def in_flight_s(self) -> float:
         """Audio seconds finished of files that are not yet done."""
         return sum(flight.progress * (flight.audio_s or 0) for flight in self.flights.values())
 
-    def advanced(self, flight: Flight, before: float) -> None:
-        """A flight's progress has grown from `before`."""
+    def advanced(self, flight: Flight, before: float, lane: int) -> None:
+        """A flight's progress has grown from `before` by what `lane` has done."""
         if flight.audio_s and flight.progress > before:
             self.begun_well = True
             seconds = (flight.progress - before) * flight.audio_s
             self._whole.add(seconds)
-            self._pace(flight.lane).add(seconds)
+            self._pace(lane).add(seconds)
         self._telling.changed(flight.id)
 
     def _pace(self, lane: int) -> Pace:
@@ -199,14 +202,27 @@ class Work:
         )
         if not self.flights:
             self._whole.begin()
-        if all(other.lane != lane for other in self.flights.values()):
-            self._pace(lane).begin()
+        self._at_work(lane)
         flight = Flight(prepared, number, lane, time.monotonic(), audio_s=claim.audio_s)
         self.flights[claim.id] = flight
         self._telling.emit("started", claim.id)
         return flight
 
+    def divided(self, flight: Flight, lane: int) -> None:
+        """A lane that was idle helps with a flight."""
+        self._at_work(lane)
+        flight.split = True
+
+    def _at_work(self, lane: int) -> None:
+        if all(lane not in other.parts for other in self.flights.values()):
+            self._pace(lane).begin()
+
     # ------------------------------------------------------------------ ending
+
+    def let_go(self, job: int) -> None:
+        """A try is over, for all engines that are at it."""
+        if self.flights.pop(job, None) is not None:
+            self._telling.try_over(job)
 
     async def finish(self, flight: Flight) -> None:
         """An engine is done with a file: write its outputs and commit."""
@@ -289,14 +305,14 @@ class Work:
 
     def fail(self, job: int, error: JobError, detail: str = "") -> None:
         """A file cannot be done."""
-        self.flights.pop(job, None)
+        self.let_go(job)
         self._give_up(job, State.FAILED, error, detail)
 
     def give_back(
         self, job: int, *, outcome: str, message: str, state: State = State.QUEUED
     ) -> None:
         """A try ends through no fault of the file's: queued (or held) again, not charged."""
-        self.flights.pop(job, None)
+        self.let_go(job)
         if state is State.CANCELLED:
             self.store.cancel_running(job)
             self._telling.emit("cancelled", job)
@@ -329,7 +345,7 @@ class Work:
             death: an engine died with this job alone in it.
             detail: full error text for the attempt.
         """
-        self.flights.pop(job, None)
+        self.let_go(job)
         tries, deaths = self.store.charged(job)
         charged = charged and (alone or tries + 1 < self.max_attempts)
         tries, deaths = tries + charged, deaths + death

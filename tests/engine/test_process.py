@@ -10,23 +10,28 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from speakeasy_tui.core.protocol import (
     Abandon,
+    ChunkDone,
     Finished,
+    Heard,
     Loaded,
     Opened,
     Progress,
     Quit,
     Ready,
     SetBatch,
+    Shorten,
     Vitals,
     report_decoder,
 )
+from speakeasy_tui.engine import audio
 
 from . import multilingual
-from .engine import LIGHTHOUSE, RADIO, SHELF, Engine, load_command
+from .engine import LIGHTHOUSE, RADIO, SHELF, Engine, load_command, write_wav
 
 Start = Callable[..., Engine]
 
@@ -88,6 +93,65 @@ def test_files_for_a_model_are_not_made_ready_for_the_one_before(
     finished = engine.end_of(2)
     assert isinstance(finished, Finished)
     assert (finished.language, finished.warnings) == ("de", [])
+
+
+@pytest.fixture(scope="module")
+def minutes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes of speech."""
+    path = tmp_path_factory.mktemp("minutes") / "minutes.wav"
+    said = audio.decode(os.fsencode(RADIO)).samples
+    write_wav(path, np.tile(said, 180 * 16_000 // len(said) + 1).tobytes())
+    return path
+
+
+def told(engine: Engine, job: int) -> list[tuple[float, str]]:
+    return [(c.start, "".join(s.text for s in c.segments)) for c in engine.chunks(job)]
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_two_engines_do_a_file_together_as_one_would(
+    start: Start, kind: str, minutes: Path
+) -> None:
+    one, other = start(kind), start(kind)
+    one.load(batch_size=1)
+    one.transcribe(1, minutes)
+    assert isinstance(one.end_of(1), Finished)
+    whole = told(one, 1)
+    assert len(whole) > 5
+    other.load(batch_size=4)
+    at = whole[3][0] + 0.25
+    one.transcribe(2, minutes, until=at, ticket=7)
+    other.transcribe(2, minutes, since=at, options={"language": "en"})
+    finished = one.end_of(2)
+    assert isinstance(finished, Finished)
+    assert finished.ticket == 7
+    assert isinstance(other.end_of(2), Finished)
+    assert told(one, 2) == whole[:4]
+    assert told(other, 2) == whole[4:]
+    assert other.opened(2).chunks == len(whole)
+    assert {c.index for c in one.chunks(2) + other.chunks(2)} == set(range(len(whole)))
+    assert other.said(Heard, 2)
+
+
+@pytest.mark.parametrize("kind", ["sim", "real"])
+def test_a_file_can_be_shortened_while_it_is_decoded(
+    start: Start, kind: str, minutes: Path
+) -> None:
+    engine = start(kind, SPEAKEASY_SIM_SPEED="200")
+    engine.load(batch_size=1)
+    engine.transcribe(1, minutes)
+    first = engine.wait_for(ChunkDone).chunk
+    engine.send(Shorten(job=1, until=first.end + 40))
+    assert isinstance(engine.end_of(1), Finished)
+    chunks = engine.chunks(1)
+    assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+    assert chunks[-1].end > first.end + 20
+    # What was in the model is told; what waited is not decoded.
+    assert chunks[-1].start < first.end + 40 + 2 * 30
+    assert engine.opened(1).audio_s > chunks[-1].end + 30
+    engine.send(Shorten(job=1, until=0.0))  # finished before it was told
+    engine.transcribe(2, SHELF)
+    assert isinstance(engine.end_of(2), Finished)
 
 
 @pytest.mark.parametrize("kind", ["sim", "real"])
