@@ -17,9 +17,17 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.missed import MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import TRIES, tell_apart
-from speakeasy_tui.engine.segments import Outcome, add_words, finish, needs_fallback
+from speakeasy_tui.engine.segments import (
+    Outcome,
+    add_words,
+    finish,
+    is_sure,
+    needs_fallback,
+    text_of,
+)
 from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
@@ -97,6 +105,7 @@ class Decoder:
             except Exception as error:
                 results.append(Result(piece, complete=False, error=error))
         with self.meter.stage("align"):
+            self._look_for_gaps(windows, timed, encoded)
             self._align(windows, timed, encoded)
             packed = [n for n in wanted if windows[n].packed]
             told = self._tell_apart(windows, packed, encoded, outcomes)
@@ -142,6 +151,8 @@ class Decoder:
             finish(piece, segments, outcome, self._tokenizer_of(piece))
         except Exception as error:
             return Result(piece, complete=False, error=error)
+        if complete and piece.next_gap():
+            return Result(piece, complete=False)
         return Result(piece, complete)
 
     def _tokenizer_of(self, piece: Piece) -> Any:
@@ -193,7 +204,8 @@ class Decoder:
         They are sampled, all together, at rising temperatures until a result is not
         suspicious; else the best of them counts.
         """
-        left = [n for n in which if needs_fallback(outcomes[n])]
+        # What is heard again is let go of where it is not clear at once.
+        left = [n for n in which if windows[n].lone.until is None and needs_fallback(outcomes[n])]
         tried = {n: [outcomes[n]] for n in left}
         for temperature in TEMPERATURES:
             if not left:
@@ -252,10 +264,11 @@ class Decoder:
     def _split(self, piece: Piece, outcome: Outcome) -> tuple[Segments, bool]:
         """Segments as faster-whisper's dicts, and whether the chunk is done. Moves `seek`."""
         left = min(self.frames, piece.left)
-        if outcome.silent:
+        before, limit = piece.seek, piece.limit
+        again = piece.until is not None
+        if outcome.silent or (again and not is_sure(outcome)):
             piece.seek += left
-            return [], piece.seek >= piece.frames
-        before = piece.seek
+            return [], piece.seek >= limit
         segments, seek, _ = self._whisper._split_segments_by_timestamps(
             tokenizer=self._tokenizer_of(piece),
             tokens=outcome.tokens,
@@ -266,17 +279,39 @@ class Decoder:
         )
         piece.seek = seek
         if seek <= before:  # nothing but timestamps at zero: going on would never end
-            piece.seek = piece.frames
-        elif piece.seek < piece.frames and left == piece.frames - before:
+            piece.seek = limit
+        elif piece.seek < limit and left == limit - before:
             # Text behind the last timestamp. Whisper drops it and starts again there, for its
             # windows end anywhere. A chunk ends in a pause, and the model has heard all of it:
             # the text is whole, and keeping it is both more accurate and one window less.
             rest = _unfinished(outcome.tokens, self._tokenizer_of(piece).timestamp_begin)
             if rest:
-                start = piece.start + piece.seek / 100
-                segments.append({"seek": before, "start": start, "end": piece.end, "tokens": rest})
-                piece.seek = piece.frames
-        return segments, piece.seek >= piece.frames or not piece.speech_left()
+                start, end = (piece.start + frame / 100 for frame in (piece.seek, limit))
+                segments.append({"seek": before, "start": start, "end": end, "tokens": rest})
+                piece.seek = limit
+        elif piece.seek >= limit and segments and not again:
+            # The model says that nobody speaks any more; the voice detection may know better.
+            last = round((segments[-1]["end"] - piece.start) * 100)
+            if before < last < limit and piece.speech_from(last) > MISSED:
+                piece.seek = last
+        return segments, again or piece.seek >= limit or not piece.speech_left()
+
+    def _look_for_gaps(
+        self,
+        windows: Sequence[Window],
+        timed: Sequence[tuple[int, Segments, bool]],
+        encoded: Encoded,
+    ) -> None:
+        """Note speech that was left out, where there is little text for so much speech."""
+        groups: dict[str | None, list[tuple[int, Segments]]] = {}
+        for n, segments, _ in timed:
+            piece = windows[n].lone
+            if may_lack(piece) and is_thin(piece, segments, self._tokenizer_of(piece)):
+                groups.setdefault(piece.file.language, []).append((n, segments))
+        for group in groups.values():
+            items = [(windows[n].lone, segments) for n, segments in group]
+            rows = encoded.rows([n for n, _ in group])
+            note_gaps(self._whisper, self._tokenizer_of(items[0][0]), rows, items)
 
     def _align(
         self,
@@ -290,7 +325,7 @@ class Decoder:
             piece = windows[n].lone
             options = piece.file.options
             # `align` cannot place a text of no tokens.
-            if options.word_timestamps and _text_of(segments, self._tokenizer_of(piece)):
+            if options.word_timestamps and text_of(segments, self._tokenizer_of(piece)):
                 key = (piece.file.language, options.task)
                 groups.setdefault(key, []).append((n, segments))
         for group in groups.values():
@@ -317,7 +352,7 @@ class Decoder:
                 continue
             tokenizer = self._tokenizer_of(window.first)
             segments = self._packed_segments(window, outcome, tokenizer)
-            text = _text_of(segments, tokenizer)
+            text = text_of(segments, tokenizer)
             if text:
                 groups.setdefault(window.first.file.language, []).append((n, segments, text))
         for group in groups.values():
@@ -359,7 +394,3 @@ def _unfinished(tokens: Sequence[int], timestamp_begin: int) -> list[int]:
         return []
     last = max(n for n, token in enumerate(tokens) if token >= timestamp_begin)
     return list(tokens[last + 1 :])
-
-
-def _text_of(segments: Segments, tokenizer: Any) -> list[int]:
-    return [token for one in segments for token in one["tokens"] if token < tokenizer.eot]

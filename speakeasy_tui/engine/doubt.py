@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from speakeasy_tui.engine.audio import Samples
-from speakeasy_tui.engine.speech import NEGATIVE, STEP, THRESHOLD
+from speakeasy_tui.engine.speech import NEGATIVE, STEP, THRESHOLD, Steps
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,8 +39,9 @@ class Doubt:
         self._spoken_db: float | None = None
         """How loud what the VAD takes for speech has been."""
 
-    def consider(self, samples: Samples, probability: Floats) -> Floats:
-        """`probability`, raised to the threshold where it should not be believed.
+    def consider(self, samples: Samples, probability: Floats) -> Steps:
+        """`probability`, raised to the threshold where it should not be believed, and what is
+        loud.
 
         Args:
             samples: int16, mono, 16 kHz: what has come since the last call.
@@ -50,20 +51,22 @@ class Doubt:
         used = waiting[: len(probability) * STEP]
         self._rest = waiting[len(used) :]
         if not len(probability):
-            return probability
+            return Steps(probability, np.zeros(0, np.bool_))
         levels = _decibels(used, len(probability))
         speech = probability >= THRESHOLD
         if speech.any():
             now = float(np.median(levels[speech]))
             before = now if self._spoken_db is None else self._spoken_db
             self._spoken_db = before + (now - before) / 4
-        doubtful = self._doubtful(levels, probability)
-        return np.where(doubtful, np.float32(THRESHOLD), probability)
-
-    def _doubtful(self, levels: Floats, probability: Floats) -> npt.NDArray[np.bool_]:
         faint, strong = np.percentile(levels, (10, 90))
         spoken = float(strong) if self._spoken_db is None else self._spoken_db
         loud = levels > max(float(faint) + ABOVE_DB, spoken - BELOW_DB, FAINTEST_DB)
+        doubtful = self._doubtful(levels, probability, loud)
+        return Steps(np.where(doubtful, np.float32(THRESHOLD), probability), loud)
+
+    def _doubtful(
+        self, levels: Floats, probability: Floats, loud: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
         chosen = np.zeros(len(levels), np.bool_)
         for start, end in _runs(probability < NEGATIVE):
             if end - start < SHORTEST or loud[start:end].mean() < _SHARE:

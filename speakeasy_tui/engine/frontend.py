@@ -27,7 +27,8 @@ from speakeasy_tui.engine.audio import RATE, Samples, open_recording
 from speakeasy_tui.engine.doubt import Doubt
 from speakeasy_tui.engine.loudness import Loudness
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.speech import Cutter, Span
+from speakeasy_tui.engine.passage import Passage, Span
+from speakeasy_tui.engine.speech import Cutter
 from speakeasy_tui.engine.vad import Listener
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import SAME_START, Dropped, FileWork, Mel, Piece
@@ -169,8 +170,9 @@ class FrontEnd:
 
     def _chunks(
         self, file: FileWork, loudness: Loudness, alive: _Alive
-    ) -> Iterator[tuple[Span, Sequence[Span], Samples]]:
-        """The file's chunks with the speech in them and their samples, as soon as settled."""
+    ) -> Iterator[tuple[Passage, Sequence[Span], Samples]]:
+        """The file's chunks with the speech in them and their samples, as soon as settled; both
+        in their own time."""
         vad = file.options.vad
         listener, doubt, cutter = Listener(), Doubt(), Cutter(vad)
         held: list[Samples] = []
@@ -211,7 +213,7 @@ class FrontEnd:
                     inside = [span for span in cutter.speech[passed:] if span.start < chunk.end]
                     if 0 <= cutter.speaking_from < chunk.end:
                         inside.append(Span(cutter.speaking_from, chunk.end))
-                    yield chunk, inside, _between(held, chunk.start - first, chunk.end - first)
+                    yield chunk, chunk.own(inside), _samples(held, first, chunk)
                 while held and first + len(held[0]) <= cutter.needed_from:
                     first += len(held.pop(0))
                 file.check()
@@ -246,8 +248,8 @@ class FrontEnd:
         file.chunks = file.todo = 1
         file.whole = True
         self._writer.send(Heard(job=file.job, strip=loudness.strip()))
-        span, nothing = Span(0, len(samples)), np.empty((0, 0), np.float32)
-        self._mailbox.put(Piece(file, 0, 0, span, nothing, samples=samples, room=room))
+        whole, nothing = Passage((Span(0, len(samples)),)), np.empty((0, 0), np.float32)
+        self._mailbox.put(Piece(file, 0, 0, whole, nothing, samples=samples, room=room))
 
     def _settle_language(self, file: FileWork) -> Model:
         """The model, once it is there; with it the file's language, if that needs no finding."""
@@ -322,13 +324,14 @@ def error_kind(error: Exception) -> ErrorKind | None:
     return None if isinstance(error, (RuntimeError, OSError, MemoryError)) else ErrorKind.INPUT
 
 
-def _between(blocks: Sequence[Samples], start: int, end: int) -> Samples:
-    """Samples `start` to `end` of `blocks` that follow each other."""
+def _samples(blocks: Sequence[Samples], first: int, passage: Passage) -> Samples:
+    """Samples of a passage out of `blocks` that follow each other from sample `first` on."""
     found: list[Samples] = []
-    at = 0
-    for block in blocks:
-        found.append(block[max(0, start - at) : max(0, end - at)])
-        at += len(block)
+    for start, end in passage.stretches:
+        at = first
+        for block in blocks:
+            found.append(block[max(0, start - at) : max(0, end - at)])
+            at += len(block)
     return np.concatenate(found)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.missed import wordless
 from speakeasy_tui.engine.work import Piece, Window
 
 GAP = 100
@@ -31,9 +32,6 @@ _SKIPPED = 1.0
 """Seconds of speech without a word that are too many."""
 _UNSURE = -0.45
 """Mean log-probability of a piece's words below which it is heard again alone."""
-_AROUND = 0.3
-"""Seconds around a word that belong to it: both clocks are rough."""
-
 Segment = dict[str, Any]
 """As faster-whisper's `_split_segments_by_timestamps` makes them: start, end, tokens, seek."""
 
@@ -95,7 +93,7 @@ def tell_apart(
     words: Sequence[dict[str, Any]],
     tokenizer: Any,
 ) -> list[list[Segment] | None]:
-    """Give each piece of a packed window its segments, times counted from the recording's start.
+    """Give each piece of a packed window its segments, times in its passage's own time.
 
     Args:
         window: the window they came out of.
@@ -134,23 +132,8 @@ def tell_apart(
 def _longest_without_words(window: Window, number: int, words: Sequence[dict[str, Any]]) -> float:
     """The longest stretch of speech of a piece, seconds, in which no word was heard."""
     piece = window.pieces[number]
-    shift = piece.start - window.offsets[number] / 100
-    heard = [
-        (
-            word["start"] + shift - _AROUND,
-            min(word["end"], word["start"] + _LONGEST_WORD) + shift + _AROUND,
-        )
-        for word in words
-    ]
-    longest = 0.0
-    for span in piece.speech:
-        at, end = span.start / RATE, span.end / RATE
-        for first, last in heard:
-            if last > at and first < end:
-                longest = max(longest, first - at)
-                at = max(at, last)
-        longest = max(longest, end - at)
-    return longest
+    found = wordless(piece.speech, words, piece.start - window.offsets[number] / 100)
+    return max((end - start for start, end in found), default=0.0)
 
 
 def _places_of_tokens(window: Window, words: Sequence[dict[str, Any]]) -> list[int]:
@@ -196,7 +179,7 @@ def _place_of_time(window: Window, start: float, end: float) -> int:
 
 
 def _moved(window: Window, number: int, segment: Segment, timestamp_begin: int) -> Segment:
-    """`segment` with times of the recording, and timestamps of its own piece."""
+    """`segment` with times and timestamps of its own piece."""
     offset = window.offsets[number]
     piece = window.pieces[number]
     steps = offset // 2  # timestamps count 20 ms
@@ -208,7 +191,7 @@ def _moved(window: Window, number: int, segment: Segment, timestamp_begin: int) 
     shift = piece.start - offset / 100
     return {
         **segment,
-        "start": min(max(segment["start"] + shift, piece.start), piece.end),
-        "end": min(max(segment["end"] + shift, piece.start), piece.end),
+        "start": min(max(segment["start"] + shift, piece.start), piece.own_end),
+        "end": min(max(segment["end"] + shift, piece.start), piece.own_end),
         "tokens": tokens,
     }

@@ -12,12 +12,16 @@ from typing import Any
 from faster_whisper import WhisperModel
 
 from speakeasy_tui.core.transcript import Segment, Word
+from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.speech import PAD
 from speakeasy_tui.engine.work import Piece
 
 # openai/whisper, transcribe.py: the defaults of the command line.
 COMPRESSION_RATIO = 2.4
 LOGPROB = -1.0
 NO_SPEECH = 0.6
+SURE = -0.6
+"""Of gaps that were heard again, in tests/bench, true ones had -0.4 and invented ones -0.8."""
 
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PREPEND = "\"'“¿([{-"
@@ -50,6 +54,16 @@ def needs_fallback(outcome: Outcome) -> bool:
     return not outcome.silent and (outcome.loops or outcome.avg_logprob < LOGPROB)
 
 
+def is_sure(outcome: Outcome) -> bool:
+    """Whether a result counts that only fills a gap: text invented there is worse than none."""
+    return not outcome.loops and outcome.avg_logprob > SURE
+
+
+def text_of(segments: Sequence[dict[str, Any]], tokenizer: Any) -> list[int]:
+    """The tokens of text in faster-whisper's `segments`, without timestamps."""
+    return [token for one in segments for token in one["tokens"] if token < tokenizer.eot]
+
+
 def add_words(
     whisper: Any, tokenizer: Any, encoded: Any, items: Sequence[tuple[Piece, list[dict[str, Any]]]]
 ) -> None:
@@ -58,10 +72,7 @@ def add_words(
     The alignment is one call for all; the rest carries state from window to window and is
     done by faster-whisper file by file.
     """
-    tokens = [
-        [token for segment in segments for token in segment["tokens"] if token < tokenizer.eot]
-        for _, segments in items
-    ]
+    tokens = [text_of(segments, tokenizer) for _, segments in items]
     frames = [min(3000, piece.frames - segments[0]["seek"]) for piece, segments in items]
     found = whisper.find_alignment(tokenizer, tokens, encoded, frames)
     for (piece, segments), alignment in zip(items, found, strict=True):
@@ -86,27 +97,38 @@ def add_words(
 
 
 def finish(piece: Piece, found: list[dict[str, Any]], outcome: Outcome, tokenizer: Any) -> None:
-    """Append what was `found` to the piece's segments; empty ones are left out."""
+    """Append what was `found`, in the passage's own time, to the piece's segments, by the
+    recording's; empty ones are left out."""
+    again = piece.until is not None
     for one in found:
         text = clean(tokenizer.decode(one["tokens"]))
-        start = min(max(one["start"], piece.start), piece.end)
-        end = min(max(one["end"], start), piece.end)
         if one["start"] == one["end"] or not text.strip():
             continue
-        words = one.get("words")
+        start, end = piece.passage.recorded(*_within(one, piece), PAD / RATE)
+        words = [_word(word, piece) for word in one.get("words") or ()]
+        if words:
+            start, end = words[0].start, words[-1].end
         piece.segments.append(
             Segment(
-                start=round(float(start), 3),
-                end=round(float(end), 3),
+                start=round(start, 3),
+                end=round(max(start, end), 3),
                 text=text,
                 tokens=tuple(int(token) for token in one["tokens"]),
                 temperature=outcome.temperature,
                 avg_logprob=finite(outcome.avg_logprob, -99.0),
                 compression_ratio=finite(outcome.compression_ratio, 0.0),
                 no_speech_prob=finite(outcome.no_speech_prob, 0.0),
-                words=None if words is None else tuple(_word(word, piece) for word in words),
+                words=tuple(words) if "words" in one else None,
             )
         )
+    if again:  # it belongs between the others
+        piece.segments.sort(key=lambda segment: segment.start)
+
+
+def _within(one: dict[str, Any], piece: Piece) -> tuple[float, float]:
+    """Start and end of a segment or word, seconds of the passage's own time, inside it."""
+    start = min(max(float(one["start"]), piece.start), piece.own_end)
+    return start, min(max(float(one["end"]), start), piece.own_end)
 
 
 def clean(text: str) -> str:
@@ -115,10 +137,10 @@ def clean(text: str) -> str:
 
 
 def _word(word: dict[str, Any], piece: Piece) -> Word:
-    start = min(max(float(word["start"]), piece.start), piece.end)
+    start, end = piece.passage.word(*_within(word, piece))
     return Word(
         start=round(start, 3),
-        end=round(min(max(float(word["end"]), start), piece.end), 3),
+        end=round(end, 3),
         word=clean(word["word"]),
         probability=finite(float(word["probability"]), 0.0),
     )

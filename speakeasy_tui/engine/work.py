@@ -17,7 +17,7 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.inject import Trap
-from speakeasy_tui.engine.speech import Span, seconds_in
+from speakeasy_tui.engine.passage import Passage, Span, seconds_in
 
 Mel = npt.NDArray[np.float32]
 """Log-mel spectrogram, (mels, frames of 10 ms)."""
@@ -31,6 +31,14 @@ BREATH = 0.2
 
 class Dropped(Exception):
     """Nobody wants this file any more."""
+
+
+@dataclass(eq=False)
+class Pace:
+    """How much text there is for how much speech, in a file so far."""
+
+    letters: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(eq=False)
@@ -75,6 +83,7 @@ class FileWork:
     """Its share of the seconds that batches took."""
     last_word_end: float = 0.0
     """Seconds; word timing looks back at it."""
+    pace: Pace = field(default_factory=Pace)
     _dropped: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -127,16 +136,21 @@ class Piece:
     """Of the chunk in the file."""
     number: int
     """Of the chunk among those decoded in this try."""
-    span: Span
-    """Where the chunk lies in the recording, samples."""
+    passage: Passage
+    """What of the recording the chunk is."""
     mel: Mel
     """Of nothing, where it is `samples` that are decoded."""
     speech: Sequence[Span] = ()
-    """Where somebody speaks in it; empty when that was not looked for."""
+    """Where somebody speaks in it, in the passage's own time; empty when that was not looked
+    for."""
     seek: int = 0
     """Frames of the chunk that are done."""
     segments: list[Segment] = field(default_factory=list)
     """Of the frames that are done."""
+    gaps: list[Span] = field(default_factory=list)
+    """Frames of which the text is missing, and which are heard again at the end."""
+    until: int | None = None
+    """Where the gap ends that is heard again, from `seek` on."""
     only_language: bool = False
     """Encoded to detect the language, not decoded: the chunk itself is stored already."""
     packings: int = 0
@@ -149,12 +163,18 @@ class Piece:
 
     @property
     def start(self) -> float:
-        """Seconds from the start of the recording, of the chunk."""
-        return self.span.start / RATE
+        """Seconds from the start of the recording, of the chunk; in its own time, too."""
+        return self.passage.start / RATE
 
     @property
     def end(self) -> float:
-        return self.span.end / RATE
+        """Seconds from the start of the recording."""
+        return self.passage.end / RATE
+
+    @property
+    def own_end(self) -> float:
+        """Its end in its own time, seconds."""
+        return (self.passage.start + self.passage.length) / RATE
 
     @property
     def wanted(self) -> bool:
@@ -167,8 +187,20 @@ class Piece:
 
     @property
     def left(self) -> int:
-        """Frames not done yet."""
-        return self.frames - self.seek
+        """Frames not done yet, or of the gap that is heard again."""
+        return self.limit - self.seek
+
+    @property
+    def limit(self) -> int:
+        """The frame up to which it is to be heard."""
+        return self.frames if self.until is None else self.until
+
+    def next_gap(self) -> bool:
+        """Go on with a gap, if there is one left; else all is done."""
+        if not self.gaps:
+            return False
+        self.seek, self.until = self.gaps.pop(0)
+        return True
 
     @property
     def floor(self) -> float:
@@ -183,8 +215,14 @@ class Piece:
         """
         if not self.speech:
             return self.seek < self.frames
-        at = self.span.start + self.seek * (RATE // 100)
-        return seconds_in(self.speech, at, self.span.end) > BREATH
+        return self.speech_from(self.seek) > BREATH
+
+    def speech_from(self, frame: int) -> float:
+        """Seconds of speech from a frame on; 0 where it was not looked for."""
+        if not self.speech:
+            return 0.0
+        at = self.passage.start + frame * (RATE // 100)
+        return seconds_in(self.speech, at, self.speech[-1].end)
 
     def bucket(self) -> tuple[Any, ...]:
         """Pieces of one batch must agree in this; language and task may differ."""
@@ -231,6 +269,6 @@ class Window:
             # faster-whisper) between them texts run into each other more often.
             made[:, : self.frames] = min(piece.floor for piece in self.pieces)
         for piece, offset in zip(self.pieces, self.offsets, strict=True):
-            rest = piece.mel[:, piece.seek : piece.seek + length - offset]
+            rest = piece.mel[:, piece.seek : piece.seek + min(piece.left, length - offset)]
             made[:, offset : offset + rest.shape[-1]] = rest
         return made

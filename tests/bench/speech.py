@@ -23,6 +23,7 @@ from faster_whisper.feature_extractor import FeatureExtractor
 from faster_whisper.vad import VadOptions, get_speech_timestamps, get_vad_model
 
 from speakeasy_tui.engine.audio import RATE, Samples, decode, floats
+from speakeasy_tui.engine.doubt import Doubt
 from speakeasy_tui.engine.melspec import LogMel
 from speakeasy_tui.engine.speech import WINDOW, Cutter
 from speakeasy_tui.engine.vad import STEP, Listener
@@ -54,10 +55,11 @@ def their_spans(samples: Samples) -> None:
 
 def our_spans(samples: Samples) -> None:
     """Where speech is, and the chunks."""
-    listener, cutter = Listener(), Cutter(vad=True)
+    listener, doubt, cutter = Listener(), Doubt(), Cutter(vad=True)
     for at in range(0, len(samples), BLOCK):
-        cutter.feed(listener.hear(samples[at : at + BLOCK]))
-    cutter.feed(listener.end())
+        block = samples[at : at + BLOCK]
+        cutter.feed(doubt.consider(block, listener.hear(block)))
+    cutter.feed(doubt.consider(samples[:0], listener.end()))
     cutter.end(len(samples))
 
 

@@ -15,7 +15,7 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine import audio
 from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.inject import Injector
-from speakeasy_tui.engine.speech import Span
+from speakeasy_tui.engine.passage import Passage, Span
 from speakeasy_tui.engine.work import FileWork, Piece
 
 from .engine import SAMPLES, write_wav
@@ -79,10 +79,11 @@ def made_piece(
     spans = [Span(round((start + a) * RATE), round((start + b) * RATE)) for a, b in speech]
     span = Span(round(start * RATE), round((start + seconds) * RATE))
     mel = np.full((2, round(seconds * 100)), -0.5, np.float32)
-    return Piece(file or made_file(), 0, 0, span, mel, spans)
+    return Piece(file or made_file(), 0, 0, Passage((span,)), mel, spans)
 
 
 def spoken_piece(model: Any, samples: Samples, job: int = 1, **options: Any) -> Piece:
     """A piece of real speech, all of it taken for spoken."""
     span = Span(0, len(samples))
-    return Piece(made_file(job, **options), 0, 0, span, model.mel.chunk(samples), [span])
+    mel = model.mel.chunk(samples)
+    return Piece(made_file(job, **options), 0, 0, Passage((span,)), mel, [span])

@@ -193,7 +193,7 @@ def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
     from speakeasy_tui.engine import audio, decode
     from speakeasy_tui.engine.inject import Injector
     from speakeasy_tui.engine.model import Model
-    from speakeasy_tui.engine.speech import Span
+    from speakeasy_tui.engine.passage import Passage, Span
     from speakeasy_tui.engine.wire import Meter
     from speakeasy_tui.engine.work import FileWork, Piece, Window
 
@@ -201,7 +201,7 @@ def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
     model = Model(load_command(), injector)
     samples = audio.decode(str(SHELF).encode()).samples
     command = Transcribe(job=1, attempt=1, path=b"x", options=JobOptions())
-    span = Span(0, len(samples))
+    whole = Passage((Span(0, len(samples)),))
     file = FileWork(command, injector.trap(b"x", 1), language="en")
     mel = model.whisper.feature_extractor(audio.floats(samples))[..., :-1]
     tried: list[float] = []
@@ -211,7 +211,7 @@ def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
         return outcome.temperature < 0.3
 
     monkeypatch.setattr(decode, "needs_fallback", suspicious)
-    piece = Piece(file, 0, 0, span, mel)
+    piece = Piece(file, 0, 0, whole, mel)
     decoder = decode.Decoder(model, Meter(), injector.check_device)
     assert [result.complete for result in decoder.decode([Window((piece,))])] == [True]
     assert tried == [0.0, 0.2, 0.4]

@@ -8,15 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from speakeasy_tui.engine.audio import RATE, Samples
+from speakeasy_tui.engine.passage import Passage, Span
 from speakeasy_tui.engine.speech import (
+    FAR,
     MIN_SILENCE,
     NEGATIVE,
     PAD,
     STEP,
     THRESHOLD,
     WINDOW,
-    Span,
     _quietest,
+    joined,
 )
 from speakeasy_tui.engine.vad import Listener
 
@@ -75,29 +77,32 @@ def pad(speech: Sequence[Span], total: int) -> list[Span]:
     return padded
 
 
-def cut(speech: Sequence[Span], probability: npt.NDArray[np.float32], total: int) -> list[Span]:
-    """Chunks: stretches of at most `WINDOW` samples that together hold all `speech`.
+def cut(
+    speech: Sequence[Span],
+    probability: npt.NDArray[np.float32],
+    loud: npt.NDArray[np.bool_],
+    total: int,
+) -> list[Passage]:
+    """Chunks of at most `WINDOW` samples that together hold all `speech`.
 
-    A chunk is contiguous, the pauses inside included, so its times stay true. Boundaries lie
-    in pauses; only a span longer than a window is divided, where it is least like speech. A
-    recording that fits one window is not clipped at all (measured in tests/bench/accuracy.py:
-    clipping costs accuracy at the edges and saves nothing, for a window costs the same).
+    Long pauses inside a chunk are left out. Boundaries lie in pauses; only a span longer than a
+    window is divided, where it is least like speech. A recording that fits one window is not
+    clipped at all (measured in tests/bench/accuracy.py: clipping costs accuracy at the edges and
+    saves nothing, for a window costs the same).
     """
     if not speech:
         return []
     if total <= WINDOW:
-        return [Span(0, total)]
-    pieces = [part for span in pad(speech, total) for part in _divide(span, probability)]
-    chunks: list[Span] = []
-    first = 0
-    while first < len(pieces):
-        start = pieces[first].start
-        after = first + 1
-        while after < len(pieces) and pieces[after].end - start <= WINDOW:
-            after += 1
-        chunks.append(Span(start, pieces[after - 1].end))
-        first = after
-    return chunks
+        return [Passage((Span(0, total),))]
+    chunks: list[list[Span]] = []
+    for piece in (part for span in pad(speech, total) for part in _divide(span, probability)):
+        chunk = joined(chunks[-1], piece, loud, 0) if chunks else [piece]
+        fits = sum(end - start for start, end in chunk) <= WINDOW
+        if chunks and fits and piece.end - chunk[0].start <= FAR:
+            chunks[-1] = chunk
+        else:
+            chunks.append([piece])
+    return [Passage(tuple(chunk)) for chunk in chunks]
 
 
 def _divide(span: Span, probability: npt.NDArray[np.float32]) -> list[Span]:
@@ -112,6 +117,6 @@ def _divide(span: Span, probability: npt.NDArray[np.float32]) -> list[Span]:
     return parts
 
 
-def windows(total: int) -> list[Span]:
+def windows(total: int) -> list[Passage]:
     """Consecutive windows of 30 s, for when speech is not looked for."""
-    return [Span(at, min(total, at + WINDOW)) for at in range(0, total, WINDOW)]
+    return [Passage((Span(at, min(total, at + WINDOW)),)) for at in range(0, total, WINDOW)]

@@ -11,6 +11,7 @@ import numpy as np
 from speakeasy_tui.engine.audio import RATE, Samples, open_recording
 from speakeasy_tui.engine.doubt import Doubt
 from speakeasy_tui.engine.melspec import LogMel
+from speakeasy_tui.engine.passage import Passage
 from speakeasy_tui.engine.speech import Cutter
 from speakeasy_tui.engine.vad import Listener
 
@@ -34,11 +35,15 @@ def _one(path: Path, mel: LogMel) -> float:
         for block in recording.blocks():
             held = np.concatenate([held, block])
             chunks = cutter.feed(doubt.consider(block, listener.hear(block)))
-            for start, end in chunks:
-                mel.chunk(held[start - first : end - first])
+            for chunk in chunks:
+                mel.chunk(_of(chunk, held, first))
             held, first = held[cutter.needed_from - first :], cutter.needed_from
     total = first + len(held)
     chunks = cutter.feed(doubt.consider(_NOTHING, listener.end())) + cutter.end(total)
-    for start, end in chunks:
-        mel.chunk(held[start - first : end - first])
+    for chunk in chunks:
+        mel.chunk(_of(chunk, held, first))
     return total / RATE
+
+
+def _of(chunk: Passage, held: Samples, first: int) -> Samples:
+    return np.concatenate([held[start - first : end - first] for start, end in chunk.stretches])
