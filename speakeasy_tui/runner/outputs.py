@@ -12,7 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiofiles
@@ -38,6 +38,9 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 Owner = Callable[[bytes], tuple[int, bytes, str, str] | None]
 """Of a path: job, its source, state and identity, as `Store.owner` tells; None: nobody's."""
+
+Owners = Mapping[bytes, tuple[int, bytes, str, str] | None]
+"""What an `Owner` says of some paths."""
 
 
 class Plan(Struct, frozen=True):
@@ -71,41 +74,55 @@ class OutputError(Exception):
         self.error = error
 
 
-def plan(
-    job: int,
-    path: bytes,
-    root: bytes,
-    options: JobOptions,
-    made_of: str,
-    owner: Owner,
-) -> Plan:
-    """Choose the output paths of a job and see what is there. Touches the disk.
+class Names(Struct, frozen=True):
+    """The output paths a job may have, and whose they are now."""
+
+    choices: list[dict[str, bytes]]
+    """By format; the first that is free is taken."""
+    owners: Owners
+
+
+def names(path: bytes, root: bytes, options: JobOptions, owner: Owner) -> Names:
+    """The names a job's outputs may have. Does not touch the disk.
 
     The name is the recording's without its ending. When that belongs to another recording
     (``talk.mp3`` beside ``talk.wav``, or equal trees under one output folder) the ending
     stays (``talk.wav.txt``), and at last a digest of the source's path tells them apart.
-
-    Raises:
-        OutputError: the folder cannot be written, or files that are not ours are in the way.
     """
     folder = _folder(path, root, options)
     name = os.path.basename(path)
     stem = os.path.splitext(name)[0] or name
     digest = hashlib.blake2b(path, digest_size=4).hexdigest().encode()
     unique = b"~" + digest
+    choices: list[dict[str, bytes]] = []
     for choice in (stem, name, name + unique):
         candidate = choice if len(choice) <= LONGEST else choice[: LONGEST - 20] + unique
-        paths: dict[str, bytes] = {
-            ending: os.path.join(folder, candidate + b"." + ending.encode())
-            for ending in options.format
-        }
-        owners = {target: owner(target) for target in paths.values()}
-        if any(found is not None and found[1] != path for found in owners.values()):
+        choices.append(
+            {
+                ending: os.path.join(folder, candidate + b"." + ending.encode())
+                for ending in options.format
+            }
+        )
+    return Names(choices, {target: owner(target) for paths in choices for target in paths.values()})
+
+
+def plan(path: bytes, root: bytes, options: JobOptions, made_of: str, possible: Names) -> Plan:
+    """Choose the output paths of a job and see what is there. Touches the disk, not the store.
+
+    Raises:
+        OutputError: the folder cannot be written, or files that are not ours are in the way.
+    """
+    owners = possible.owners
+    name = os.path.basename(path)
+    stem = os.path.splitext(name)[0] or name
+    for number, paths in enumerate(possible.choices):
+        found = [owners[target] for target in paths.values()]
+        if any(one is not None and one[1] != path for one in found):
             continue
-        if choice is stem and root and _sibling_is_first(path, stem):
+        if number == 0 and root and _sibling_is_first(path, stem):
             continue
         break
-    return _look(job, path, paths, owners, options, made_of)
+    return _look(paths, owners, options, made_of)
 
 
 def _folder(path: bytes, root: bytes, options: JobOptions) -> bytes:
@@ -133,14 +150,7 @@ def _sibling_is_first(path: bytes, stem: bytes) -> bool:
     return False
 
 
-def _look(
-    job: int,
-    path: bytes,
-    paths: dict[str, bytes],
-    owners: dict[bytes, tuple[int, bytes, str, str] | None],
-    options: JobOptions,
-    made_of: str,
-) -> Plan:
+def _look(paths: dict[str, bytes], owners: Owners, options: JobOptions, made_of: str) -> Plan:
     there = [target for target in paths.values() if os.path.lexists(target)]
     if options.overwrite:
         return Plan(paths, present=False, replace=frozenset(paths.values()))

@@ -170,8 +170,10 @@ def open_database(path: Path) -> sqlite3.Connection:
             f"{path} may be read by others (mode {stat.S_IMODE(mode):o}); "
             f"if that was not you, look into it; else: chmod 600 {path}"
         )
-    # The runner's loop runs on one thread, but with --foreground not the main one.
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    # For the thread of the loop alone. Another that waits for SQLite's mutex holds the
+    # interpreter's lock, and a query that calls a function of Python's has that mutex and
+    # waits for the lock: both would wait for ever.
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=True)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

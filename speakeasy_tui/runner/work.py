@@ -146,16 +146,11 @@ class Work:
             if self.store.state(claim.id) is not State.QUEUED:
                 self.unclaim(claim)
                 return None
+            place = (claim.path, claim.root, claim.options)
+            # Asked here: the store is not for the thread.
+            names = outputs.names(*place, self.store.owner)
             try:
-                chosen = await asyncio.to_thread(
-                    outputs.plan,
-                    claim.id,
-                    claim.path,
-                    claim.root,
-                    claim.options,
-                    identity,
-                    self.store.owner,
-                )
+                chosen = await asyncio.to_thread(outputs.plan, *place, identity, names)
                 if content and not chosen.present:
                     await asyncio.to_thread(outputs.check_folder, chosen)
             except outputs.OutputError as error:

@@ -22,14 +22,8 @@ def nobody(path: bytes) -> None:
 
 
 def plan(path: Path, root: Path | None = None, owner=nobody, made_of="id-1", **options):  # type: ignore[no-untyped-def]
-    return outputs.plan(
-        1,
-        os.fsencode(path),
-        os.fsencode(root) if root else b"",
-        JobOptions(**options),
-        made_of,
-        owner,
-    )
+    place = (os.fsencode(path), os.fsencode(root) if root else b"", JobOptions(**options))
+    return outputs.plan(*place, made_of, outputs.names(*place, owner))
 
 
 def write(chosen: outputs.Plan) -> list[Staged]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ def begin(store: Store, job: int) -> int:
 def test_the_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     Store(tmp_path / "queue.db").close()
     assert stat.S_IMODE((tmp_path / "queue.db").stat().st_mode) == 0o600
+
+
+def test_no_other_thread_may_use_the_store(store: Store) -> None:
+    """It would wait for ever for a query that calls a function of Python's, as rows with names
+    that are not UTF-8 do, and that one for it."""
+    with ThreadPoolExecutor(1) as thread, pytest.raises(sqlite3.ProgrammingError, match="thread"):
+        thread.submit(store.owner, b"/r/0.txt").result(10)
 
 
 def test_a_database_others_may_read_is_refused(tmp_path: Path) -> None:
