@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from speakeasy_tui.core.faults import classify
+from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.protocol import (
     Fault,
     Finished,
@@ -24,7 +26,7 @@ from speakeasy_tui.core.protocol import (
     Transcribe,
 )
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.engine import decode, real
+from speakeasy_tui.engine import decode, model, real
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import TEXTS, Injector
@@ -189,6 +191,64 @@ def test_a_fault_while_a_reload_waits_is_not_reported(here: Here) -> None:
     here.let(2)
     here.wait_for(Loaded)
     assert here.silent(Fault, Finished)
+
+
+class Held:
+    """CTranslate2's model, which so many requests to unload it find in use."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self.refusals = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def unload_model(self) -> None:
+        self.refusals -= 1
+        if self.refusals < 0:
+            self._model.unload_model()
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch, here: Here) -> Held:
+    """That of the engine, which has been loaded."""
+    held: list[Held] = []
+
+    def bring(*given: Any) -> Model:
+        model = Model(*given)
+        held.append(Held(model.whisper.model))
+        model.whisper.model = held[0]
+        return model
+
+    monkeypatch.setattr(real, "Model", bring)
+    here.load()
+    return held[0]
+
+
+def test_a_reload_waits_until_ctranslate2_lets_go_of_a_batch_it_has_returned(
+    here: Here, held: Held
+) -> None:
+    held.refusals = 20
+    here.mailbox.put(Reload())
+    here.wait_for(Loaded)
+    assert held.refusals < 0
+    here.transcribe(1)
+    here.let(1)
+    assert here.wait_for(Finished).job == 1
+
+
+def test_a_model_that_stays_in_use_is_not_waited_for_for_ever(
+    here: Here, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "UNLOAD_PATIENCE_S", 0.1)
+    held.refusals = 10_000
+    here.mailbox.put(Reload())
+    failed = here.wait_for(LoadFailed)
+    assert "still in use" in failed.text
+    assert classify(failed.text) is ErrorKind.STICKY  # the runner starts the engine anew
+    held.refusals = 0
+    here.mailbox.put(Reload())
+    here.wait_for(Loaded)
 
 
 def test_files_are_opened_while_the_model_is_being_loaded(
