@@ -26,7 +26,7 @@ from speakeasy_tui.core.protocol import (
     SetBatch,
 )
 
-from .engine import LIST, RADIO, RIVER, SAMPLES, SHELF, Engine, load_command
+from .engine import LIST, RADIO, RIVER, SAMPLES, SHELF, Engine, load_command, write_wav
 
 Start = Callable[..., Engine]
 TEXTS = dict(
@@ -104,6 +104,31 @@ def test_words_have_times_inside_their_segment(real: Engine) -> None:
         starts = [w.start for s in segments for w in s.words or ()]
         assert starts == sorted(starts)
     assert real.chunks(400)[1].segments[0].words[0].start >= real.chunks(400)[1].start  # type: ignore[index]
+
+
+@pytest.mark.parametrize("word_timestamps", [False, True])
+def test_a_long_pause_is_left_out_and_the_times_are_the_recordings(
+    real: Engine, tmp_path: Path, word_timestamps: bool
+) -> None:
+    from speakeasy_tui.engine import audio
+
+    spoken = audio.decode(str(SHELF).encode()).samples
+    seconds, pause = len(spoken) / 16_000, 26.0
+    path = tmp_path / "pause.wav"
+    write_wav(path, spoken.tobytes() + bytes(int(pause * 16_000) * 2) + spoken.tobytes())
+    job = 450 + word_timestamps
+    real.transcribe(job, path, options={"word_timestamps": word_timestamps})
+    assert isinstance(real.end_of(job), Finished)
+    (chunk,) = real.chunks(job)
+    assert chunk.end > pause + seconds
+    first = [s for s in chunk.segments if s.start < pause]
+    second = [s for s in chunk.segments if s.start >= pause]
+    for part, at in ((first, 0.0), (second, seconds + pause)):
+        assert jiwer.wer(said(SHELF), plain(" ".join(s.text for s in part))) < 0.2
+        assert at - 0.1 <= part[0].start < at + 1.0
+        assert at + seconds - 1.5 < part[-1].end <= at + seconds + 0.5
+        for word in (w for s in part for w in s.words or ()):
+            assert at - 0.1 <= word.start <= word.end <= at + seconds + 0.5
 
 
 def test_without_vad_windows_follow_each_other(real: Engine) -> None:
