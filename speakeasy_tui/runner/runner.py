@@ -22,6 +22,7 @@ from speakeasy_tui.core.job import (
     RunnerState,
     State,
 )
+from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner import dividing
@@ -405,9 +406,9 @@ class Runner:
         """A lane's line is different now."""
         self.server.pulse()
 
-    def lane_retired(self, lane: Lane, error: JobError) -> None:
+    def lane_retired(self, lane: View, error: JobError) -> None:
         """A lane takes no more work; if no other can do what waits, the batch pauses."""
-        log.warning("lane %d (%s) retired: %s", lane.view.number, lane.view.device, error.message)
+        log.warning("lane %d (%s) retired: %s", lane.number, lane.device, error.message)
         self._lost = error
         self._pause_if_stuck()
 
