@@ -17,7 +17,7 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine.encoded import Encoded
-from speakeasy_tui.engine.missed import MISSED, is_thin, may_lack, note_gaps
+from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import TRIES, tell_apart
 from speakeasy_tui.engine.segments import (
@@ -292,8 +292,9 @@ class Decoder:
         elif piece.seek >= limit and segments and not again:
             # The model says that nobody speaks any more; the voice detection may know better.
             last = round((segments[-1]["end"] - piece.start) * 100)
-            if before < last < limit and piece.speech_from(last) > MISSED:
+            if before < last < limit and piece.speech_from(last) > MISSED and piece.looks < LOOKS:
                 piece.seek = last
+                piece.looks += 1
         return segments, again or piece.seek >= limit or not piece.speech_left()
 
     def _look_for_gaps(

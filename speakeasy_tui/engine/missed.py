@@ -19,6 +19,9 @@ from speakeasy_tui.engine.work import Piece
 
 MISSED = 2.0
 """Seconds of speech without text that are heard again."""
+LOOKS = 3
+"""Times at most that something of a chunk is heard again: a model that makes nothing of it must
+not go on for ever."""
 _LONG = 4.0
 """Seconds of speech in a segment from which on its pace says something."""
 _THIN = 0.6
@@ -121,7 +124,8 @@ def note_gaps(
         [min(3000, piece.frames - start) for (piece, _), start in zip(items, starts, strict=True)],
     )
     for (piece, segments), start, words in zip(items, starts, found, strict=True):
-        if missing := gaps(piece, words, start, piece.seek):
+        room = LOOKS - piece.looks - len(piece.gaps)
+        if missing := gaps(piece, words, start, piece.seek)[: max(0, room)]:
             piece.gaps.extend(missing)
             lengths = [len(text_of([one], tokenizer)) for one in segments]
             begins = [piece.start + gap.start / 100 for gap in missing]

@@ -147,6 +147,8 @@ class Piece:
     """Frames of the chunk that are done."""
     segments: list[Segment] = field(default_factory=list)
     """Of the frames that are done."""
+    looks: int = 0
+    """Times that something of it was heard again because its text was missing."""
     gaps: list[Span] = field(default_factory=list)
     """Frames of which the text is missing, and which are heard again at the end."""
     until: int | None = None
@@ -199,6 +201,7 @@ class Piece:
         """Go on with a gap, if there is one left; else all is done."""
         if not self.gaps:
             return False
+        self.looks += 1
         self.seek, self.until = self.gaps.pop(0)
         return True
 
