@@ -131,7 +131,7 @@ blocks = st.one_of(st.integers(1, 30), st.integers(1, 30), st.integers(1, 3000))
 
 
 @given(recordings(), st.lists(blocks, min_size=1, max_size=8))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_a_recording_is_cut_the_same_while_it_comes_in(
     recording: tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_], int], sizes: list[int]
 ) -> None:

@@ -1,0 +1,80 @@
+"""Long recordings of real sentences: clips joined in random orders, with pauses between them.
+
+    python -m tests.bench.peers.joined OUT FOLDER… [--minutes 11] [--count 2]
+
+Each FOLDER holds clips and ``references.tsv`` (a file's name, a tab, what is said in it); OUT gets
+wav files and a ``references.tsv`` of its own, for ``python -m tests.bench.peers --clips OUT``.
+Sentences come again in another order when there are not enough. Pauses last 0.3 to 2 s, and are
+nearly silent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import wave
+from pathlib import Path
+
+import numpy as np
+from faster_whisper import decode_audio
+
+RATE = 16_000
+FAINT = 1e-4
+"""Level of the noise in a pause, of full scale."""
+Clip = tuple[np.ndarray, str]
+
+
+def clips_of(folders: list[Path]) -> list[Clip]:
+    """Samples, floats at 16 kHz, and text of each clip."""
+    found: list[Clip] = []
+    for folder in folders:
+        for line in (folder / "references.tsv").read_text("utf-8").splitlines():
+            name, tab, text = line.partition("\t")
+            if tab:
+                found.append((np.asarray(decode_audio(str(folder / name))), text))
+    return found
+
+
+def join(clips: list[Clip], seconds: float, seed: int) -> Clip:
+    """One recording of at least so many seconds."""
+    chance, noise = random.Random(seed), np.random.default_rng(seed)
+    parts: list[np.ndarray] = []
+    texts: list[str] = []
+    length = 0.0
+    while length < seconds:
+        order = clips[:]
+        chance.shuffle(order)
+        for samples, text in order:
+            pause = chance.uniform(0.3, 2.0)
+            parts += [samples, noise.normal(0, FAINT, int(pause * RATE)).astype(np.float32)]
+            texts.append(text)
+            length += len(samples) / RATE + pause
+            if length >= seconds:
+                break
+    return np.concatenate(parts), " ".join(texts)
+
+
+def main() -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description="Join clips into long recordings.")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--minutes", type=float, default=11)
+    parser.add_argument("--count", type=int, default=2)
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    clips = clips_of(given.folders)
+    rows = []
+    for number in range(given.count):
+        samples, text = join(clips, given.minutes * 60, number + 11)
+        with wave.open(str(given.out / f"{number}.wav"), "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(RATE)
+            out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+        rows.append(f"{number}.wav\t{text}\n")
+    (given.out / "references.tsv").write_text("".join(rows), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
