@@ -163,8 +163,8 @@ def _unload(replica: Any) -> None:
 
     `unload_model` does nothing, silently, while a batch is active. One still counts for a moment
     after its result has been returned, until CTranslate2's thread has said that it is free: asked
-    at once, half of 240 tries were refused, asked 2 ms later none; on a busy machine, where that
-    thread has to wait for a core, it can take far longer.
+    at once, 25 to 55 of 60 tries were refused, 2 ms later none; on a busy machine, where that
+    thread has to wait for a core, it may take longer.
     """
     deadline = time.monotonic() + UNLOAD_PATIENCE_S
     replica.unload_model()

@@ -14,7 +14,10 @@ import signal
 import sys
 import threading
 import traceback
+from functools import partial
 from typing import NoReturn, Protocol
+
+from speakeasy_tui.core.leaving import leave
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -85,21 +88,11 @@ def _wide_vectors() -> bool:
 
 
 def main() -> NoReturn:
-    """Run an engine process. Never returns: CUDA aborts in destructors, so none are run."""
+    """Run an engine process; never returns."""
     parent = os.getppid()
     commands, reports = claim_pipes()
     die_with_parent(parent)
-    status = 1
-    try:
-        status = _run(commands, reports)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+    leave(partial(_run, commands, reports))
 
 
 def _run(commands: int, reports: int) -> int:

@@ -73,7 +73,7 @@ def add_words(
     done by faster-whisper file by file.
     """
     tokens = [text_of(segments, tokenizer) for _, segments in items]
-    frames = [min(3000, piece.frames - segments[0]["seek"]) for piece, segments in items]
+    frames = [min(3000, piece.limit - segments[0]["seek"]) for piece, segments in items]
     found = whisper.find_alignment(tokenizer, tokens, encoded, frames)
     for (piece, segments), alignment in zip(items, found, strict=True):
         # faster-whisper places words by `seek`, in frames of the whole recording.

@@ -7,10 +7,9 @@ import asyncio
 import logging
 import os
 import sys
-import traceback
 from pathlib import Path
-from typing import NoReturn
 
+from speakeasy_tui.core.leaving import leave
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import SettingsError, load
 from speakeasy_tui.runner.lock import LockedError
@@ -61,20 +60,5 @@ def _rotate(log: Path) -> None:
     os.close(descriptor)
 
 
-def leave() -> NoReturn:
-    """Run and end at once: a thread waits for ever on a disk or driver that does not answer."""
-    status = 1
-    try:
-        status = main()
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-
-
 if __name__ == "__main__":
-    leave()
+    leave(main)

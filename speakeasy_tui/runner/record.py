@@ -128,7 +128,7 @@ def job_identity(path: bytes, options: JobOptions) -> bytes:
         options.initial_prompt,
         sorted(options.format),
         options.output_dir,
-        *_later(options),
+        options.sequential,
     )
     digest = hashlib.blake2b(msgspec.json.encode(asked), digest_size=16)
     digest.update(b"\0" + path)
@@ -166,14 +166,9 @@ def made_of(content: str, model: str, options: JobOptions) -> str:
         options.word_timestamps,
         options.vad,
         options.initial_prompt,
-        *_later(options),
+        options.sequential,
     )
     return hashlib.blake2b(msgspec.json.encode(asked), digest_size=16).hexdigest()
-
-
-def _later(options: JobOptions) -> tuple[str, ...]:
-    """Options that came later: where they are off, identities stay what they were."""
-    return ("sequential",) if options.sequential else ()
 
 
 def to_job(told: bytes) -> Job:

@@ -208,8 +208,7 @@ def test_a_command_that_meets_a_runner_about_to_end_starts_the_next(
 def test_a_thread_that_never_returns_does_not_keep_the_process(home: Home) -> None:
     """As one on a disk or in a driver that does not answer."""
     program = f"""
-        import asyncio, sys, time
-        from speakeasy_tui.runner import __main__ as process
+        import asyncio, runpy, sys, time
         from speakeasy_tui.runner.runner import Runner
         at_work = Runner.run
         async def run(runner):
@@ -218,7 +217,7 @@ def test_a_thread_that_never_returns_does_not_keep_the_process(home: Home) -> No
         Runner.run = run
         folder = {str(home.state)!r}
         sys.argv = ["runner", "--state", folder, "--config", folder, "--cache", folder]
-        process.leave()
+        runpy.run_module("speakeasy_tui.runner", run_name="__main__")
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
     try:

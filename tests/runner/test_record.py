@@ -10,7 +10,3 @@ def test_a_file_heard_window_after_window_is_another_job_with_another_transcript
     batched, sequential = JobOptions(), JobOptions(sequential=True)
     assert made_of("c", "m", batched) != made_of("c", "m", sequential)
     assert job_identity(b"/a", batched) != job_identity(b"/a", sequential)
-
-
-def test_a_new_option_that_is_off_leaves_earlier_identities_alone() -> None:
-    assert made_of("c", "m", JobOptions()) == "ee23ce5d5955d1a75165eaf66a98bacb"

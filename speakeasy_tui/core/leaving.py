@@ -1,0 +1,28 @@
+"""How a process ends that must not wait for its threads or libraries."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+
+def leave(run: Callable[[], int]) -> NoReturn:
+    """Run and end at once with the status that `run` returns or exits with, 1 after an error.
+
+    Nothing is waited for or torn down: a thread may hang on a disk or driver that does not answer,
+    and CUDA aborts in destructors.
+    """
+    status = 1
+    try:
+        status = run()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
