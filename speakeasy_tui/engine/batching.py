@@ -10,6 +10,10 @@ from speakeasy_tui.engine.work import Piece, Window
 
 PATIENCE = 0.25
 """Seconds to wait for pieces that would fill a batch, while the front end makes some."""
+_FULL = 0.75
+"""Of a window, from which on one of rests does not wait for more of them."""
+_OVERTAKEN = 8
+"""Batches that may go before a rest that waits for others: its file is all but finished."""
 
 
 class Ready:
@@ -30,8 +34,12 @@ class Ready:
         self._pieces.append(piece)
 
     def add_again(self, pieces: Iterable[Piece]) -> None:
-        """Pieces of which a part is done: they come first, so that files finish."""
-        self._pieces[:0] = pieces
+        """Pieces of which a part is done: they come first, so that files finish. Short rests
+        wait a little for others to share a window with."""
+        again = list(pieces)
+        for piece in again:
+            piece.overtaken = 0
+        self._pieces[:0] = again
 
     def pause(self, size: int, expecting: bool) -> float | None:
         """Seconds to wait before the next batch of `size`: 0 is now, None until told more."""
@@ -60,11 +68,23 @@ class Ready:
         self._full_by = 0.0
         bucket = self._pieces[0].bucket()
         same = [piece for piece in self._pieces if piece.bucket() == bucket]
-        made = windows(same, self.frames)
+        made = sorted(windows(same, self.frames), key=self._waits)
         batch = made[: min(size, max(1, -(-len(made) // share)))]
         taken = {id(piece) for window in batch for piece in window.pieces}
         self._pieces = [piece for piece in self._pieces if id(piece) not in taken]
+        for piece in self._pieces:
+            piece.overtaken += 1
         return batch
+
+    def _waits(self, window: Window) -> bool:
+        """Whether a window of rests has room for more of them, and others may go first."""
+        first = window.first
+        return (
+            first.is_rest
+            and may_share(first)
+            and window.frames < _FULL * self.frames
+            and first.overtaken < _OVERTAKEN
+        )
 
     def forget(self) -> list[Piece]:
         """Take out pieces that are not wanted any more."""

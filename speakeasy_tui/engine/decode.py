@@ -16,10 +16,11 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.engine.apart import tell_apart
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.packing import TRIES, tell_apart
+from speakeasy_tui.engine.packing import TRIES
 from speakeasy_tui.engine.segments import (
     Outcome,
     add_words,

@@ -141,11 +141,8 @@ def gaps(piece: Piece, words: Sequence[dict[str, Any]], start: int, until: int) 
         start: the frame where its window began.
         until: the frame up to which the text goes.
     """
-    first, last = (piece.passage.start + frame * (RATE // 100) for frame in (start, until))
-    within = (Span(max(span.start, first), min(span.end, last)) for span in piece.speech)
-    speech = [span for span in within if span.start < span.end]
     found: list[Span] = []
-    for begin, end in wordless(speech, words, piece.start + start / 100):
+    for begin, end in wordless(piece.spoken(start, until), words, piece.start + start / 100):
         frames = [round((second - piece.start) * 100) for second in (begin, end)]
         gap = Span(max(start, frames[0] - _MARGIN), min(until, frames[1] + _MARGIN))
         if found and gap.start <= found[-1].end:

@@ -157,6 +157,8 @@ class Piece:
     """Encoded to detect the language, not decoded: the chunk itself is stored already."""
     packings: int = 0
     """Times it shared a window and its text could not be told from the others'."""
+    overtaken: int = 0
+    """Batches that have gone before what is left of it."""
     samples: Samples | None = None
     """A whole recording, for the option `sequential`: it is decoded by itself, and stands in a
     batch of its own."""
@@ -186,6 +188,16 @@ class Piece:
     @property
     def frames(self) -> int:
         return int(self.mel.shape[-1]) if self.samples is None else self.room
+
+    @property
+    def here(self) -> float:
+        """Where `seek` is, seconds of its own time."""
+        return self.start + self.seek / 100
+
+    @property
+    def is_rest(self) -> bool:
+        """A part of the chunk has been heard already."""
+        return self.seek > 0 or self.until is not None
 
     @property
     def left(self) -> int:
@@ -226,6 +238,12 @@ class Piece:
             return 0.0
         at = self.passage.start + frame * (RATE // 100)
         return seconds_in(self.speech, at, self.speech[-1].end)
+
+    def spoken(self, first: int, last: int) -> list[Span]:
+        """Where somebody speaks between two frames, in the passage's own time."""
+        begin, end = (self.passage.start + frame * (RATE // 100) for frame in (first, last))
+        within = (Span(max(span.start, begin), min(span.end, end)) for span in self.speech)
+        return [span for span in within if span.start < span.end]
 
     def bucket(self) -> tuple[Any, ...]:
         """Pieces of one batch must agree in this; language and task may differ."""

@@ -19,11 +19,13 @@ from hypothesis import strategies as st
 
 from speakeasy_tui.core.protocol import Finished, SetBatch
 from speakeasy_tui.engine import decode
+from speakeasy_tui.engine.apart import Segment, tell_apart
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.packing import GAP, LONGEST, TRIES, Segment, tell_apart, windows
+from speakeasy_tui.engine.packing import GAP, LONGEST, TRIES, windows
+from speakeasy_tui.engine.passage import Span
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -227,6 +229,152 @@ def test_a_piece_with_hardly_any_speech_may_have_no_text() -> None:
     assert told[1]
 
 
+# ----------------------------------------------------------------- rests of chunks
+
+
+@pytest.fixture
+def rests(two: Window) -> Window:
+    """The pieces of `two`, as what is left of chunks: of one whose first 7 s are done, and of one
+    of which a gap is heard again."""
+    first = made_piece(made_file(1), seconds=10.0, start=3.0, speech=((0.2, 5.0), (7.5, 9.5)))
+    first.seek = 700
+    second = made_piece(made_file(2), seconds=9.0, speech=((2.4, 5.4), (6.3, 9.0)))
+    second.gaps = [Span(200, 600)]
+    assert second.next_gap()
+    (window,) = windows([first, second], 3000)
+    assert window.offsets == two.offsets
+    return window
+
+
+def test_for_rests_it_counts_where_each_word_was_heard(rests: Window) -> None:
+    """They begin and end inside a sentence: the model goes on with it across the silence."""
+    told = tell_apart(rests, [segment(0.4, 7.6, 7)], FIRST + SECOND, TOKENIZER)
+    first, second = ([(s["start"], s["end"], s["tokens"]) for s in own or ()] for own in told)
+    assert first == [(pytest.approx(10.5), pytest.approx(12.5), [BEGIN + 25, 7, 7, 7, BEGIN + 125])]
+    assert second == [
+        (pytest.approx(2.4), pytest.approx(5.4), [BEGIN + 20, 7, 7, 7, 7, BEGIN + 170])
+    ]
+
+
+def test_times_of_a_rest_begin_where_what_is_done_ends(rests: Window) -> None:
+    first, second = tell_apart(
+        rests, [segment(0.0, 3.4, 3), segment(3.8, 8.6, 4)], FIRST + SECOND, TOKENIZER
+    )
+    assert first is not None and second is not None
+    assert (first[0]["start"], first[0]["end"]) == (10.0, 13.0)
+    assert (second[0]["start"], second[0]["end"]) == (2.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "certain"),
+    [
+        pytest.param(
+            [*FIRST[:2], word(" three", 1.9, 4.5), *SECOND[:0], *SECOND[1:]],
+            [False, False],
+            id="a word from one into the other",
+        ),
+        pytest.param(
+            [word(" four", 0.5, 4.3), *SECOND[1:]],
+            [False, False],
+            id="the first has no text, and the second's first word seems to be its",
+        ),
+        pytest.param(
+            [FIRST[0], *SECOND],
+            [False, False],
+            id="the first skips speech; its words may be others'",
+        ),
+        pytest.param(FIRST, [True, False], id="no text for the second"),
+        pytest.param(
+            FIRST + [word(w["word"], w["start"], w["end"], 0.5) for w in SECOND],
+            [True, False],
+            id="words it is not sure of",
+        ),
+    ],
+)
+def test_what_is_not_certain_of_a_rest_goes_again(
+    rests: Window, words: list[dict[str, Any]], certain: list[bool]
+) -> None:
+    told = tell_apart(rests, [segment(0.4, 7.6, len(words))], words, TOKENIZER)
+    assert [own is not None for own in told] == certain
+
+
+def test_beside_a_rest_a_whole_recording_still_needs_its_timestamps(two: Window) -> None:
+    two.pieces[0].gaps = [Span(0, 300)]
+    two.pieces[0].next_gap()
+    told = tell_apart(two, [segment(0.4, 7.6, 7)], FIRST + SECOND, TOKENIZER)
+    assert [own is not None for own in told] == [True, False]
+
+
+@pytest.mark.parametrize("seed", range(1))
+def test_cut_inside_sentences_no_rest_gets_a_word_of_another(model: Model, seed: int) -> None:
+    """Known sentences, of which a third to two thirds are done, in any order."""
+    chance = random.Random(seed)
+    decoder = Decoder(model, Meter(), Injector().check_device)
+    ready = Ready()
+    pieces = {}
+    order = list(range(len(sentences())))
+    chance.shuffle(order)
+    for number in order:
+        piece = spoken_piece(model, sentences()[number][1], number + 1)
+        piece.seek = round(piece.frames * chance.uniform(0.33, 0.67))
+        pieces[number] = piece
+        ready.add(piece)
+    shared = 0
+    while len(ready):
+        batch = ready.next(4)
+        packed = {id(piece) for one in batch if one.packed for piece in one.pieces}
+        results = decoder.decode(batch)
+        shared += sum(one.complete and id(one.piece) in packed for one in results)
+        ready.add_again(one.piece for one in results if not one.complete)
+    assert shared > 0.4 * len(pieces), "many of them shared a window"
+    known = {number: runs(text) for number, (text, _) in enumerate(sentences())}
+    for number, piece in pieces.items():
+        said = runs("".join(one.text for one in piece.segments))
+        for other, theirs in known.items():
+            assert not said & (theirs - known[number]), (number, other, piece.segments)
+
+
+def rest_of(seconds: float) -> Piece:
+    piece = made_piece(seconds=20.0, speech=((0.5, 19.5),))
+    piece.seek = 2000 - round(seconds * 100)
+    return piece
+
+
+def rounds_until(ready: Ready, piece: Piece) -> int:
+    """Batches of two windows that go before that with `piece`."""
+    return next(
+        count
+        for count in itertools.count()
+        if any(piece in window.pieces for window in ready.next(2))
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rounds"),
+    [
+        pytest.param([3.0], 8, id="its file is all but finished: not for ever"),
+        pytest.param([3.0, 9.0], 8, id="there is room for more"),
+        pytest.param([3.0, 9.0, 9.0], 0, id="a window is full"),
+        pytest.param([16.0], 0, id="too long to share one"),
+    ],
+)
+def test_a_rest_waits_for_others_to_share_a_window(seconds: list[float], rounds: int) -> None:
+    ready = Ready()
+    for _ in range(40):
+        ready.add(made_piece(seconds=20.0))
+    rests = [rest_of(one) for one in seconds]
+    ready.add_again(rests)
+    assert rounds_until(ready, rests[0]) == rounds
+
+
+def test_with_nothing_else_to_do_a_rest_does_not_wait() -> None:
+    ready = Ready()
+    ready.add(made_piece(seconds=20.0))
+    rest = rest_of(3.0)
+    ready.add_again([rest])
+    assert rounds_until(ready, rest) == 0
+
+
 # ----------------------------------------------------------------- who shares a window
 
 
@@ -266,14 +414,13 @@ def test_what_shapes_the_text_differently_never_shares_a_window(other: dict[str,
     assert ([1] in found and [3] in found) if alone else [1, 3] in found
 
 
-def test_long_unheard_begun_and_language_pieces_go_alone() -> None:
-    long, begun, asked = made_piece(seconds=LONGEST / 100 + 0.01), made_piece(), made_piece()
-    begun.seek = 100
+def test_long_unheard_and_language_pieces_go_alone() -> None:
+    long, asked = made_piece(seconds=LONGEST / 100 + 0.01), made_piece()
     asked.only_language = True
     unheard = made_piece(speech=())  # without voice detection nothing says that text is missing
     fits = made_piece(seconds=LONGEST / 100)
-    found = groups([made_piece(), long, begun, asked, unheard, fits])
-    assert sorted(found) == [[0, 5], [1], [2], [3], [4]]
+    found = groups([made_piece(), long, asked, unheard, fits])
+    assert sorted(found) == [[0, 4], [1], [2], [3]]
 
 
 def test_the_rest_of_a_window_is_as_quiet_as_its_quietest_piece() -> None:
@@ -385,5 +532,5 @@ def check(window: Window) -> None:
         assert all(one.pack and one.task == "transcribe" for one in options)
         assert not any(one.word_timestamps for one in options)
         assert len({piece.file.language for piece in window.pieces} | {None}) == 2
-        assert all(not piece.seek and piece.packings < TRIES for piece in window.pieces)
+        assert all(piece.left <= LONGEST and piece.packings < TRIES for piece in window.pieces)
         assert window.features(3000).shape[-1] == 3000

@@ -1,0 +1,209 @@
+"""The text of a shared window told apart: what each piece in it has to say.
+
+A text is cut apart twice: by the timestamps that the model wrote, and by where it listened when
+it wrote each word (cross-attention, as for word times). A whole recording, or a whole chunk of
+one, gets its text only where both ways put it there. The rest of a chunk often begins and ends
+inside a sentence, which the model then goes on with across the silence, and its timestamps with
+it: for a rest it counts where each word was heard. Whatever is not certain goes through the
+model again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.missed import wordless
+from speakeasy_tui.engine.passage import Span
+from speakeasy_tui.engine.work import Window
+
+_BOTH = 0.05
+"""Seconds of speech of a second piece in a word that make its place uncertain."""
+_SILENCE = 0.3
+"""Seconds of speech in a piece below which it may well have no text."""
+_SKIPPED = 1.0
+"""Seconds of speech without a word that are too many."""
+_UNSURE = -0.45
+"""Mean log-probability of a piece's words below which it is heard again alone."""
+_SHORTEST = 0.02
+"""Seconds of a segment, the step of Whisper's timestamps."""
+Segment = dict[str, Any]
+"""As faster-whisper's `_split_segments_by_timestamps` makes them: start, end, tokens, seek."""
+Stretch = tuple[float, float]
+"""Start and end in seconds from the window's start."""
+
+
+def tell_apart(
+    window: Window,
+    segments: Sequence[Segment],
+    words: Sequence[dict[str, Any]],
+    tokenizer: Any,
+) -> list[list[Segment] | None]:
+    """Give each piece of a packed window its segments, times in its passage's own time.
+
+    Args:
+        window: the window they came out of.
+        segments: in order, times in seconds from the window's start.
+        words: of the text of all segments, as `WhisperModel.find_alignment` places them.
+        tokenizer: faster-whisper's.
+
+    Returns:
+        For each piece its segments, or None where it is not certain what they are.
+    """
+    count = len(window.pieces)
+    speech = [_speech(window, number) for number in range(count)]
+    heard = _heard(speech, words)
+    found: list[list[Segment]] = [[] for _ in range(count)]
+    doubtful = {number for one in heard if len(one.places) > 1 for number in one.places}
+    by_words: set[int] = set()
+    at = 0
+    for segment in segments:
+        text = [token for token in segment["tokens"] if token < tokenizer.eot]
+        own, at = heard[at : at + len(text)], at + len(text)
+        by_time = _place_of_time(window, segment["start"], segment["end"])
+        by_word = {one.place for one in own}
+        if by_word == {by_time}:
+            found[by_time].append(_moved(window, by_time, segment, tokenizer.timestamp_begin))
+            continue
+        for number, run in groupby(zip(text, own, strict=True), key=lambda pair: pair[1].place):
+            if window.pieces[number].is_rest:
+                made = _of_words(list(run), speech[number], tokenizer.timestamp_begin)
+                found[number].append(_moved(window, number, made, tokenizer.timestamp_begin))
+                by_words.add(number)
+            else:
+                doubtful |= {number, by_time}
+    for number in range(count):
+        missing = not found[number] and _seconds(speech[number]) > _SILENCE
+        if missing or _longest_without_words(speech[number], words) > _SKIPPED:
+            doubtful.add(number)
+            if found[number]:  # its words may be those of the next
+                doubtful |= by_words & {number - 1, number + 1}
+    return [
+        None if number in doubtful or _sureness(number, words, heard) < _UNSURE else found[number]
+        for number in range(count)
+    ]
+
+
+class _Heard(NamedTuple):
+    """Where the decoder listened when it wrote a token, seconds from the window's start."""
+
+    start: float
+    end: float
+    places: tuple[int, ...]
+    """Numbers of the pieces in whose speech that is."""
+
+    @property
+    def place(self) -> int:
+        return self.places[0]
+
+
+def _speech(window: Window, number: int) -> list[Stretch]:
+    """Where somebody speaks in a piece, seconds from the window's start."""
+    piece = window.pieces[number]
+    shift = window.offsets[number] / 100 - piece.here
+    return [
+        (span.start / RATE + shift, span.end / RATE + shift)
+        for span in piece.spoken(piece.seek, piece.limit)
+    ]
+
+
+def _heard(speech: Sequence[Sequence[Stretch]], words: Sequence[dict[str, Any]]) -> list[_Heard]:
+    """For each token of text where it was heard, by the speech that its word lies in."""
+    heard: list[_Heard] = []
+    places: tuple[int, ...] = (0,)
+    for word in words:
+        start, end = float(word["start"]), float(word["end"])
+        # Punctuation is heard in the pause behind the word it belongs to.
+        if any(letter.isalnum() for letter in word["word"]):
+            inside = [_overlap(spans, start, end) for spans in speech]
+            most = max(inside)
+            if most > 0:
+                order = sorted(range(len(speech)), key=lambda number: -inside[number])
+                places = tuple(number for number in order if inside[number] >= min(most, _BOTH))
+            else:  # in a pause: the nearest
+                places = (min(range(len(speech)), key=lambda n: _distance(speech[n], start, end)),)
+        heard.extend([_Heard(start, end, places)] * len(word["tokens"]))
+    return heard
+
+
+def _overlap(spans: Sequence[Stretch], start: float, end: float) -> float:
+    return sum(max(0.0, min(end, last) - max(start, first)) for first, last in spans)
+
+
+def _distance(spans: Sequence[Stretch], start: float, end: float) -> float:
+    return min((max(first - end, start - last) for first, last in spans), default=math.inf)
+
+
+def _seconds(spans: Sequence[Stretch]) -> float:
+    return sum(last - first for first, last in spans)
+
+
+def _longest_without_words(spans: Sequence[Stretch], words: Sequence[dict[str, Any]]) -> float:
+    """The longest stretch of speech, seconds, in which no word was heard."""
+    found = wordless([Span(round(a * RATE), round(b * RATE)) for a, b in spans], words, 0.0)
+    return max((end - start for start, end in found), default=0.0)
+
+
+def _sureness(number: int, words: Sequence[dict[str, Any]], heard: Sequence[_Heard]) -> float:
+    """Mean log-probability of the words in piece `number`."""
+    own: list[float] = []
+    at = 0
+    for word in words:
+        if at < len(heard) and heard[at].place == number:
+            own.append(math.log(max(1e-4, word["probability"])))
+        at += len(word["tokens"])
+    return sum(own) / len(own) if own else 0.0
+
+
+def _place_of_time(window: Window, start: float, end: float) -> int:
+    """The number of the piece that most of the time from `start` to `end` (s) lies in."""
+
+    def shared(number: int) -> float:
+        first = window.offsets[number] / 100
+        last = first + window.pieces[number].left / 100
+        inside = min(end, last) - max(start, first)
+        return inside  # negative outside: the nearest is the greatest
+
+    return max(range(len(window.pieces)), key=shared)
+
+
+def _of_words(
+    tokens: Sequence[tuple[int, _Heard]],
+    speech: Sequence[Stretch],
+    timestamp_begin: int,
+) -> Segment:
+    """A segment of words alone, whose times are theirs."""
+    first, last = tokens[0][1], tokens[-1][1]
+    start = max([first.start, *(begin for begin, _ in speech[:1])])
+    end = min([last.end, *(end for _, end in speech[-1:])])
+    start = min(start, end - _SHORTEST)  # not of no length: those are left out
+    opening, closing = (timestamp_begin + max(0, round(second * 50)) for second in (start, end))
+    return {
+        "seek": 0,
+        "start": start,
+        "end": end,
+        "tokens": [opening, *(token for token, _ in tokens), closing],
+    }
+
+
+def _moved(window: Window, number: int, segment: Segment, timestamp_begin: int) -> Segment:
+    """`segment` with times and timestamps of its own piece."""
+    offset = window.offsets[number]
+    piece = window.pieces[number]
+    steps = offset // 2  # timestamps count 20 ms
+    last = timestamp_begin + piece.left // 2
+    tokens = [
+        token if token < timestamp_begin else min(last, max(timestamp_begin, token - steps))
+        for token in segment["tokens"]
+    ]
+    shift = piece.here - offset / 100
+    end = piece.here + piece.left / 100
+    return {
+        **segment,
+        "start": min(max(segment["start"] + shift, piece.here), end),
+        "end": min(max(segment["end"] + shift, piece.here), end),
+        "tokens": tokens,
+    }
