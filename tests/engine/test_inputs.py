@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import Failed, Finished
+from speakeasy_tui.core.protocol import Failed, Fault, Finished, SetBatch
 from speakeasy_tui.engine.source import SourceError, check
 
 from .engine import RIVER, SAMPLES, Engine, write_wav
@@ -137,12 +137,19 @@ def test_the_broken_sample_is_failed_as_input(real: Engine) -> None:
     fails(real, SAMPLES / "notes" / "broken-tape.mp3")
 
 
-@pytest.mark.parametrize("samples", [1, 10, 160, 400, 1599, 1600, 1601])
-def test_a_recording_of_a_moment_is_done(real: Engine, tmp_path: Path, samples: int) -> None:
-    write_wav(tmp_path / "short.wav", bytes(2 * samples))
-    succeeds(real, tmp_path / "short.wav")
-    real.transcribe(5000 + samples, tmp_path / "short.wav", options={"vad": False})
-    assert isinstance(real.end_of(5000 + samples), Finished)
+def test_recordings_of_a_moment_are_done(real: Engine, tmp_path: Path) -> None:
+    real.send(SetBatch(batch_size=8))
+    left = set()
+    for samples in (1, 10, 160, 400, 1599, 1600, 1601):
+        path = tmp_path / f"{samples}.wav"
+        write_wav(path, bytes(2 * samples))
+        for job, vad in ((5000 + samples, True), (7000 + samples, False)):
+            real.transcribe(job, path, options={"vad": vad})
+            left.add(job)
+    while left:
+        ended = real.wait_for((Finished, Failed, Fault))  # type: ignore[arg-type]
+        assert isinstance(ended, Finished), ended
+        left.remove(ended.job)
 
 
 def test_silence_is_finished_with_a_warning_and_no_text(real: Engine, tmp_path: Path) -> None:

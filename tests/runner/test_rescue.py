@@ -100,7 +100,7 @@ def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) ->
 def test_an_output_folder_removed_meanwhile_is_made_again(
     home: Home, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "3")
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "8")
     desk = Desk(home)
     out = tmp_path / "out"
     try:

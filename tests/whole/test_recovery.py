@@ -11,7 +11,7 @@ from speakeasy_tui.samples import reference_texts, sample_folder
 
 from .test_bad_input import last_jobs, speakeasy
 
-NOTES = ("notes/shelf-count.wav", "notes/evening-list.flac", "notes/weather-log.m4a")
+NOTES = ("notes/shelf-count.wav", "notes/evening-list.flac")
 
 
 @pytest.mark.parametrize(
