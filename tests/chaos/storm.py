@@ -123,8 +123,9 @@ class Storm:
         left = self._kills - self.damage.runner_kills
         if left <= 0:
             return Death(OLD_AGE)
-        # Faster than even, so that the last kill comes before the last file.
-        share = max(1.0, 0.6 * (self._files - self._final) / left)
+        # Faster than even, so that the last kill comes before the last file, also where
+        # the two run on a busy machine.
+        share = max(1.0, 0.45 * (self._files - self._final) / left)
         if self.damage.in_commit < COMMIT_SHARE * (self.damage.runner_kills + 1):
             point = rng.choice(POINTS)
             # With several formats a commit passes these once for each output or each but one.

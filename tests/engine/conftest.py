@@ -28,6 +28,6 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Engine]]:
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A real engine with the starter model, shared by all tests that leave it as it was."""
     engine = Engine("real", tmp_path_factory.mktemp("real") / "engine.log")
-    engine.load(cpu_threads=2)
+    engine.load()
     yield engine
     engine.close()

@@ -299,7 +299,7 @@ class Counting:
 
 @pytest.fixture
 def counted() -> Iterator[tuple[Model, Counting]]:
-    model = Model(load_command(cpu_threads=2), Injector())
+    model = Model(load_command(), Injector())
     counting = Counting(model.whisper.model)
     model.whisper.model = counting
     yield model, counting

@@ -25,7 +25,7 @@ from .engine import RADIO, RIVER, SHELF, Engine, write_wav
 def whisper() -> WhisperModel:
     model = starter()
     assert model is not None
-    return WhisperModel(str(model.path), device="cpu", compute_type="int8", cpu_threads=2)
+    return WhisperModel(str(model.path), device="cpu", compute_type="int8", cpu_threads=1)
 
 
 @pytest.fixture(scope="module")
