@@ -34,12 +34,12 @@ class Ready:
         self._pieces.append(piece)
 
     def add_again(self, pieces: Iterable[Piece]) -> None:
-        """Pieces of which a part is done: they come first, so that files finish. Short rests
-        wait a little for others to share a window with."""
-        again = list(pieces)
-        for piece in again:
+        """Pieces that are not done yet: they come first, so that files finish, the last of them
+        before the others, for the model may have ended before it in a window that they shared.
+        Short rests wait a little for others to share one with."""
+        for piece in pieces:
             piece.overtaken = 0
-        self._pieces[:0] = again
+            self._pieces.insert(0, piece)
 
     def pause(self, size: int, expecting: bool) -> float | None:
         """Seconds to wait before the next batch of `size`: 0 is now, None until told more."""
