@@ -8,10 +8,8 @@ import sys
 import time
 
 from speakeasy_tui.client.link import Link, LinkError, NoRunner
+from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
-
-ANOTHER_RUNS = 75
-"""Exit status of a runner that finds another one in its home (sysexits' EX_TEMPFAIL)."""
 
 START_TIMEOUT = 20.0
 """Seconds; a runner that recovers a large queue from a slow disk takes a few."""

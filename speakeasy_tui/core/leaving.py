@@ -8,6 +8,9 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
+ANOTHER_RUNS = 75
+"""Exit status of a runner that finds another one in its home (sysexits' EX_TEMPFAIL)."""
+
 
 def leave(run: Callable[[], int]) -> NoReturn:
     """Run and end at once with the status that `run` returns or exits with, 1 after an error.

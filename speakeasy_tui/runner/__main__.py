@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from speakeasy_tui.core.leaving import leave
+from speakeasy_tui.core.leaving import ANOTHER_RUNS, leave
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import SettingsError, load
 from speakeasy_tui.runner.lock import LockedError
@@ -17,8 +17,6 @@ from speakeasy_tui.runner.schema import DatabaseError
 from speakeasy_tui.runner.serve import serve
 
 LOG_LIMIT = 16 * 2**20
-ANOTHER_RUNS = 75
-"""Exit status when the home has a runner (sysexits' EX_TEMPFAIL)."""
 
 
 def main() -> int:

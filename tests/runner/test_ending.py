@@ -20,6 +20,7 @@ from speakeasy_tui.client import launch
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import ErrorKind, LaneState, RunnerState, State
+from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.runner import runner as runner_module
@@ -201,7 +202,7 @@ def test_a_command_that_meets_a_runner_about_to_end_starts_the_next(
 
     monkeypatch.setattr(launch, "spawn", spawn)
     desk = Desk(home)
-    assert codes == [launch.ANOTHER_RUNS]
+    assert codes == [ANOTHER_RUNS]
     desk.close()
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.client.launch import ANOTHER_RUNS, spawn
+from speakeasy_tui.client.launch import spawn
 from speakeasy_tui.client.link import Link, LinkError, RefusedError
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import RunnerState, State
+from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.runner.reader import read_jobs, read_status
 
