@@ -69,7 +69,7 @@ def test_a_sentence_that_the_model_skips_is_heard_again(monkeypatch: pytest.Monk
         for part, end in zip(parts[::2], ends[::2], strict=True)
     ]
     sound = np.concatenate(parts)
-    file = made_file()
+    file = made_file(word_timestamps=True)
     mel = model.mel.chunk(sound)
     piece = Piece(file, 0, 0, Passage((Span(0, len(sound)),)), mel, speech)
     decoder = decode.Decoder(model, Meter(), injector.check_device)
@@ -98,6 +98,9 @@ def test_a_sentence_that_the_model_skips_is_heard_again(monkeypatch: pytest.Monk
     places = [text.find(one) for one in reference]
     assert -1 not in places, (text, reference)
     assert places == sorted(places)
+    times = [at for one in piece.segments for w in one.words or () for at in (w.start, w.end)]
+    assert len(times) > 2 * len(text.split()) - 6
+    assert times == sorted(times), "words of what was heard again lie in its place"
     starts = [segment.start for segment in piece.segments]
     assert starts == sorted(starts)
 
