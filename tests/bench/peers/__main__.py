@@ -6,7 +6,8 @@ CORPUS is what ``tests.bench.peers.corpus`` made; ``--clips FOLDER`` takes recor
 with a ``references.tsv`` instead. Turns alternate; the medians are printed as a table (a word
 error rate is not the same in each turn: what is decoded again is drawn at random). The virtual
 environments of the others are made in the cache the first time. Watch the load average it
-prints: on a busy machine compare CPU seconds.
+prints, and how much of the cores other virtual machines had: on a busy machine compare CPU
+seconds.
 """
 
 from __future__ import annotations
@@ -66,6 +67,13 @@ def quiet(limit: float) -> float:
     return os.getloadavg()[0]
 
 
+def stolen() -> float:
+    """Seconds of this machine's cores that other virtual machines had since the start (proc(5))."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = int(file.readline().split()[8])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def seconds_of(files: Sequence[Path]) -> float:
     """Length of all files together."""
     import av
@@ -87,7 +95,7 @@ def measure(
     for turn in range(given.turns):
         order = list(those) if turn % 2 == 0 else list(reversed(those))
         for one in order:
-            load = quiet(given.wait)
+            load, before = quiet(given.wait), stolen()
             work = Path(tempfile.mkdtemp(prefix="sp-"))
             try:
                 result = one.run(Task(files, model, given.threads, work, given.cache))
@@ -98,10 +106,12 @@ def measure(
                 shutil.rmtree(work, ignore_errors=True)
             results[one.name].append(result)
             took = result.took
+            share = (stolen() - before) / took.wall_s / (os.cpu_count() or 1)
             print(
                 f"  {folder.name} {turn + 1} {one.name}: wall {took.wall_s:.1f} s, "
                 f"work {result.work_s or 0:.1f} s, CPU {took.cpu_s:.1f} s, "
-                f"{took.peak / 2**20:.0f} MB, {wer(said, result)[0]:.2f} %, load before {load:.1f}",
+                f"{took.peak / 2**20:.0f} MB, {wer(said, result)[0]:.2f} %, "
+                f"load before {load:.1f}, stolen {share:.0%}",
                 flush=True,
             )
     lines: list[Line] = []
