@@ -188,6 +188,12 @@ def test_times_beyond_a_piece_are_those_of_its_edges(two: Window) -> None:
         pytest.param(RIGHT[1:], SECOND, [False, True], id="no text for the first"),
         pytest.param([], [], [False, False], id="no text at all"),
         pytest.param(
+            [RIGHT[0], segment(4.2, 7.6, 5)],
+            FIRST + SECOND,
+            [True, False],
+            id="a token that is in no word",
+        ),
+        pytest.param(
             [RIGHT[0], segment(4.2, 5.2, 1)],
             [*FIRST, SECOND[0]],
             [True, False],
