@@ -13,7 +13,8 @@ PATIENCE = 0.25
 _FULL = 0.75
 """Of a window, from which on one of rests does not wait for more of them."""
 _OVERTAKEN = 8
-"""Batches that may go before a rest that waits for others: its file is all but finished."""
+"""Batches that may go before a piece that waits for others of its kind: its file is all but
+finished."""
 
 
 class Ready:
@@ -53,20 +54,25 @@ class Ready:
         return max(0.0, self._full_by - now)
 
     def _filled(self) -> int:
-        """Windows that the pieces fill, at least."""
+        """Windows of one kind that the pieces fill, at least."""
         short = [piece for piece in self._pieces if may_share(piece)]
-        alone = len(self._pieces) - len(short)
-        return alone + sum(piece.left for piece in short) // self.frames
+        suspicious = sum(1 for piece in self._pieces if piece.tried)
+        alone = len(self._pieces) - len(short) - suspicious
+        return max(suspicious, alone + sum(piece.left for piece in short) // self.frames)
 
     def next(self, size: int, share: int = 1) -> list[Window]:
         """Take the oldest piece and those that may share a batch of `size` windows with it.
+
+        Short rests wait for others to fill a window with, and pieces that are to be sampled for
+        others to fill a batch with, but not while there is nothing else to do.
 
         Args:
             size: windows in a full batch.
             share: batches over which what there is should be spread when it fills fewer.
         """
         self._full_by = 0.0
-        bucket = self._pieces[0].bucket()
+        ready = (piece for piece in self._pieces if not self._put_aside(piece, size))
+        bucket = next(ready, self._pieces[0]).bucket()
         same = [piece for piece in self._pieces if piece.bucket() == bucket]
         made = sorted(windows(same, self.frames), key=self._waits)
         batch = made[: min(size, max(1, -(-len(made) // share)))]
@@ -75,6 +81,13 @@ class Ready:
         for piece in self._pieces:
             piece.overtaken += 1
         return batch
+
+    def _put_aside(self, piece: Piece, size: int) -> bool:
+        """Whether a piece is to be sampled, and there are too few of them yet."""
+        if not piece.tried or piece.overtaken >= _OVERTAKEN:
+            return False
+        bucket = piece.bucket()
+        return sum(other.bucket() == bucket for other in self._pieces) < size
 
     def _waits(self, window: Window) -> bool:
         """Whether a window of rests has room for more of them, and others may go first."""

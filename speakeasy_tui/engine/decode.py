@@ -88,16 +88,25 @@ class Decoder:
         """
         self._check_device()
         with self.meter.stage("encode"):
-            encoded = Encoded(self._whisper, [one.features(self.frames) for one in windows])
+            encoded = Encoded(
+                self._whisper,
+                [one.features(self.frames) for one in windows],
+                [one.first.encoded for one in windows],
+            )
         self._detect_languages(windows, encoded)
         asked = [n for n, window in enumerate(windows) if window.first.only_language]
         results = [Result(windows[n].lone, complete=True) for n in asked]
         wanted = [n for n in range(len(windows)) if n not in asked]
         if not wanted:
             return results
-        outcomes = dict(zip(wanted, self._first(windows, wanted, encoded), strict=True))
         lone = [n for n in wanted if not windows[n].packed]
-        self._again(windows, lone, encoded, outcomes)
+        if windows[0].first.tried:
+            outcomes = self._sampled([window.lone for window in windows], encoded)
+        else:
+            outcomes = dict(zip(wanted, self._first(windows, wanted, encoded), strict=True))
+            aside = self._put_aside(windows, lone, encoded, outcomes)
+            results += [Result(windows[n].lone, complete=False) for n in aside]
+            lone = [n for n in lone if n not in aside]
         timed: list[tuple[int, Segments, bool]] = []
         for n in lone:
             piece = windows[n].lone
@@ -193,28 +202,37 @@ class Decoder:
                 patience=1.0,
             )
 
-    def _again(
+    def _put_aside(
         self,
         windows: Sequence[Window],
         which: Sequence[int],
         encoded: Encoded,
         outcomes: dict[int, Outcome],
-    ) -> None:
-        """Replace suspicious ones of the `outcomes`.
+    ) -> list[int]:
+        """Those of `which` whose outcome is suspicious; they are to be sampled.
 
-        They are sampled, all together, at rising temperatures until a result is not
-        suspicious; else the best of them counts.
+        That takes up to five rounds, of which the others of the batch should not wait for the
+        end, and costs little more for several than for one: so they go into a batch of their kind.
         """
         # What is heard again is let go of where it is not clear at once.
-        left = [n for n in which if windows[n].lone.until is None and needs_fallback(outcomes[n])]
-        tried = {n: [outcomes[n]] for n in left}
+        aside = [n for n in which if windows[n].lone.until is None and needs_fallback(outcomes[n])]
+        for n in aside:
+            windows[n].lone.tried = [outcomes[n]]
+            windows[n].lone.encoded = encoded.row(n)
+        return aside
+
+    def _sampled(self, pieces: Sequence[Piece], encoded: Encoded) -> dict[int, Outcome]:
+        """What becomes of a batch of suspicious `pieces`, all together at rising temperatures.
+
+        Of each the first result that is not suspicious; else the best of them counts.
+        """
+        outcomes: dict[int, Outcome] = {}
+        left = list(range(len(pieces)))
         for temperature in TEMPERATURES:
-            if not left:
-                return
             self._check_device()
             with self.meter.stage("fallback"):
                 found = self._generate(
-                    [windows[n].lone for n in left],
+                    [pieces[n] for n in left],
                     encoded.rows(left),
                     beam_size=1,
                     num_hypotheses=BEST_OF,
@@ -222,12 +240,18 @@ class Decoder:
                     sampling_temperature=temperature,
                 )
             for n, outcome in zip(left, found, strict=True):
-                tried[n].append(outcome)
+                pieces[n].tried.append(outcome)
                 outcomes[n] = outcome
-            left = [n for n in left if needs_fallback(outcomes[n])]
+            left = [n for n in left if needs_fallback(outcomes[n]) and not pieces[n].file.dropped]
+            if not left:
+                break
         for n in left:
-            sound = [outcome for outcome in tried[n] if not outcome.loops]
-            outcomes[n] = max(sound or tried[n], key=lambda outcome: outcome.avg_logprob)
+            sound = [outcome for outcome in pieces[n].tried if not outcome.loops]
+            best = sound or pieces[n].tried
+            outcomes[n] = max(best, key=lambda outcome: outcome.avg_logprob)
+        for piece in pieces:
+            piece.tried, piece.encoded = [], None
+        return outcomes
 
     def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Outcome]:
         results = self._whisper.model.generate(

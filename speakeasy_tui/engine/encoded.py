@@ -19,16 +19,27 @@ class Encoded:
     part of it another.
     """
 
-    def __init__(self, whisper: Any, features: Sequence[Mel]) -> None:
+    def __init__(
+        self, whisper: Any, features: Sequence[Mel], known: Sequence[Any] | None = None
+    ) -> None:
+        """Encode `features`; of those whose row is `known` from before, nothing on a CPU."""
         self._whisper = whisper
         self._features = features
         self._on_cpu = whisper.model.device == "cpu"
         self._rows: list[Any] = []
         self._all: Any = None
         if self._on_cpu:
-            self._rows = [np.asarray(whisper.encode(one)) for one in features]
+            rows = known or [None] * len(features)
+            self._rows = [
+                np.asarray(whisper.encode(one)) if row is None else row
+                for one, row in zip(features, rows, strict=True)
+            ]
         else:
             self._all = whisper.encode(np.stack(features))
+
+    def row(self, number: int) -> Any:
+        """What a later batch may be given as `known`, of one window; None on a GPU."""
+        return self._rows[number] if self._on_cpu else None
 
     def all(self) -> Any:
         """CTranslate2's StorageView of all windows."""

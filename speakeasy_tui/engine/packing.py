@@ -33,6 +33,7 @@ def may_share(piece: Piece) -> bool:
         and not options.word_timestamps
         and not piece.only_language
         and piece.packings < TRIES
+        and not piece.tried
         and piece.left <= LONGEST
     )
 

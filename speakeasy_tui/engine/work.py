@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.inject import Trap
 from speakeasy_tui.engine.passage import Passage, Span, seconds_in
+
+if TYPE_CHECKING:
+    from speakeasy_tui.engine.segments import Outcome
 
 Mel = npt.NDArray[np.float32]
 """Log-mel spectrogram, (mels, frames of 10 ms)."""
@@ -158,7 +161,11 @@ class Piece:
     packings: int = 0
     """Times it shared a window and its text could not be told from the others'."""
     overtaken: int = 0
-    """Batches that have gone before what is left of it."""
+    """Batches that have gone before it since it was put aside for others of its kind."""
+    tried: list[Outcome] = field(default_factory=list)
+    """Suspicious results of what is left of it, which is to be sampled; empty otherwise."""
+    encoded: Any = None
+    """The encoder's output for those, where it is at hand."""
     samples: Samples | None = None
     """A whole recording, for the option `sequential`: it is decoded by itself, and stands in a
     batch of its own."""
@@ -250,7 +257,7 @@ class Piece:
         options = self.file.options
         if self.samples is not None:
             return (id(self),)
-        return (options.beam_size, options.initial_prompt)
+        return (options.beam_size, options.initial_prompt, bool(self.tried))
 
 
 @dataclass(frozen=True, eq=False)

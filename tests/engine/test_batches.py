@@ -27,15 +27,16 @@ from speakeasy_tui.core.protocol import (
 )
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine import decode, model, real
+from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import TEXTS, Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
-from speakeasy_tui.engine.work import Window
+from speakeasy_tui.engine.work import Piece, Window
 
 from .engine import LIST, SHELF, load_command
-from .pieces import sentences, spoken_piece
+from .pieces import made_piece, sentences, spoken_piece
 
 T = TypeVar("T", bound=Report)
 
@@ -311,26 +312,48 @@ def batch(model: Model, count: int) -> list[Window]:
     return [Window((piece,)) for piece in pieces]
 
 
-def test_what_is_suspicious_in_a_batch_is_sampled_together_and_encoded_once(
+def test_what_is_suspicious_is_put_aside_and_sampled_together_and_encoded_once(
     monkeypatch: pytest.MonkeyPatch, counted: tuple[Model, Counting]
 ) -> None:
     model, counting = counted
     seen: list[decode.Outcome] = []
 
     def suspicious(outcome: decode.Outcome) -> bool:
-        """All four at first; then the last two of them, until they are warm enough."""
+        """Four of five at first; then the last two of them, until they are warm enough."""
         seen.append(outcome)
         place = len(seen) - 1
-        return place < 4 or (place in {6, 7} and outcome.temperature == 0.2)
+        return place < 4 or (place in {7, 8} and outcome.temperature == 0.2)
 
     monkeypatch.setattr(decode, "needs_fallback", suspicious)
-    windows = batch(model, 4)
-    results = Decoder(model, Meter(), lambda: None).decode(windows)
-    assert all(result.complete for result in results)
-    assert counting.generated == [4, 4, 2]
-    assert sum(counting.encoded) == 4
+    decoder = Decoder(model, Meter(), lambda: None)
+    windows = batch(model, 5)
+    done = {id(one.piece) for one in decoder.decode(windows) if one.complete}
+    assert done == {id(windows[4].lone)}, "which does not wait for the others"
+    assert not any(window.lone.segments for window in windows[:4])
+    assert all(result.complete for result in decoder.decode(windows[:4]))
+    assert counting.generated == [5, 4, 2]
+    assert sum(counting.encoded) == 5
     temperatures = [{s.temperature for s in window.lone.segments} for window in windows]
-    assert temperatures == [{0.2}, {0.2}, {0.4}, {0.4}]
+    assert temperatures == [{0.2}, {0.2}, {0.4}, {0.4}, {0.0}]
+
+
+def test_what_is_to_be_sampled_waits_for_others_of_its_kind_but_not_for_long() -> None:
+    def suspicious() -> Piece:
+        piece = made_piece(seconds=20.0)
+        piece.tried = [decode.Outcome([], -2.0, 1.0, 0.1, 0.0)]
+        return piece
+
+    ready = Ready()
+    for _ in range(60):
+        ready.add(made_piece(seconds=20.0))
+    ready.add_again([suspicious()])
+    kinds = [[bool(window.first.tried) for window in ready.next(4)] for _ in range(10)]
+    assert kinds == [[False] * 4] * 8 + [[True]] + [[False] * 4]
+    ready.add_again(suspicious() for _ in range(4))
+    assert [window.first.tried != [] for window in ready.next(4)] == [True] * 4
+    ready.add_again([suspicious()])
+    rest = [[bool(window.first.tried) for window in ready.next(4)] for _ in range(7)]
+    assert rest == [[False] * 4] * 6 + [[True]], "nothing else to do"
 
 
 def test_any_rows_of_a_batch_can_be_had_on_a_cpu_without_encoding_again(

@@ -238,6 +238,8 @@ def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
     monkeypatch.setattr(decode, "needs_fallback", suspicious)
     piece = Piece(file, 0, 0, whole, mel)
     decoder = decode.Decoder(model, Meter(), injector.check_device)
+    assert [result.complete for result in decoder.decode([Window((piece,))])] == [False]
+    assert not piece.segments, "it is put aside, to be sampled together with others"
     assert [result.complete for result in decoder.decode([Window((piece,))])] == [True]
     assert tried == [0.0, 0.2, 0.4]
     assert {segment.temperature for segment in piece.segments} == {0.4}
