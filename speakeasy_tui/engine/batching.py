@@ -13,8 +13,7 @@ PATIENCE = 0.25
 _FULL = 0.75
 """Of a window, from which on one of rests does not wait for more of them."""
 _OVERTAKEN = 8
-"""Batches that may go before a piece that waits for others of its kind: its file is all but
-finished."""
+"""Batches that may go before a rest that waits for others: its file is all but finished."""
 
 
 class Ready:
@@ -83,8 +82,12 @@ class Ready:
         return batch
 
     def _put_aside(self, piece: Piece, size: int) -> bool:
-        """Whether a piece is to be sampled, and there are too few of them yet."""
-        if not piece.tried or piece.overtaken >= _OVERTAKEN:
+        """Whether a piece is to be sampled, and there are too few of them yet.
+
+        It takes longer than anything else, so it must not be left for the end: the smaller the
+        batches, the less there is to win by waiting.
+        """
+        if not piece.tried or piece.overtaken >= size // 2:
             return False
         bucket = piece.bucket()
         return sum(other.bucket() == bucket for other in self._pieces) < size

@@ -344,16 +344,20 @@ def test_what_is_to_be_sampled_waits_for_others_of_its_kind_but_not_for_long() -
         return piece
 
     ready = Ready()
-    for _ in range(60):
+    for _ in range(88):
         ready.add(made_piece(seconds=20.0))
+
+    def kinds(batches: int, size: int = 8) -> list[list[bool]]:
+        return [[bool(one.first.tried) for one in ready.next(size)] for _ in range(batches)]
+
     ready.add_again([suspicious()])
-    kinds = [[bool(window.first.tried) for window in ready.next(4)] for _ in range(10)]
-    assert kinds == [[False] * 4] * 8 + [[True]] + [[False] * 4]
-    ready.add_again(suspicious() for _ in range(4))
-    assert [window.first.tried != [] for window in ready.next(4)] == [True] * 4
+    assert kinds(6) == [[False] * 8] * 4 + [[True]] + [[False] * 8]
+    ready.add_again(suspicious() for _ in range(8))
+    assert kinds(1) == [[True] * 8]
     ready.add_again([suspicious()])
-    rest = [[bool(window.first.tried) for window in ready.next(4)] for _ in range(7)]
-    assert rest == [[False] * 4] * 6 + [[True]], "nothing else to do"
+    assert kinds(3, size=4) == [[False] * 4] * 2 + [[True]], "there is less to win by waiting"
+    ready.add_again([suspicious()])
+    assert kinds(4, size=16) == [[False] * 16] * 2 + [[False] * 8] + [[True]], "nothing else"
 
 
 def test_any_rows_of_a_batch_can_be_had_on_a_cpu_without_encoding_again(
