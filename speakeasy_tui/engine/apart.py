@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.missed import wordless
 from speakeasy_tui.engine.passage import Span
+from speakeasy_tui.engine.segments import Outcome, unfinished
 from speakeasy_tui.engine.work import Window
 
 _BOTH = 0.05
@@ -34,6 +35,33 @@ Segment = dict[str, Any]
 """As faster-whisper's `_split_segments_by_timestamps` makes them: start, end, tokens, seek."""
 Stretch = tuple[float, float]
 """Start and end in seconds from the window's start."""
+
+
+def shared_segments(
+    whisper: Any, window: Window, outcome: Outcome, tokenizer: Any
+) -> list[Segment]:
+    """All segments of a shared window, times from its start; that behind the last timestamp, too.
+
+    Args:
+        whisper: faster-whisper's `WhisperModel`.
+        window: with several pieces.
+        outcome: what the model made of it.
+        tokenizer: faster-whisper's.
+    """
+    seconds = window.frames / 100
+    segments: list[Segment] = whisper._split_segments_by_timestamps(
+        tokenizer=tokenizer,
+        tokens=outcome.tokens,
+        time_offset=0.0,
+        segment_size=window.frames,
+        segment_duration=seconds,
+        seek=0,
+    )[0]
+    kept = sum(len(segment["tokens"]) for segment in segments)
+    if kept < len(outcome.tokens) and (rest := unfinished(outcome, tokenizer.timestamp_begin)):
+        start = segments[-1]["end"] if segments else 0.0
+        segments.append({"seek": 0, "start": start, "end": seconds, "tokens": rest})
+    return segments
 
 
 def tell_apart(

@@ -16,7 +16,7 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
 from speakeasy_tui.core.text import printable
-from speakeasy_tui.engine.apart import tell_apart
+from speakeasy_tui.engine.apart import shared_segments, tell_apart
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
@@ -28,6 +28,7 @@ from speakeasy_tui.engine.segments import (
     is_sure,
     needs_fallback,
     text_of,
+    unfinished,
 )
 from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.wire import Meter
@@ -37,9 +38,6 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 BEST_OF = 5
 MAX_INITIAL_TIMESTAMP = 50
 """In steps of 20 ms: the first timestamp is at most 1 s into a window."""
-
-_ROOM = 220
-"""Tokens after which a text may have been cut off; at most 224 fit (half of Whisper's 448)."""
 
 Segments = list[dict[str, Any]]
 """As faster-whisper's dicts."""
@@ -309,7 +307,7 @@ class Decoder:
             # Text behind the last timestamp. Whisper drops it and starts again there, for its
             # windows end anywhere. A chunk ends in a pause, and the model has heard all of it:
             # the text is whole, and keeping it is both more accurate and one window less.
-            rest = _unfinished(outcome.tokens, self._tokenizer_of(piece).timestamp_begin)
+            rest = unfinished(outcome, self._tokenizer_of(piece).timestamp_begin)
             if rest:
                 start, end = (piece.start + frame / 100 for frame in (piece.seek, limit))
                 segments.append({"seek": before, "start": start, "end": end, "tokens": rest})
@@ -372,12 +370,12 @@ class Decoder:
         for n in packed:
             window, outcome = windows[n], outcomes[n]
             told[n] = [None] * len(window.pieces)
-            if outcome.silent or needs_fallback(outcome) or len(outcome.tokens) >= _ROOM:
+            if outcome.silent or needs_fallback(outcome) or outcome.cut_off:
                 for piece in window.pieces:
                     piece.packings = TRIES  # it may be one of them that spoils the others
                 continue
             tokenizer = self._tokenizer_of(window.first)
-            segments = self._packed_segments(window, outcome, tokenizer)
+            segments = shared_segments(self._whisper, window, outcome, tokenizer)
             text = text_of(segments, tokenizer)
             if text:
                 groups.setdefault(window.first.file.language, []).append((n, segments, text))
@@ -392,31 +390,3 @@ class Decoder:
             for (n, segments, _), words in zip(group, found, strict=True):
                 told[n] = tell_apart(windows[n], segments, words, tokenizer)
         return told
-
-    def _packed_segments(self, window: Window, outcome: Outcome, tokenizer: Any) -> Segments:
-        """All segments of a packed window, times from its start; that behind the last
-        timestamp, too."""
-        seconds = window.frames / 100
-        segments: Segments = self._whisper._split_segments_by_timestamps(
-            tokenizer=tokenizer,
-            tokens=outcome.tokens,
-            time_offset=0.0,
-            segment_size=window.frames,
-            segment_duration=seconds,
-            seek=0,
-        )[0]
-        kept = sum(len(segment["tokens"]) for segment in segments)
-        if kept < len(outcome.tokens) and (
-            rest := _unfinished(outcome.tokens, tokenizer.timestamp_begin)
-        ):
-            start = segments[-1]["end"] if segments else 0.0
-            segments.append({"seek": 0, "start": start, "end": seconds, "tokens": rest})
-        return segments
-
-
-def _unfinished(tokens: Sequence[int], timestamp_begin: int) -> list[int]:
-    """Tokens of text behind the last timestamp; none when decoding ran out of room."""
-    if len(tokens) >= _ROOM:
-        return []
-    last = max(n for n, token in enumerate(tokens) if token >= timestamp_begin)
-    return list(tokens[last + 1 :])

@@ -23,6 +23,8 @@ NO_SPEECH = 0.6
 SURE = -0.6
 """Of gaps that were heard again, in tests/bench, true ones had -0.4 and invented ones -0.8."""
 
+ROOM = 220
+"""Tokens after which a text may have been cut off; at most 224 fit (half of Whisper's 448)."""
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PREPEND = "\"'“¿([{-"
 _APPEND = "\"'.。,，!！?？:：”)]}、"
@@ -44,6 +46,11 @@ class Outcome:
         return self.compression_ratio > COMPRESSION_RATIO
 
     @property
+    def cut_off(self) -> bool:
+        """There may have been no room for all of the text."""
+        return len(self.tokens) >= ROOM
+
+    @property
     def silent(self) -> bool:
         """Nobody speaks: the model says so, and what it wrote all the same is unlikely."""
         return self.no_speech_prob > NO_SPEECH and self.avg_logprob <= LOGPROB
@@ -62,6 +69,15 @@ def is_sure(outcome: Outcome) -> bool:
 def text_of(segments: Sequence[dict[str, Any]], tokenizer: Any) -> list[int]:
     """The tokens of text in faster-whisper's `segments`, without timestamps."""
     return [token for one in segments for token in one["tokens"] if token < tokenizer.eot]
+
+
+def unfinished(outcome: Outcome, timestamp_begin: int) -> list[int]:
+    """Tokens of text behind the last timestamp; none when decoding ran out of room."""
+    if outcome.cut_off:
+        return []
+    tokens = outcome.tokens
+    last = max(n for n, token in enumerate(tokens) if token >= timestamp_begin)
+    return tokens[last + 1 :]
 
 
 def add_words(
