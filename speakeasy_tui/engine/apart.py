@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.missed import wordless
-from speakeasy_tui.engine.passage import Span
 from speakeasy_tui.engine.segments import Outcome, unfinished
 from speakeasy_tui.engine.work import Window
 
@@ -107,7 +106,7 @@ def tell_apart(
                 doubtful |= {number, by_time}
     for number in range(count):
         missing = not found[number] and _seconds(speech[number]) > _SILENCE
-        if missing or _longest_without_words(speech[number], words) > _SKIPPED:
+        if missing or _longest_without_words(window, number, words) > _SKIPPED:
             doubtful.add(number)
             if found[number]:  # its words may be those of the next
                 doubtful |= by_words & {number - 1, number + 1}
@@ -171,9 +170,11 @@ def _seconds(spans: Sequence[Stretch]) -> float:
     return sum(last - first for first, last in spans)
 
 
-def _longest_without_words(spans: Sequence[Stretch], words: Sequence[dict[str, Any]]) -> float:
-    """The longest stretch of speech, seconds, in which no word was heard."""
-    found = wordless([Span(round(a * RATE), round(b * RATE)) for a, b in spans], words, 0.0)
+def _longest_without_words(window: Window, number: int, words: Sequence[dict[str, Any]]) -> float:
+    """The longest stretch of speech of a piece, seconds, in which no word was heard."""
+    piece = window.pieces[number]
+    spans = piece.spoken(piece.seek, piece.limit)
+    found = wordless(spans, words, piece.here - window.offsets[number] / 100)
     return max((end - start for start, end in found), default=0.0)
 
 

@@ -70,7 +70,7 @@ class Ready:
             share: batches over which what there is should be spread when it fills fewer.
         """
         self._full_by = 0.0
-        ready = (piece for piece in self._pieces if not self._put_aside(piece, size))
+        ready = (piece for piece in self._pieces if not self._too_few(piece, size))
         bucket = next(ready, self._pieces[0]).bucket()
         same = [piece for piece in self._pieces if piece.bucket() == bucket]
         made = sorted(windows(same, self.frames), key=self._waits)
@@ -81,8 +81,8 @@ class Ready:
             piece.overtaken += 1
         return batch
 
-    def _put_aside(self, piece: Piece, size: int) -> bool:
-        """Whether a piece is to be sampled, and there are too few of them yet.
+    def _too_few(self, piece: Piece, size: int) -> bool:
+        """Whether a piece is to be sampled, and there are not enough of them yet.
 
         It takes longer than anything else, so it must not be left for the end: the smaller the
         batches, the less there is to win by waiting.

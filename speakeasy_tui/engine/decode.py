@@ -79,7 +79,8 @@ class Decoder:
     def decode(self, windows: Sequence[Window]) -> list[Result]:
         """Decode `windows`, whose pieces agree in their `bucket`.
 
-        Files whose language is not known yet get it from their first window here.
+        Files whose language is not known yet get it from their first window here. A piece whose
+        result is suspicious comes back with it (`Piece.tried`), to be sampled in another batch.
 
         Raises:
             RuntimeError: CTranslate2's, for the batch as a whole.

@@ -41,10 +41,6 @@ class Encoded:
         """What a later batch may be given as `known`, of one window; None on a GPU."""
         return self._rows[number] if self._on_cpu else None
 
-    def all(self) -> Any:
-        """CTranslate2's StorageView of all windows."""
-        return self._all if self._all is not None else self.rows(range(len(self._features)))
-
     def rows(self, which: Sequence[int]) -> Any:
         """CTranslate2's StorageView of the windows with these numbers."""
         if self._on_cpu:

@@ -59,6 +59,7 @@ M_TRIM_THRESHOLD = -1  # glibc's <malloc.h>
 M_MMAP_MAX = -4
 M_ARENA_MAX = -8
 KEPT = 2**30
+"""Bytes that may lie free at the end of the heap before some go back to the kernel."""
 
 
 def keep_memory() -> None:
