@@ -104,6 +104,14 @@ class JobOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         bool,
         _doc("Let several short recordings share a window of 30 s: they go through much faster."),
     ] = True
+    fallback: Annotated[
+        bool,
+        _doc(
+            "Hear again what is suspicious (temperature fallback) or seems to be missing. "
+            "Without, every window is heard once, as by faster-whisper's batched pipeline: faster, "
+            "with more errors."
+        ),
+    ] = True
     sequential: Annotated[
         bool,
         _doc(

@@ -22,6 +22,7 @@ from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_g
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import TRIES
 from speakeasy_tui.engine.segments import (
+    TEMPERATURES,
     Outcome,
     add_words,
     finish,
@@ -34,7 +35,6 @@ from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
 
-TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 BEST_OF = 5
 MAX_INITIAL_TIMESTAMP = 50
 """In steps of 20 ms: the first timestamp is at most 1 s into a window."""
@@ -213,8 +213,14 @@ class Decoder:
         That takes up to five rounds, of which the others of the batch should not wait for the
         end, and costs little more for several than for one: so they go into a batch of their kind.
         """
-        # What is heard again is let go of where it is not clear at once.
-        aside = [n for n in which if windows[n].lone.until is None and needs_fallback(outcomes[n])]
+        aside = [
+            n
+            for n in which
+            if needs_fallback(outcomes[n])
+            and windows[n].first.file.options.fallback
+            # What is heard again is let go of where it is not clear at once.
+            and windows[n].lone.until is None
+        ]
         for n in aside:
             windows[n].lone.tried = [outcomes[n]]
             windows[n].lone.encoded = encoded.row(n)
@@ -319,6 +325,8 @@ class Decoder:
             if before < last < limit and piece.speech_from(last) > MISSED and piece.looks < LOOKS:
                 piece.seek = last
                 piece.looks += 1
+        if not piece.file.options.fallback:  # once is all it is heard
+            piece.seek = limit
         return segments, again or piece.seek >= limit or not piece.speech_left()
 
     def _look_for_gaps(

@@ -69,9 +69,10 @@ def wordless(
 
 
 def may_lack(piece: Piece) -> bool:
-    """Whether it can be known of a piece that speech was left out."""
+    """Whether it can be known of a piece that speech was left out, and is wanted."""
     return (
-        bool(piece.speech)
+        piece.file.options.fallback
+        and bool(piece.speech)
         and piece.until is None
         and piece.file.options.task == "transcribe"  # a translation does not follow the sound
     )

@@ -20,6 +20,8 @@ from speakeasy_tui.engine.work import Piece
 COMPRESSION_RATIO = 2.4
 LOGPROB = -1.0
 NO_SPEECH = 0.6
+TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""At which a suspicious result is sampled again, until one is not."""
 SURE = -0.6
 """Of gaps that were heard again, in tests/bench, true ones had -0.4 and invented ones -0.8."""
 

@@ -20,7 +20,7 @@ from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.transcript import Segment, Word
 from speakeasy_tui.engine.audio import floats
-from speakeasy_tui.engine.segments import clean, finite
+from speakeasy_tui.engine.segments import TEMPERATURES, clean, finite
 from speakeasy_tui.engine.work import Piece
 
 _BLOCK = 3000
@@ -56,6 +56,7 @@ def hear(whisper: Any, piece: Piece, next_window: Callable[[], None]) -> None:
         language=file.language,
         task=options.task,
         beam_size=options.beam_size,
+        temperature=[0.0, *TEMPERATURES] if options.fallback else [0.0],
         initial_prompt=options.initial_prompt.strip() or None,
         word_timestamps=options.word_timestamps,
         vad_filter=options.vad,

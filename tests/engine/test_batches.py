@@ -306,9 +306,9 @@ def counted() -> Iterator[tuple[Model, Counting]]:
     yield model, counting
 
 
-def batch(model: Model, count: int) -> list[Window]:
+def batch(model: Model, count: int, **options: Any) -> list[Window]:
     """Windows of a sentence each."""
-    pieces = [spoken_piece(model, sentences()[job][1], job) for job in range(count)]
+    pieces = [spoken_piece(model, sentences()[job][1], job, **options) for job in range(count)]
     return [Window((piece,)) for piece in pieces]
 
 
@@ -335,6 +335,18 @@ def test_what_is_suspicious_is_put_aside_and_sampled_together_and_encoded_once(
     assert sum(counting.encoded) == 5
     temperatures = [{s.temperature for s in window.lone.segments} for window in windows]
     assert temperatures == [{0.2}, {0.2}, {0.4}, {0.4}, {0.0}]
+
+
+def test_without_fallback_what_is_suspicious_is_kept_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, counted: tuple[Model, Counting]
+) -> None:
+    model, counting = counted
+    monkeypatch.setattr(decode, "needs_fallback", lambda outcome: True)
+    windows = batch(model, 2, fallback=False)
+    results = Decoder(model, Meter(), lambda: None).decode(windows)
+    assert [result.complete for result in results] == [True, True]
+    assert counting.generated == [2]
+    assert all(window.lone.segments for window in windows)
 
 
 def test_what_is_to_be_sampled_waits_for_others_of_its_kind_but_not_for_long() -> None:

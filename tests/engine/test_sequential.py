@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,11 @@ from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.engine import audio
 from speakeasy_tui.engine.inject import TEXTS
 from speakeasy_tui.engine.sequential import _InBlocks as InBlocks
+from speakeasy_tui.engine.sequential import hear
 
 from . import multilingual
 from .engine import RADIO, RIVER, SHELF, Engine, write_wav
+from .pieces import made_file, made_piece
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +186,28 @@ def test_spectrograms_made_in_blocks_are_those_of_faster_whisper(
     noise = np.random.default_rng(1).normal(0, 0.1, length).astype(np.float32)
     own = whisper.feature_extractor
     assert np.array_equal(InBlocks(own, lambda: None)(noise), own(noise))
+
+
+class Asked:
+    """In place of faster-whisper's model: the temperatures it is asked to try."""
+
+    def __init__(self) -> None:
+        self.feature_extractor = None
+        self.temperatures: list[float | list[float]] = []
+
+    def encode(self, features: Any) -> Any:
+        raise AssertionError
+
+    def transcribe(self, samples: Any, *, temperature: Any, **_: Any) -> Any:
+        self.temperatures.append(temperature)
+        return [], SimpleNamespace(duration_after_vad=0.0)
+
+
+def test_it_samples_at_higher_temperatures_unless_that_is_not_wanted() -> None:
+    asked = Asked()
+    for fallback in (True, False):
+        piece = made_piece(made_file(sequential=True, fallback=fallback))
+        piece.samples = np.zeros(48_000, np.int16)
+        hear(asked, piece, lambda: None)
+    default = inspect.signature(WhisperModel.transcribe).parameters["temperature"].default
+    assert asked.temperatures == [default, [0.0]]
