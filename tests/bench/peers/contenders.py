@@ -122,10 +122,12 @@ def command(name: str, *more: str) -> Contender:
     return Contender(name, run, packages)
 
 
-def ours(name: str = "speakeasy", checkout: Path | None = None) -> Contender:
+def ours(name: str = "speakeasy", *more: str, checkout: Path | None = None) -> Contender:
     """This project's program with a home of its own: the runner's start, the queue, all.
 
     Args:
+        name: in the table.
+        more: words for the command line.
         checkout: take the package from this folder, to compare two states of it.
     """
 
@@ -141,6 +143,7 @@ def ours(name: str = "speakeasy", checkout: Path | None = None) -> Contender:
             *("run", str(listed), "--json", "--model", str(task.model), "--compute-type", "int8"),
             *("--device", "cpu", "--language", "en", "--beam-size", "5", "-f", "txt"),
             *("-o", str(task.work / "out")),
+            *more,
         ]
 
         def stop() -> None:
@@ -162,8 +165,8 @@ def ours(name: str = "speakeasy", checkout: Path | None = None) -> Contender:
 
 def contenders(batches: Sequence[int], checkouts: Sequence[Path]) -> list[Contender]:
     """All of them; ours first."""
-    found = [ours(f"speakeasy in {folder.name}", folder.resolve()) for folder in checkouts]
-    found = found or [ours()]
+    found = [ours(f"speakeasy in {one.name}", checkout=one.resolve()) for one in checkouts]
+    found = found or [ours(), ours("ours --no-fallback", "--no-fallback")]
     found += [
         driven("faster-whisper sequential", "sequential", 1),
         driven("faster-whisper, 2 workers", "workers", 1),
