@@ -107,9 +107,8 @@ class JobOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fallback: Annotated[
         bool,
         _doc(
-            "Hear again what is suspicious (temperature fallback) or seems to be missing. "
-            "Without, every window is heard once, as by faster-whisper's batched pipeline: faster, "
-            "with more errors."
+            "Temperature fallback: sample again what loops or is unlikely. Faster without, as in "
+            "faster-whisper's batched pipeline, and wrong where a text loops."
         ),
     ] = True
     sequential: Annotated[

@@ -325,8 +325,6 @@ class Decoder:
             if before < last < limit and piece.speech_from(last) > MISSED and piece.looks < LOOKS:
                 piece.seek = last
                 piece.looks += 1
-        if not piece.file.options.fallback:  # once is all it is heard
-            piece.seek = limit
         return segments, again or piece.seek >= limit or not piece.speech_left()
 
     def _look_for_gaps(

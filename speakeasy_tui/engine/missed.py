@@ -69,10 +69,9 @@ def wordless(
 
 
 def may_lack(piece: Piece) -> bool:
-    """Whether it can be known of a piece that speech was left out, and is wanted."""
+    """Whether it can be known of a piece that speech was left out."""
     return (
-        piece.file.options.fallback
-        and bool(piece.speech)
+        bool(piece.speech)
         and piece.until is None
         and piece.file.options.task == "transcribe"  # a translation does not follow the sound
     )

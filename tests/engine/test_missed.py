@@ -122,24 +122,3 @@ def text_alone(decoder: Any, model: Any, samples: Any) -> str:
     decoder.decode([Window((piece,))])
     spoken = "".join(segment.text for segment in piece.segments).split()
     return " ".join(spoken[-4:-1])
-
-
-@pytest.mark.parametrize("fallback", [True, False])
-def test_a_text_that_ends_early_is_gone_on_with_where_that_is_wanted(
-    monkeypatch: pytest.MonkeyPatch, fallback: bool
-) -> None:
-    """The real model, which hears the first of two sentences only."""
-    model = Model(load_command(), Injector())
-    first, second = (samples for _, samples in sentences()[4:6])
-    piece = spoken_piece(model, np.concatenate([first, second]), fallback=fallback)
-    mel = np.full((piece.mel.shape[0], 3000), piece.floor, np.float32)
-    mel[:, : len(first) // 160] = piece.mel[:, : len(first) // 160]
-    honest = decode.Decoder._generate
-
-    def ends_early(self: Any, pieces: Any, encoded: Any, **how: Any) -> Any:
-        return honest(self, pieces, model.whisper.encode(mel), **how)
-
-    monkeypatch.setattr(decode.Decoder, "_generate", ends_early)
-    decoder = decode.Decoder(model, Meter(), lambda: None)
-    assert [one.complete for one in decoder.decode([Window((piece,))])] == [not fallback]
-    assert piece.segments
