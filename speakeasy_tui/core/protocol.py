@@ -463,6 +463,8 @@ class Loaded(Report):
     batch_size: int
     seconds: float
     multilingual: bool = True
+    most: int = 0
+    """Windows of a batch that memory allows; 0: no more than `batch_size`."""
 
 
 class LoadFailed(Report):
@@ -554,6 +556,14 @@ class Fault(Report):
     detail: str = ""
 
 
+class FullBatch(Report):
+    """A full batch went through the model, every window for the first time."""
+
+    windows: int
+    seconds: float
+    """It was in the model, beside the batches of other workers."""
+
+
 class Vitals(Report):
     """Every few seconds, from a thread that does not feed the model."""
 
@@ -576,6 +586,7 @@ AnyReport = (
     | Finished
     | Failed
     | Fault
+    | FullBatch
     | Vitals
 )
 

@@ -22,6 +22,8 @@ class Decoded:
     windows: Sequence[Window]
     results: Sequence[Result] = ()
     seconds: float = 0.0
+    sampled: bool = False
+    """Of windows whose text was suspicious: it takes as many rounds as it takes."""
     error: Exception | None = None
     detail: str = ""
 
@@ -76,7 +78,7 @@ class Crew:
     def _work(self) -> None:
         while True:
             decoder, windows = self._batches.get()
-            begun = time.monotonic()
+            begun, sampled = time.monotonic(), bool(windows[0].first.tried)
             try:
                 with decoder.meter.working():
                     results = self._decode(decoder, windows)
@@ -84,7 +86,7 @@ class Crew:
                 traceback.print_exc()
                 done = Decoded(windows, error=error, detail=traceback.format_exc())
             else:
-                done = Decoded(windows, results, time.monotonic() - begun)
+                done = Decoded(windows, results, time.monotonic() - begun, sampled)
             self._mailbox.put(done)
 
     def _decode(self, decoder: Decoder, windows: Sequence[Window]) -> list[Result]:

@@ -21,6 +21,10 @@ from speakeasy_tui.engine.melspec import LogMel
 
 CPU_BATCH = 4
 CUDA_BATCH = 16
+"""Windows to begin with."""
+CUDA_MOST = 64
+"""Windows at most: their spectrograms, of three batches for each worker, wait in memory, 1.5 MB
+each."""
 UNLOAD_PATIENCE_S = 10.0
 """How long CTranslate2 may hold on to a batch whose result it has returned."""
 _Token = Annotated[int, msgspec.Meta(ge=-1, lt=2**31)]
@@ -124,21 +128,22 @@ class Model:
         self.probe()
         self.seconds = time.monotonic() - begun
 
-    def batch_size(self) -> int:
-        """A batch size that fits, when nobody chose one.
+    def batch_sizes(self) -> tuple[int, int]:
+        """When nobody chose one: the batch size to begin with, and the largest that fits.
 
         On a CPU: tiny.en int8, beam 5, one thread, in CPU time, batches of 1, 2, 4, 8, 16 gave
         19, 22, 23, 22, 19 × real time on a long recording and 20 short clips took 2.2, 2.0,
         2.0, 1.6, 1.6 s. Larger ones win little and report later. On CUDA by what is free after
-        loading and what a window of this model takes.
+        loading and what a window of this model takes; whether more than the first pays, the
+        runner finds out.
         """
         if self.device == "cpu":
-            return CPU_BATCH
+            return CPU_BATCH, CPU_BATCH
         free = _free_memory(self.index)
         if free is None:
-            return CUDA_BATCH
-        fitting = int(0.8 * free / (self._workers * window_bytes(self._width)))
-        return max(1, min(CUDA_BATCH, fitting))
+            return CUDA_BATCH, CUDA_BATCH
+        fitting = max(1, int(0.8 * free / (self._workers * window_bytes(self._width))))
+        return min(CUDA_BATCH, fitting), min(CUDA_MOST, fitting)
 
 
 def window_bytes(width: int) -> int:

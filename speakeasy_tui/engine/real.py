@@ -17,6 +17,7 @@ from speakeasy_tui.core.protocol import (
     Failed,
     Fault,
     Finished,
+    FullBatch,
     Load,
     Loaded,
     LoadFailed,
@@ -214,12 +215,12 @@ class RealEngine:
         model, command = note.model, note.command
         assert model is not None
         self._model = model
-        size = self._batch_size
+        size = most = self._batch_size
         if isinstance(command, Load):
             self._decoder = Decoder(model, self._meter, self._injector.check_device)
             self._ready.frames = self._decoder.frames
             self._crew.grow(max(1, command.workers))
-            size = model.batch_size()
+            size, most = model.batch_sizes()
         self._use_batch(command.batch_size or size)
         self._writer.send(
             Loaded(
@@ -228,6 +229,7 @@ class RealEngine:
                 batch_size=self._batch_size,
                 seconds=round(model.seconds, 3),
                 multilingual=model.multilingual,
+                most=most,
             )
         )
 
@@ -301,6 +303,9 @@ class RealEngine:
             self._front.release(pieces)
             self._faults.append(batch)
             return
+        full = len(batch.windows) == self._batch_size and not _is_whole(batch.windows)
+        if full and not batch.sampled:
+            self._writer.send(FullBatch(windows=len(batch.windows), seconds=batch.seconds))
         share = batch.seconds / len(batch.windows)
         for window in batch.windows:
             whole = sum(piece.frames for piece in window.pieces) or 1

@@ -21,6 +21,7 @@ from speakeasy_tui.core.protocol import (
     Failed,
     Fault,
     Finished,
+    FullBatch,
     Heard,
     Load,
     Loaded,
@@ -296,6 +297,7 @@ class SimulatedEngine:
                         self._fail(file, printable(str(error)), None, "", traceback.format_exc())
                 kept = [(file, number) for file, number in kept if file.job in self._files]
                 seconds = sum(f.todo[n].end - f.todo[n].start for f, n in kept)
+                begun = time.monotonic()
                 time.sleep(seconds / self._speed)
         except RuntimeError as error:
             self._fault([file for file, _ in batch], error)
@@ -303,6 +305,8 @@ class SimulatedEngine:
         for file, number in kept:
             file.done = number + 1
             self._writer.send(ChunkDone(job=file.job, chunk=file.todo[number]))
+        if len(kept) == self._batch_size:
+            self._writer.send(FullBatch(windows=len(kept), seconds=time.monotonic() - begun))
         for file in {file.job: file for file, _ in kept}.values():
             self._progress(file)
 

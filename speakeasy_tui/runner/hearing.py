@@ -13,7 +13,6 @@ from speakeasy_tui.core.faults import Rung, classify, classify_exit, climb, desc
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState
 from speakeasy_tui.runner.dividing import is_whole
 from speakeasy_tui.runner.engineprocess import Died, Item
-from speakeasy_tui.runner.flight import SHORTEST, WINDOW_S
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.reports import FileReport, note, stale
 from speakeasy_tui.runner.station import Station
@@ -50,6 +49,9 @@ class Hearing(Station):
                     self._owner.emit("heard", item.job, item.strip)
             case say.Failed():
                 await self._file_failed(item)
+            case say.FullBatch():
+                if self._seat.batch_done(item):
+                    self._show(self.view.state)
             case say.Fault():
                 await self._fault(item.text, item.jobs, item.detail)
             case say.Vitals():
@@ -104,8 +106,6 @@ class Hearing(Station):
         before = note(self._work.store, flight, part, report)
         if isinstance(report, say.ChunkDone):
             self._ooms = 0
-            seconds = report.chunk.end - report.chunk.start
-            self._seat.batch_done(min(1.0, max(SHORTEST, seconds / WINDOW_S)))
             self._owner.emit("chunk", flight.id, report.chunk)
         elif isinstance(report, say.Finished):
             self._watch.file_done()

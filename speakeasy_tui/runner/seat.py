@@ -130,7 +130,7 @@ class Seat:
         gpu = self._devices.gpu(self._view.device)
         device = gpu.uuid or gpu.name if gpu is not None else self._view.device
         key = (wanted.engine, self._view.model or "", report.compute_type, device)
-        size = self._sizes.begin(key, report.batch_size, self._cap)
+        size = self._sizes.begin(key, report, self._cap)
         if size != report.batch_size:
             self.use_batch(size)
 
@@ -155,13 +155,15 @@ class Seat:
         self._cap = batch_size
         self._sizes.overflowed(batch_size)
 
-    def batch_done(self, windows: float) -> None:
-        """Windows were decoded well: after many of them a larger batch is tried again."""
-        larger = self._sizes.done(windows)
-        if larger is not None and not self.loading:
-            log.info("lane %d: batch size %d", self._view.number, larger)
-            self._cap = None
-            self.use_batch(larger)
+    def batch_done(self, report: say.FullBatch) -> bool:
+        """A full batch went well: after some of them another size may be better; True if so."""
+        size = None if self.loading else self._sizes.done(report.windows, report.seconds)
+        if size is None:
+            return False
+        log.info("lane %d: batch size %d", self._view.number, size)
+        self._cap = None
+        self.use_batch(size)
+        return True
 
     def shrink(self) -> None:
         """Let the next engine use a smaller compute type, if the choice was ours."""

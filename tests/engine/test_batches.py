@@ -16,6 +16,7 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.protocol import (
     Fault,
     Finished,
+    FullBatch,
     Loaded,
     LoadFailed,
     Progress,
@@ -192,6 +193,21 @@ def test_a_fault_while_a_reload_waits_is_not_reported(here: Here) -> None:
     here.let(2)
     here.wait_for(Loaded)
     assert here.silent(Fault, Finished)
+
+
+def test_full_batches_are_told_with_their_time_and_sampled_ones_are_not(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "needs_fallback", lambda outcome: outcome.temperature == 0.0)
+    here.load()
+    here.transcribe(1)
+    here.let(1)
+    assert here.begun.get(timeout=60) == 1, "to be sampled"
+    here.let(1)
+    here.wait_for(Finished)
+    (told,) = (report for report in here.reports if isinstance(report, FullBatch))
+    assert told.windows == 1
+    assert told.seconds > 0
 
 
 class Held:

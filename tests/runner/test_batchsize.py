@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.core.job import State
+from speakeasy_tui.core.job import Lane, State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.runner.batchsize import GROW_AFTER, BatchSizes
+from speakeasy_tui.core.protocol import FullBatch, Loaded
+from speakeasy_tui.runner.batchsize import GROW_AFTER, TIMED, TIMED_S, WARM_UP, BatchSizes
+from speakeasy_tui.runner.devices import Devices
+from speakeasy_tui.runner.record import Request
+from speakeasy_tui.runner.seat import Seat
 from speakeasy_tui.runner.store import Store
 
 from .conftest import Desk, promise
@@ -21,45 +25,103 @@ def sizes(tmp_path: Path) -> BatchSizes:
     return BatchSizes(Store(tmp_path / "queue.db"))
 
 
-def windows_until_growth(sizes: BatchSizes) -> tuple[int, int]:
-    """How many windows it takes, and the new size."""
-    for count in range(1, 100_000):
-        size = sizes.done(1.0)
-        if size is not None:
-            return count, size
-    raise AssertionError("it does not grow")
+def model(start: int, most: int = 0) -> Loaded:
+    """An engine's word on what fits."""
+    return Loaded(device="cuda:0", compute_type="int8", batch_size=start, seconds=1.0, most=most)
+
+
+def batches(sizes: BatchSizes, size: int, seconds: float = 1.0, at_most: int = 10_000) -> list[int]:
+    """Full batches of a size until another is wanted: how many, and the new size; or nothing."""
+    for count in range(1, at_most + 1):
+        other = sizes.done(size, seconds)
+        if other is not None:
+            return [count, other]
+    return []
 
 
 def test_what_fits_is_used_and_what_overflowed_is_remembered(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     first = BatchSizes(store)
-    assert first.begin(KEY, 16, None) == 16
+    assert first.begin(KEY, model(16), None) == 16
     first.overflowed(8)
-    assert BatchSizes(store).begin(KEY, 16, None) == 8
-    assert BatchSizes(store).begin(KEY, 4, None) == 4  # less memory is free today
-    assert BatchSizes(store).begin(("real", "large", "int8", "GPU-1"), 16, None) == 16
+    assert BatchSizes(store).begin(KEY, model(16), None) == 8
+    assert BatchSizes(store).begin(KEY, model(4), None) == 4  # less memory is free today
+    assert BatchSizes(store).begin(("real", "large", "int8", "GPU-1"), model(16), None) == 16
 
 
-def test_it_grows_to_what_fits_and_not_beyond(sizes: BatchSizes) -> None:
-    sizes.begin(KEY, 12, None)
+def test_after_a_failure_it_grows_to_what_fits_and_not_beyond(sizes: BatchSizes) -> None:
+    sizes.begin(KEY, model(12), None)
     sizes.overflowed(4)
-    assert windows_until_growth(sizes) == (GROW_AFTER * 4 * 2, 8)
-    assert windows_until_growth(sizes) == (GROW_AFTER * 8 * 2, 12)
-    assert all(sizes.done(1.0) is None for _ in range(GROW_AFTER * 12 * 8))
+    assert batches(sizes, 4) == [GROW_AFTER * 2, 8]
+    assert batches(sizes, 8) == [GROW_AFTER * 2, 12]
+    assert batches(sizes, 12) == []
 
 
 def test_each_failure_doubles_the_patience(sizes: BatchSizes) -> None:
-    sizes.begin(KEY, 4, None)
+    sizes.begin(KEY, model(4), None)
     sizes.overflowed(2)
-    windows_until_growth(sizes)
+    batches(sizes, 2)
     sizes.overflowed(2)
-    assert windows_until_growth(sizes) == (GROW_AFTER * 2 * 4, 4)
+    assert batches(sizes, 2) == [GROW_AFTER * 4, 4]
 
 
 def test_a_size_that_a_person_chose_is_left_alone(sizes: BatchSizes) -> None:
     sizes.leave()
     sizes.overflowed(2)
-    assert sizes.done(1e9) is None
+    assert batches(sizes, 2) == batches(sizes, 1) == []
+
+
+def test_it_is_doubled_while_that_pays_and_what_was_found_is_remembered(tmp_path: Path) -> None:
+    store = Store(tmp_path / "queue.db")
+    sizes = BatchSizes(store)
+    assert sizes.begin(KEY, model(16, 100), None) == 16
+    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
+    assert batches(sizes, 32, seconds=3.0) == [WARM_UP + TIMED, 64]
+    assert BatchSizes(store).begin(KEY, model(16, 100), None) == 32, "64 has not shown its worth"
+    assert batches(sizes, 64, seconds=6.0) == [WARM_UP + TIMED, 32], "as fast as 32"
+    assert batches(sizes, 32, seconds=3.0) == []
+    again = BatchSizes(store)
+    assert again.begin(KEY, model(16, 100), None) == 32
+    assert batches(again, 32, seconds=3.0) == []
+
+
+def test_it_grows_no_further_than_memory_allows(sizes: BatchSizes) -> None:
+    sizes.begin(KEY, model(16, 24), None)
+    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 24]
+    assert batches(sizes, 24, seconds=2.0) == []
+
+
+def test_batches_that_are_soon_done_are_timed_for_longer(sizes: BatchSizes) -> None:
+    sizes.begin(KEY, model(16, 64), None)
+    assert batches(sizes, 16, seconds=TIMED_S / 80) == [WARM_UP + 80, 32]
+
+
+def test_batches_that_are_not_full_and_the_first_ones_say_nothing(sizes: BatchSizes) -> None:
+    sizes.begin(KEY, model(16, 64), None)
+    assert batches(sizes, 15, seconds=5.0) == []
+    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
+    for _ in range(WARM_UP):
+        assert sizes.done(32, 60.0) is None  # kernels are compiled
+    assert batches(sizes, 32, seconds=3.0) == [TIMED, 64]
+
+
+def test_what_overflows_while_it_is_tried_is_not_tried_soon_again(sizes: BatchSizes) -> None:
+    sizes.begin(KEY, model(16, 64), None)
+    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
+    sizes.overflowed(16)
+    assert batches(sizes, 16, seconds=2.0, at_most=GROW_AFTER) == []
+
+
+def test_a_lane_goes_on_with_the_size_that_is_found(home: Home, tmp_path: Path) -> None:
+    view = Lane(number=0, device="cuda:0")
+    sizes = BatchSizes(Store(tmp_path / "queue.db"))
+    seat = Seat(home, view, Devices(), 2, 0, sizes, lambda *_: None)
+    seat.request = Request("real", "tiny", "cuda:0", "auto", "auto")
+    seat.loaded(model(16, 64))
+    assert view.batch_size == 16
+    told = [seat.batch_done(FullBatch(windows=16, seconds=2.0)) for _ in range(WARM_UP + TIMED)]
+    assert told == [False] * (WARM_UP + TIMED - 1) + [True]
+    assert view.batch_size == 32
 
 
 def test_the_next_runner_begins_with_what_survived(
