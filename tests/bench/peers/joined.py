@@ -1,11 +1,11 @@
 """Long recordings of real sentences: clips joined in random orders, with pauses between them.
 
-    python -m tests.bench.peers.joined OUT FOLDER… [--minutes 11] [--count 2]
+    python -m tests.bench.peers.joined OUT FOLDER… [--minutes 11,11] [--clips 0]
 
 Each FOLDER holds clips and ``references.tsv`` (a file's name, a tab, what is said in it); OUT gets
 wav files and a ``references.tsv`` of its own, for ``python -m tests.bench.peers --clips OUT``.
 Sentences come again in another order when there are not enough. Pauses last 0.3 to 2 s, and are
-nearly silent.
+nearly silent. ``--clips 60 --minutes 1,1.5,2,2,2.5,3,3.5,4,4.5,5,30`` makes a mixed folder.
 """
 
 from __future__ import annotations
@@ -54,24 +54,33 @@ def join(clips: list[Clip], seconds: float, seed: int) -> Clip:
     return np.concatenate(parts), " ".join(texts)
 
 
+def write(path: Path, samples: np.ndarray) -> None:
+    """A wav of 16 bits."""
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(RATE)
+        out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+
+
 def main() -> None:
     """See the module's text."""
     parser = argparse.ArgumentParser(description="Join clips into long recordings.")
     parser.add_argument("out", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--minutes", type=float, default=11)
-    parser.add_argument("--count", type=int, default=2)
+    parser.add_argument("--minutes", default="11,11", help="of each recording")
+    parser.add_argument("--clips", type=int, default=0, help="so many clips by themselves, too")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     clips = clips_of(given.folders)
     rows = []
-    for number in range(given.count):
-        samples, text = join(clips, given.minutes * 60, number + 11)
-        with wave.open(str(given.out / f"{number}.wav"), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(RATE)
-            out.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    for number in range(given.clips):
+        samples, text = clips[number % len(clips)]
+        write(given.out / f"clip-{number:02}.wav", samples)
+        rows.append(f"clip-{number:02}.wav\t{text}\n")
+    for number, minutes in enumerate(given.minutes.split(",")):
+        samples, text = join(clips, float(minutes) * 60, number + 11)
+        write(given.out / f"{number}.wav", samples)
         rows.append(f"{number}.wav\t{text}\n")
     (given.out / "references.tsv").write_text("".join(rows), "utf-8")
 
