@@ -90,14 +90,16 @@ def _theirs(
     return json.loads(ran.stdout.splitlines()[-1])
 
 
-def _ours(given: argparse.Namespace, files: list[Path], work: Path, watch: Watch) -> Line:
-    program = Program(work)
+def _ours(
+    given: argparse.Namespace, program: Program, files: list[Path], turn: str, watch: Watch
+) -> Line:
     try:
-        program.run(files[:1], *given.common, output="warm")
-        said = program.run(files, *given.common)
+        program.run(files[:1], *given.common, output=f"{turn}-warm")
+        said = program.run(files, *given.common, output=turn)
         if not said.right(files):
             raise SystemExit(f"speakeasy run ended with {said.exit_code}:\n{said.errors}")
         begun, done = said.work
+        print(f"{turn}: batches of {said.status['lanes'][0]['batch_size']} windows", flush=True)
         return Line("speakeasy", done - begun, watch.busy(begun, done), said.texts)
     finally:
         program.stop()
@@ -110,6 +112,7 @@ def speed(given: argparse.Namespace, files: list[Path], work: Path) -> bool:
         compile_time(given, files[0], work)
     watch = Watch(given.device)
     said = _references(given.folder)
+    program = Program(work / "ours")  # one, for it remembers the batch size that it finds
     for kind, lengths in kinds(files).items():
         those = [path.resolve() for path in lengths]
         turns: dict[str, list[Line]] = {}
@@ -117,7 +120,7 @@ def speed(given: argparse.Namespace, files: list[Path], work: Path) -> bool:
             order = ["speakeasy", "sequential", "batched"]
             for how in order if turn % 2 == 0 else reversed(order):
                 if how == "speakeasy":
-                    line = _ours(given, those, work / f"{kind[:5]}-{turn}", watch)
+                    line = _ours(given, program, those, f"{kind[:5]}-{turn}", watch)
                 else:
                     told = _theirs(given, how, those, dict(os.environ))
                     begun, done = told["begun"], told["done"]
