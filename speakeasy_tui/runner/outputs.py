@@ -211,7 +211,8 @@ def explain(error: OSError, path: bytes) -> JobError:
         return JobError(
             ErrorKind.OUTPUT,
             f"{show_path(os.path.basename(path))} appeared meanwhile and is not ours",
-            "does another queue write here? rerun it: what is the same is skipped",
+            "another job or queue made it, perhaps with other options: rerun it, and what is the "
+            "same is skipped; else --overwrite, or --output-dir DIR",
         )
     kind = ErrorKind.DISK if error.errno in DISK_FULL else ErrorKind.OUTPUT
     hint = "make it writable, or choose another folder with --output-dir DIR"
