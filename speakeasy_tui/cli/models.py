@@ -109,7 +109,12 @@ def fetch(name: str) -> int:
     import signal
     import subprocess
 
-    from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
+    from speakeasy_tui.core.engineprotocol import (
+        FetchDone,
+        FetchFailed,
+        FetchProgress,
+        fetch_decoder,
+    )
 
     bar = _Bar(name)
     end: FetchDone | FetchFailed | None = None

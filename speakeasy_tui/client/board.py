@@ -28,7 +28,7 @@ class Changes:
     reset_chunks: set[int] = field(default_factory=set)
     """Watched jobs whose transcript begins anew."""
     loudness: dict[int, str] = field(default_factory=dict)
-    """Of watched jobs, as `core.protocol.Heard` tells it."""
+    """Of watched jobs, as `core.engineprotocol.Heard` tells it."""
     synced: bool = False
     """The first full picture is complete."""
 

@@ -13,9 +13,9 @@ import time
 from collections import deque
 from pathlib import Path
 
+from speakeasy_tui.core.lines import MAX_LINE, encode
 from speakeasy_tui.core.paths import Home, short_socket_address
 from speakeasy_tui.core.protocol import (
-    MAX_LINE,
     VERSION,
     AnyMessage,
     AnyRequest,
@@ -24,7 +24,6 @@ from speakeasy_tui.core.protocol import (
     Refused,
     Subscribe,
     Welcome,
-    encode,
     message_decoder,
 )
 

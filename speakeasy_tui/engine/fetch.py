@@ -1,6 +1,6 @@
 """Downloading a model: ``python -m speakeasy_tui.engine.fetch NAME_OR_REPOSITORY``.
 
-Prints `core.protocol.AnyFetch` lines and ends with status 0 when the model is in the standard
+Prints `core.engineprotocol.AnyFetch` lines and ends with status 0 when the model is in the standard
 Hugging Face cache. SIGTERM and SIGINT cancel it; what came so far is kept for the next try and
 is no model until ``model.bin``, the last file, is whole. ``HF_ENDPOINT``, ``HF_TOKEN``,
 ``HF_HUB_CACHE`` and the like are honoured, because huggingface_hub does the work.
@@ -23,7 +23,8 @@ from typing import NoReturn
 from msgspec import Struct
 
 from speakeasy_tui.core import models
-from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, encode
+from speakeasy_tui.core.engineprotocol import FetchDone, FetchFailed, FetchProgress
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.settings import nearest
 from speakeasy_tui.core.text import printable
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from speakeasy_tui.core.engineprotocol import Heard, Opened, Progress
 from speakeasy_tui.core.job import ErrorKind, JobWarning
-from speakeasy_tui.core.protocol import Heard, Opened, Progress
 from speakeasy_tui.engine.audio import RATE, Samples, open_recording
 from speakeasy_tui.engine.doubt import Doubt
 from speakeasy_tui.engine.loudness import Loudness

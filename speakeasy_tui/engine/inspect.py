@@ -10,7 +10,8 @@ import os
 import sys
 from collections.abc import Callable
 
-from speakeasy_tui.core.protocol import EngineFacts, GpuFacts, encode
+from speakeasy_tui.core.engineprotocol import EngineFacts, GpuFacts
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine import cublas
 

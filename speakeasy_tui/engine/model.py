@@ -12,9 +12,9 @@ from typing import Annotated, Any
 import msgspec
 
 from speakeasy_tui.core import models
+from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import Load
 from speakeasy_tui.engine import cublas
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel

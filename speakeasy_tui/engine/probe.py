@@ -10,7 +10,8 @@ import os
 import signal
 import sys
 
-from speakeasy_tui.core.protocol import Length, encode
+from speakeasy_tui.core.engineprotocol import Length
+from speakeasy_tui.core.lines import encode
 
 LIMIT_S = 60
 """Seconds on one file after which the process ends."""

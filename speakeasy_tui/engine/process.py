@@ -134,7 +134,7 @@ def _run(commands: int, reports: int) -> int:
     keep_memory()
     prepare_environment(arguments.cache)
 
-    from speakeasy_tui.core.protocol import Ready
+    from speakeasy_tui.core.engineprotocol import Ready
     from speakeasy_tui.engine.wire import Mailbox, Writer
 
     writer = Writer(reports)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     Abandon,
     ChunkDone,
     Failed,
@@ -28,6 +27,7 @@ from speakeasy_tui.core.protocol import (
     Shorten,
     Transcribe,
 )
+from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.text import printable, printable_lines
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.engine.batching import Ready

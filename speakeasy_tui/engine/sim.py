@@ -14,8 +14,7 @@ import wave
 import zlib
 from dataclasses import dataclass, field
 
-from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     Abandon,
     ChunkDone,
     Failed,
@@ -34,6 +33,7 @@ from speakeasy_tui.core.protocol import (
     Shorten,
     Transcribe,
 )
+from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.text import printable, printable_lines
 from speakeasy_tui.core.transcript import Chunk, Segment
 from speakeasy_tui.engine.inject import BadSpec, Injector, Trap

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from speakeasy_tui.core.protocol import AnyCommand, Report, Vitals, command_decoder, encode
+from speakeasy_tui.core.engineprotocol import AnyCommand, Report, Vitals, command_decoder
+from speakeasy_tui.core.lines import encode
 
 VITALS_EVERY = 2.0
 """Seconds."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from speakeasy_tui.core.engineprotocol import Transcribe
 from speakeasy_tui.core.job import JobWarning
-from speakeasy_tui.core.protocol import Transcribe
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.engine.audio import RATE, Samples

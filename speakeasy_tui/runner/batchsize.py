@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct
 
-from speakeasy_tui.core.protocol import Loaded
+from speakeasy_tui.core.engineprotocol import Loaded
 from speakeasy_tui.runner.store import Store
 
 GROW_AFTER = 100

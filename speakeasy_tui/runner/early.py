@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.runner.flight import Flight, Prepared, order
 from speakeasy_tui.runner.seat import Seat
 from speakeasy_tui.runner.work import Work

@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from speakeasy_tui.core.engineprotocol import AnyCommand, AnyReport, report_decoder
+from speakeasy_tui.core.lines import MAX_LINE, encode
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import MAX_LINE, AnyCommand, AnyReport, encode, report_decoder
 from speakeasy_tui.core.text import printable_lines
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.job import Job, JobWarning, State
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.modelfinder import Found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.faults import Rung, classify, classify_exit, climb, describe_exit
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState
 from speakeasy_tui.runner.dividing import is_whole

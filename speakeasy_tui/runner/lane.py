@@ -13,7 +13,7 @@ import time
 
 from msgspec import Struct
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.job import LaneState, State
 from speakeasy_tui.runner.feeder import has_room
 from speakeasy_tui.runner.flight import Flight, order

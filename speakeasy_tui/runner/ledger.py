@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from speakeasy_tui.core.protocol import Profile, Vitals
+from speakeasy_tui.core.engineprotocol import Vitals
+from speakeasy_tui.core.protocol import Profile
 
 FIRST_S = 2.0
 """Seconds before an engine's first word that it speaks of."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from speakeasy_tui.core.engineprotocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 from speakeasy_tui.core.models import (
     DOWNLOAD_MIB,
     REPOSITORIES,
@@ -18,7 +19,6 @@ from speakeasy_tui.core.models import (
     preferred,
     rank,
 )
-from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 from speakeasy_tui.core.settings import nearest
 from speakeasy_tui.runner.devices import Devices, cores
 

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from speakeasy_tui.core.protocol import Length
+from speakeasy_tui.core.engineprotocol import Length
 
 _decoder = msgspec.json.Decoder(Length)
 

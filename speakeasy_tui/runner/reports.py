@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.runner.flight import Flight, Part
 from speakeasy_tui.runner.store import Store
 

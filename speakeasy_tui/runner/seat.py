@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.runner.batchsize import BatchSizes

@@ -20,6 +20,7 @@ import msgspec
 from speakeasy_tui import __version__
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.lines import MAX_LINE, encode
 from speakeasy_tui.core.paths import Home, short_socket_address
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.rows import Told
@@ -99,7 +100,7 @@ class Client:
     async def send(self, *messages: say.Message) -> None:
         """Write messages and wait until the client takes them."""
         async with self._sending:
-            self._writer.writelines([say.encode(message) for message in messages])
+            self._writer.writelines([encode(message) for message in messages])
             await self._writer.drain()
 
     async def _answer(self, request: say.AnyRequest) -> say.Message:
@@ -223,9 +224,7 @@ class Server:
         address, folder = short_socket_address(path)
         before = os.umask(0o177)
         try:
-            self._server = await asyncio.start_unix_server(
-                self.connected, address, limit=say.MAX_LINE
-            )
+            self._server = await asyncio.start_unix_server(self.connected, address, limit=MAX_LINE)
             self._bound = path.stat(follow_symlinks=False)
         finally:
             os.umask(before)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState, State
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home

@@ -17,14 +17,7 @@ from typing import Any, NamedTuple, Protocol
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link, LinkError
 from speakeasy_tui.core.paths import HomeError
-from speakeasy_tui.core.protocol import (
-    AnyMessage,
-    AnyRequest,
-    Event,
-    Goodbye,
-    Refused,
-    Rows,
-)
+from speakeasy_tui.core.protocol import AnyMessage, AnyRequest, Event, Goodbye, Refused, Rows
 
 TICK = 0.1
 """Seconds between two hand-overs at least."""

@@ -19,7 +19,7 @@ GRAIN = 8
 def resampled(strip: str, width: int) -> list[tuple[int, bool]]:
     """Level (0–7) and speech of each of `width` cells.
 
-    `strip` is as `core.protocol.Heard` has it. Of several parts in a cell the loudest counts,
+    `strip` is as `core.engineprotocol.Heard` has it. Of several parts in a cell the loudest counts,
     and the cell is speech when half of them are.
     """
     values = [int(digit, 16) for digit in strip]
@@ -38,7 +38,7 @@ def loudness_lines(
     """The blocks, and below them what is speech and the place that has been reached.
 
     Args:
-        strip: as `core.protocol.Heard` has it; empty: no lines.
+        strip: as `core.engineprotocol.Heard` has it; empty: no lines.
         width: cells.
         place: share of the recording that is done, 0–1, while it runs.
         labels: what stands at the right of each line.

@@ -28,8 +28,7 @@ from typing import Any
 import jiwer
 import numpy as np
 
-from speakeasy_tui.core.models import find_local
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     ChunkDone,
     Failed,
     Fault,
@@ -39,9 +38,10 @@ from speakeasy_tui.core.protocol import (
     LoadFailed,
     Quit,
     Transcribe,
-    encode,
     report_decoder,
 )
+from speakeasy_tui.core.lines import encode
+from speakeasy_tui.core.models import find_local
 from speakeasy_tui.core.settings import JobOptions
 
 ONES = (

@@ -91,7 +91,7 @@ def child(speed: float, threads: int, files: Sequence[str]) -> None:
 
     import numpy as np
 
-    from speakeasy_tui.core import protocol as p
+    from speakeasy_tui.core import engineprotocol as p
     from speakeasy_tui.core.settings import JobOptions
     from speakeasy_tui.engine import real
     from speakeasy_tui.engine.decode import Result

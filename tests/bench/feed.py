@@ -17,6 +17,7 @@ from pathlib import Path
 
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import Batch, Job, Lane, LaneState, RunnerState, State
+from speakeasy_tui.core.lines import encode
 
 TICK = 0.1
 PAGE = 2000
@@ -104,7 +105,7 @@ def serve(connection: socket.socket, feed: Feed) -> None:
 
     def send(*messages: p.Message) -> None:
         with writing:
-            connection.sendall(b"".join(p.encode(message) for message in messages))
+            connection.sendall(b"".join(encode(message) for message in messages))
 
     def tell() -> None:
         rows = list(feed.jobs.values())

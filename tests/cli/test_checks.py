@@ -16,9 +16,10 @@ from speakeasy_tui.cli.checks import gpu
 from speakeasy_tui.cli.checks.machine import disks, file_system, terminal
 from speakeasy_tui.cli.main import main
 from speakeasy_tui.cli.models import fetch
+from speakeasy_tui.core.engineprotocol import EngineFacts, FetchDone, FetchProgress, GpuFacts
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.models import REPOSITORIES
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import EngineFacts, FetchDone, FetchProgress, GpuFacts, encode
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from speakeasy_tui.cli.profile import Costs, lines
-from speakeasy_tui.core.protocol import Profile, Vitals
+from speakeasy_tui.core.engineprotocol import Vitals
+from speakeasy_tui.core.protocol import Profile
 from speakeasy_tui.runner.ledger import Ledger
 
 SIM = ("--engine", "sim", "--output-dir", "out", "-f", "txt")

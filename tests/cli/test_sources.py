@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from speakeasy_tui.client.sources import SourceError, adds, find_sources
-from speakeasy_tui.core.protocol import Source, encode
+from speakeasy_tui.core.lines import encode
+from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import JobOptions
 
 

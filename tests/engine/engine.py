@@ -16,10 +16,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from speakeasy_tui.core.models import starter
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     AnyReport,
-    Chunk,
     ChunkDone,
     Failed,
     Fault,
@@ -31,9 +29,11 @@ from speakeasy_tui.core.protocol import (
     Quit,
     Ready,
     Transcribe,
-    encode,
     report_decoder,
 )
+from speakeasy_tui.core.lines import encode
+from speakeasy_tui.core.models import starter
+from speakeasy_tui.core.protocol import Chunk
 from speakeasy_tui.core.settings import JobOptions
 
 T = TypeVar("T")

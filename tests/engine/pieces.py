@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from speakeasy_tui.core.protocol import Transcribe
+from speakeasy_tui.core.engineprotocol import Transcribe
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine import audio
 from speakeasy_tui.engine.audio import RATE, Samples

@@ -11,9 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from speakeasy_tui.core.faults import classify
-from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     Fault,
     Finished,
     FullBatch,
@@ -26,6 +24,8 @@ from speakeasy_tui.core.protocol import (
     SetBatch,
     Transcribe,
 )
+from speakeasy_tui.core.faults import classify
+from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine import decode, model, real
 from speakeasy_tui.engine.batching import Ready

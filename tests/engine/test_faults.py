@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.core.faults import classify
-from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     ChunkDone,
     Failed,
     Fault,
@@ -23,6 +21,8 @@ from speakeasy_tui.core.protocol import (
     SetBatch,
     Vitals,
 )
+from speakeasy_tui.core.faults import classify
+from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine.inject import KINDS, BadSpec, Injector, Rule, parse
 
 from .engine import LIST, RADIO, SHELF, Engine, load_command

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     AnyFetch,
     FetchDone,
     FetchFailed,

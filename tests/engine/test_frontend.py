@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from speakeasy_tui.core.protocol import ChunkDone, Finished, Opened, Report, Transcribe
+from speakeasy_tui.core.engineprotocol import ChunkDone, Finished, Opened, Report, Transcribe
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine.frontend import AHEAD, Cut, FrontEnd
 from speakeasy_tui.engine.inject import Injector

@@ -11,8 +11,8 @@ import av
 import numpy as np
 import pytest
 
+from speakeasy_tui.core.engineprotocol import Failed, Fault, Finished, SetBatch
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.protocol import Failed, Fault, Finished, SetBatch
 from speakeasy_tui.engine.source import SourceError, check
 
 from .engine import RIVER, SAMPLES, Engine, write_wav

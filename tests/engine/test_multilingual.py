@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from speakeasy_tui.core.protocol import Finished, Opened
+from speakeasy_tui.core.engineprotocol import Finished, Opened
 from speakeasy_tui.core.settings import LANGUAGES
 
 from . import multilingual

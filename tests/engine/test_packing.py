@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speakeasy_tui.core.protocol import Finished, SetBatch
+from speakeasy_tui.core.engineprotocol import Finished, SetBatch
 from speakeasy_tui.engine import decode
 from speakeasy_tui.engine.apart import Segment, tell_apart
 from speakeasy_tui.engine.batching import Ready

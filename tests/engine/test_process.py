@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     Abandon,
     ChunkDone,
     Finished,

@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from speakeasy_tui.core.engineprotocol import Failed, Finished, Loaded, LoadFailed, Ready
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.models import starter
-from speakeasy_tui.core.protocol import Failed, Finished, Loaded, LoadFailed, Ready
 
 from .engine import RIVER, SHELF, Engine, load_command
 

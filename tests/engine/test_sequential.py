@@ -12,8 +12,16 @@ import numpy as np
 import pytest
 from faster_whisper import WhisperModel
 
+from speakeasy_tui.core.engineprotocol import (
+    Abandon,
+    Failed,
+    Fault,
+    Finished,
+    Heard,
+    Progress,
+    SetBatch,
+)
 from speakeasy_tui.core.models import starter
-from speakeasy_tui.core.protocol import Abandon, Failed, Fault, Finished, Heard, Progress, SetBatch
 from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.engine import audio
 from speakeasy_tui.engine.inject import TEXTS

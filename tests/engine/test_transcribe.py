@@ -13,9 +13,7 @@ from pathlib import Path
 import jiwer
 import pytest
 
-from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.models import starter
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     EngineFacts,
     Finished,
     Heard,
@@ -25,6 +23,8 @@ from speakeasy_tui.core.protocol import (
     Ready,
     SetBatch,
 )
+from speakeasy_tui.core.job import ErrorKind
+from speakeasy_tui.core.models import starter
 
 from .engine import LIST, RADIO, RIVER, SAMPLES, SHELF, Engine, load_command, write_wav
 
@@ -213,7 +213,7 @@ def test_cuda_without_the_library_or_a_device_is_a_failed_load_that_says_what_to
 def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from speakeasy_tui.core.protocol import Transcribe
+    from speakeasy_tui.core.engineprotocol import Transcribe
     from speakeasy_tui.core.settings import JobOptions
     from speakeasy_tui.engine import audio, decode
     from speakeasy_tui.engine.inject import Injector

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import sys
 
+from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
-from speakeasy_tui.core.protocol import Load
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from tests.gpu.hurt import cuda_driver

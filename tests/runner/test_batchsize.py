@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from speakeasy_tui.core.engineprotocol import FullBatch, Loaded
 from speakeasy_tui.core.job import Lane, State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import FullBatch, Loaded
 from speakeasy_tui.runner.batchsize import GROW_AFTER, TIMED, TIMED_S, WARM_UP, BatchSizes
 from speakeasy_tui.runner.devices import Devices
 from speakeasy_tui.runner.record import Request

@@ -19,6 +19,7 @@ from speakeasy_tui.client.link import Link, LinkError, RefusedError
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.leaving import ANOTHER_RUNS
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.runner.reader import read_jobs, read_status
 
@@ -316,7 +317,7 @@ def test_how_loud_a_file_is_comes_with_its_detail_and_to_who_watches(
 def test_a_client_of_another_version_is_told_what_to_do(desk: Desk) -> None:
     other = socket.socket(socket.AF_UNIX)
     other.connect(str(desk.home.socket))
-    other.sendall(say.encode(say.Hello(version=99, seq=1)))
+    other.sendall(encode(say.Hello(version=99, seq=1)))
     other.settimeout(5)
     answer = say.message_decoder.decode(other.makefile("rb").readline())
     assert isinstance(answer, say.Refused)
@@ -417,6 +418,7 @@ from pathlib import Path
 from speakeasy_tui.client.foreground import foreground
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core import protocol as say
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.settings import JobOptions
 with foreground(Home.find({str(home.state)!r})) as connect:
     link = connect()

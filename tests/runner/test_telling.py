@@ -11,6 +11,7 @@ from speakeasy_tui.client.launch import attach
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.lines import MAX_LINE, encode
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.runner.store import Found, Store
@@ -59,7 +60,7 @@ def test_rows_read_ahead_are_all_there_in_order(home: Home) -> None:
 def test_rows_with_the_longest_paths_and_many_outputs_fit_into_lines(home: Home) -> None:
     root = b"/" + b"/".join([b"d" * 250] * 15)
     stored = fill(home, [b"%s/%d" % (root, number) for number in range(900)], root, outputs=3)
-    assert sum(len(say.encode(job)) for job in stored) > say.MAX_LINE
+    assert sum(len(encode(job)) for job in stored) > MAX_LINE
     link = attach(home)
     link.subscribe()
     assert picture(link) == stored

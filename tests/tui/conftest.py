@@ -31,6 +31,7 @@ from speakeasy_tui.core.job import (
     RunnerState,
     State,
 )
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.core.transcript import Chunk, Segment
@@ -68,7 +69,7 @@ class ScriptedRunner:
         assert self._socket is not None
         with self._writing:
             for message in messages:
-                self._socket.sendall(p.encode(message))
+                self._socket.sendall(encode(message))
 
     def change(self, *jobs: Job) -> None:
         """Push rows."""
@@ -95,7 +96,7 @@ class ScriptedRunner:
                 self.asked.append(request)
                 with self._writing:
                     for answer in self._answers(request):
-                        sock.sendall(p.encode(answer))
+                        sock.sendall(encode(answer))
 
     def _answers(self, request: Any) -> Iterator[p.AnyMessage]:
         if type(request) in self.answers:

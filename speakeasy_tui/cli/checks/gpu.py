@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from speakeasy_tui.cli.checks import Check, error, ok, warning
 from speakeasy_tui.cli.say import mebibytes
-from speakeasy_tui.core.protocol import EngineFacts
+from speakeasy_tui.core.engineprotocol import EngineFacts
 
 INSPECT_TIMEOUT = 120.0
 """Seconds; importing torch from a cold network disk has taken over a minute."""

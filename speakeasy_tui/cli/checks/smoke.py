@@ -15,8 +15,7 @@ import msgspec
 
 from speakeasy_tui.cli.checks import Check, error, ok, warning
 from speakeasy_tui.cli.say import times
-from speakeasy_tui.core.models import LocalModel
-from speakeasy_tui.core.protocol import (
+from speakeasy_tui.core.engineprotocol import (
     AnyReport,
     ChunkDone,
     Command,
@@ -28,9 +27,10 @@ from speakeasy_tui.core.protocol import (
     LoadFailed,
     Opened,
     Transcribe,
-    encode,
     report_decoder,
 )
+from speakeasy_tui.core.lines import encode
+from speakeasy_tui.core.models import LocalModel
 from speakeasy_tui.core.settings import JobOptions
 
 TIMEOUT = 120.0

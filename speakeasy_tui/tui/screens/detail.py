@@ -58,7 +58,7 @@ class Detail(Deeds):
         self._options: JobOptions | None = None
         self._attempts: list[Attempt] = []
         self._strip = ""
-        """How loud the recording is, as `core.protocol.Heard` tells it."""
+        """How loud the recording is, as `core.engineprotocol.Heard` tells it."""
         self._chunks: dict[int, Chunk] = {}
         self._ordered: list[Chunk] = []
         self._asked: tuple[int, State] | None = None

@@ -12,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from speakeasy_tui.core.engineprotocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 from speakeasy_tui.core.models import (
     DOWNLOAD_MIB,
     MIB,
@@ -22,7 +23,6 @@ from speakeasy_tui.core.models import (
     local_models,
     rank,
 )
-from speakeasy_tui.core.protocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines
