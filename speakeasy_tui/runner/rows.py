@@ -217,7 +217,7 @@ class Rows:
         return [(row["start"], row["end"]) for row in rows]
 
     def loudness(self, job: int) -> str:
-        """How loud a job's audio is (see `core.engineprotocol.Heard`); empty when it is not known."""
+        """How loud a job's audio is (`core.engineprotocol.Heard`); empty when not known."""
         row = self._db.execute("SELECT strip FROM loudness WHERE job = ?", (job,)).fetchone()
         return "" if row is None else str(row[0])
 
