@@ -217,7 +217,7 @@ class Decoder:
             n
             for n in which
             if needs_fallback(outcomes[n])
-            and windows[n].first.file.options.fallback
+            and windows[n].lone.file.options.fallback
             # What is heard again is let go of where it is not clear at once.
             and windows[n].lone.until is None
         ]
