@@ -85,7 +85,7 @@ class JobOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     beam_size: Annotated[int, _doc("Beams of the search; 1 is greedy.", ge=1, le=50)] = 5
     batch_size: Annotated[
         int | Literal["auto"],
-        _doc("Chunks decoded together; auto picks by device."),
+        _doc("Chunks decoded together; auto finds what fits and pays."),
     ] = "auto"
     format: Annotated[
         tuple[Format, ...],
