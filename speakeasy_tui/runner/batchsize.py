@@ -46,8 +46,6 @@ class BatchSizes:
         self._store = store
         self._key = ""
         self._known = Known(1)
-        self._start = 1
-        """What the engine would take."""
         self._most = 1
         """What memory allows: never gone beyond."""
         self._size = 1
@@ -70,7 +68,7 @@ class BatchSizes:
             cap: what is left after faults of the same lane with another compute type.
         """
         self._key = f"batch:{msgspec.json.encode(key).decode()}"
-        self._start, self._most = report.batch_size, max(report.batch_size, report.most)
+        self._most = max(report.batch_size, report.most)
         text = self._store.get(self._key)
         if text is not None:
             known = msgspec.json.decode(text, type=Known)
@@ -119,7 +117,7 @@ class BatchSizes:
         size, failures, enough = self._size, self._known.failures, self._known.enough
         if self._clean < GROW_AFTER * 2 ** min(failures, MAX_PATIENCE):
             return None
-        limit = min(enough or self._start, self._most)
+        limit = min(enough or self._most, self._most)
         if size < limit:
             self._keep(Known(min(2 * size, limit), failures, enough))
         else:

@@ -109,7 +109,9 @@ def test_what_overflows_while_it_is_tried_is_not_tried_soon_again(sizes: BatchSi
     sizes.begin(KEY, model(16, 64), None)
     assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
     sizes.overflowed(16)
-    assert batches(sizes, 16, seconds=2.0, at_most=GROW_AFTER) == []
+    assert batches(sizes, 16, seconds=2.0) == [GROW_AFTER * 2, 32]
+    sizes.overflowed(16)
+    assert batches(sizes, 16, seconds=2.0) == [GROW_AFTER * 4, 32]
 
 
 def test_a_lane_goes_on_with_the_size_that_is_found(home: Home, tmp_path: Path) -> None:
