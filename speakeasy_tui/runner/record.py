@@ -115,21 +115,24 @@ def parse_options(text: str) -> JobOptions:
     return _options.decode(text)
 
 
-def job_identity(path: bytes, options: JobOptions) -> bytes:
-    """Digest of a path and of what was asked of it, machine matters left out."""
-    asked = (
+def _shaping(options: JobOptions) -> tuple[object, ...]:
+    """What shapes a transcript, the model apart; machine matters and packing do not."""
+    return (
         options.engine,
-        options.model,
         options.language,
         options.task,
         options.beam_size,
         options.word_timestamps,
         options.vad,
         options.initial_prompt,
-        sorted(options.format),
-        options.output_dir,
         options.sequential,
+        options.fallback,
     )
+
+
+def job_identity(path: bytes, options: JobOptions) -> bytes:
+    """Digest of a path and of what was asked of it, machine matters left out."""
+    asked = (options.model, sorted(options.format), options.output_dir, *_shaping(options))
     digest = hashlib.blake2b(msgspec.json.encode(asked), digest_size=16)
     digest.update(b"\0" + path)
     return digest.digest()
@@ -156,18 +159,7 @@ def content_identity(path: bytes) -> tuple[str, int]:
 
 def made_of(content: str, model: str, options: JobOptions) -> str:
     """Identity of a transcript: its content, model and decode options."""
-    asked = (
-        content,
-        options.engine,
-        model,
-        options.language,
-        options.task,
-        options.beam_size,
-        options.word_timestamps,
-        options.vad,
-        options.initial_prompt,
-        options.sequential,
-    )
+    asked = (content, model, *_shaping(options))
     return hashlib.blake2b(msgspec.json.encode(asked), digest_size=16).hexdigest()
 
 
