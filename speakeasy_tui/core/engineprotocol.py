@@ -83,6 +83,8 @@ class SetBatch(Command):
     """Use this batch size from now on."""
 
     batch_size: int
+    go_on: bool = False
+    """The answer to a fault: there is nothing more to wait for."""
 
 
 class Quit(Command):
@@ -204,11 +206,12 @@ class Fault(Report):
     jobs: list[int]
     """Files that had chunks in the failed batch."""
     batch_size: int
+    """Of that batch, had it been full; it may have been changed since."""
     detail: str = ""
 
 
 class FullBatch(Report):
-    """A full batch went through the model, every window for the first time."""
+    """A full batch went through the model, not to be sampled; what became of it follows."""
 
     windows: int
     seconds: float

@@ -13,7 +13,7 @@ PATIENCE = 0.25
 _FULL = 0.75
 """Of a window, from which on one of rests does not wait for more of them."""
 _OVERTAKEN = 8
-"""Batches that may go before a rest that waits for others: its file is all but finished."""
+"""Batches that may go before a piece that waits for others: its file is all but finished."""
 
 
 class Ready:
@@ -87,7 +87,7 @@ class Ready:
         It takes longer than anything else, so it must not be left for the end: the smaller the
         batches, the less there is to win by waiting.
         """
-        if not piece.tried or piece.overtaken >= size // 2:
+        if not piece.tried or piece.overtaken >= min(size // 2, _OVERTAKEN):
             return False
         bucket = piece.bucket()
         return sum(other.bucket() == bucket for other in self._pieces) < size

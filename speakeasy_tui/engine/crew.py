@@ -20,6 +20,8 @@ class Decoded:
     """A batch has been through the model; or what went wrong with it as a whole."""
 
     windows: Sequence[Window]
+    size: int
+    """Of a full batch when this one was given."""
     results: Sequence[Result] = ()
     seconds: float = 0.0
     sampled: bool = False
@@ -35,6 +37,10 @@ class Advanced:
     file: FileWork
 
 
+_Given = tuple[Decoder, Sequence[Window], int]
+"""A batch on its way to a worker, and of how many windows a full one is."""
+
+
 class Crew:
     """So many workers; each takes a batch, and leaves a `Decoded` in the mailbox.
 
@@ -45,7 +51,9 @@ class Crew:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
-        self._batches: queue.SimpleQueue[tuple[Decoder, Sequence[Window]]] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[tuple[Decoder, Sequence[Window], int]] = (
+            queue.SimpleQueue()
+        )
         self._threads: list[threading.Thread] = []
         self.size = 1
         """Batches that may be under way at once."""
@@ -66,10 +74,10 @@ class Crew:
             self._threads.append(thread)
             thread.start()
 
-    def give(self, decoder: Decoder, windows: Sequence[Window]) -> None:
-        """Have a batch decoded; call only when `idle`."""
+    def give(self, decoder: Decoder, windows: Sequence[Window], size: int) -> None:
+        """Have a batch decoded, of which `size` windows make a full one; only when `idle`."""
         self.busy += 1
-        self._batches.put((decoder, windows))
+        self._batches.put((decoder, windows, size))
 
     def back(self) -> None:
         """A `Decoded` has been read."""
@@ -77,16 +85,16 @@ class Crew:
 
     def _work(self) -> None:
         while True:
-            decoder, windows = self._batches.get()
+            decoder, windows, size = self._batches.get()
             begun, sampled = time.monotonic(), bool(windows[0].first.tried)
             try:
                 with decoder.meter.working():
                     results = self._decode(decoder, windows)
             except Exception as error:
                 traceback.print_exc()
-                done = Decoded(windows, error=error, detail=traceback.format_exc())
+                done = Decoded(windows, size, error=error, detail=traceback.format_exc())
             else:
-                done = Decoded(windows, results, time.monotonic() - begun, sampled)
+                done = Decoded(windows, size, results, time.monotonic() - begun, sampled)
             self._mailbox.put(done)
 
     def _decode(self, decoder: Decoder, windows: Sequence[Window]) -> list[Result]:

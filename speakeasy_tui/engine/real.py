@@ -105,7 +105,7 @@ class RealEngine:
         windows = self._ready.next(self._batch_size, share)
         assert self._decoder is not None
         self._whole += _is_whole(windows)
-        self._crew.give(self._decoder, windows)
+        self._crew.give(self._decoder, windows, self._batch_size)
 
     # ------------------------------------------------------------- commands and notes
 
@@ -146,7 +146,7 @@ class RealEngine:
             case Abandon():
                 self._drop([note.job])
             case SetBatch():
-                self._waiting = False
+                self._waiting = self._waiting and not note.go_on
                 self._use_batch(note.batch_size)
             case Load() | Reload():
                 self._drop(list(self._files))
@@ -169,7 +169,8 @@ class RealEngine:
             first = self._faults[0]
             assert first.error is not None
             pieces = [p for batch in self._faults for w in batch.windows for p in w.pieces]
-            self._fault([piece.file for piece in pieces], first.error, first.detail)
+            size = max(batch.size for batch in self._faults)
+            self._fault([piece.file for piece in pieces], first.error, first.detail, size)
         self._faults = []
         if self._to_load is not None and not self._crew.busy:
             command, self._to_load = self._to_load, None
@@ -279,7 +280,7 @@ class RealEngine:
             trap()
         except RuntimeError as error:
             traceback.print_exc()
-            self._fault([file], error, traceback.format_exc())
+            self._fault([file], error, traceback.format_exc(), self._batch_size)
         except Exception as error:
             self._fail(file, error, traceback.format_exc())
 
@@ -303,7 +304,7 @@ class RealEngine:
             self._front.release(pieces)
             self._faults.append(batch)
             return
-        full = len(batch.windows) == self._batch_size and not _is_whole(batch.windows)
+        full = len(batch.windows) == batch.size and not _is_whole(batch.windows)
         if full and not batch.sampled:
             self._writer.send(FullBatch(windows=len(batch.windows), seconds=batch.seconds))
         share = batch.seconds / len(batch.windows)
@@ -418,8 +419,8 @@ class RealEngine:
         detail = printable_lines(detail)
         self._writer.send(Failed(job=file.job, text=_text(error), kind=kind, detail=detail))
 
-    def _fault(self, files: Sequence[FileWork], error: Exception, detail: str) -> None:
-        """An error of the batch: its files are dropped, the rest waits for the runner."""
+    def _fault(self, files: Sequence[FileWork], error: Exception, detail: str, size: int) -> None:
+        """An error of a batch of `size`: its files are dropped, the rest waits for the runner."""
         jobs = list(dict.fromkeys(file.job for file in files if not file.dropped))
         self._drop(jobs)
         self._waiting = True
@@ -427,7 +428,7 @@ class RealEngine:
             Fault(
                 text=_text(error),
                 jobs=jobs,
-                batch_size=self._batch_size,
+                batch_size=size,
                 detail=printable_lines(detail),
             )
         )

@@ -169,7 +169,7 @@ class SimulatedEngine:
             case Abandon():
                 self._files.pop(command.job, None)
             case SetBatch():
-                self._waiting = False
+                self._waiting = self._waiting and not command.go_on
                 self._batch_size = max(1, command.batch_size)
             case Quit():
                 self._quit, self._waiting = True, False
@@ -302,11 +302,11 @@ class SimulatedEngine:
         except RuntimeError as error:
             self._fault([file for file, _ in batch], error)
             return
+        if len(kept) == self._batch_size:
+            self._writer.send(FullBatch(windows=len(kept), seconds=time.monotonic() - begun))
         for file, number in kept:
             file.done = number + 1
             self._writer.send(ChunkDone(job=file.job, chunk=file.todo[number]))
-        if len(kept) == self._batch_size:
-            self._writer.send(FullBatch(windows=len(kept), seconds=time.monotonic() - begun))
         for file in {file.job: file for file, _ in kept}.values():
             self._progress(file)
 

@@ -33,7 +33,7 @@ class Hearing(Station):
             return
         if isinstance(item, say.ChunkDone):
             self._watch.batch_done()
-        elif not isinstance(item, say.Vitals):
+        elif not isinstance(item, say.Vitals | say.FullBatch):  # what that batch did follows
             self._watch.heard()
         match item:
             case say.Loaded():
@@ -53,7 +53,7 @@ class Hearing(Station):
                 if self._seat.batch_done(item):
                     self._show(self.view.state)
             case say.Fault():
-                await self._fault(item.text, item.jobs, item.detail)
+                await self._fault(item.text, item.jobs, item.detail, batch=item.batch_size)
             case say.Vitals():
                 self._vitals(item)
             case Died():
@@ -139,11 +139,17 @@ class Hearing(Station):
     # ------------------------------------------------------------------ the ladder
 
     async def _fault(
-        self, text: str, jobs: list[int], detail: str, kind: ErrorKind | None = None
+        self,
+        text: str,
+        jobs: list[int],
+        detail: str,
+        kind: ErrorKind | None = None,
+        batch: int | None = None,
     ) -> None:
-        """An error while the engine is alive; it has dropped `jobs`."""
+        """An error while the engine is alive; it has dropped `jobs`. `batch`: the size it met."""
         kind = kind or classify(text)
-        batch = self.view.batch_size or 1
+        now = self.view.batch_size or 1
+        batch = batch or now
         verdict = climb(kind, batch_size=batch, ooms=self._ooms)
         rung = verdict.rung
         if kind is ErrorKind.CRASH:
@@ -153,19 +159,19 @@ class Hearing(Station):
         log.warning("lane %d: %s, files %s: %s → %s", self.view.number, kind, jobs, text, rung)
         if kind is ErrorKind.OOM:
             self._ooms += 1
-            self._seat.cap(max(1, batch // 2))
+            now = self._seat.overflowed(batch)
             if rung is Rung.RESPAWN:
                 self._seat.shrink()
         error = JobError(kind, text, HINTS.get(kind, ""))
         culprit = strike(self._work, self.flights, jobs, error, verdict, rung, detail)
-        await self._do(rung, kind, text, max(1, batch // 2) if kind is ErrorKind.OOM else batch)
+        await self._do(rung, kind, text, now)
         if rung is not Rung.NONE:
             self._convict(culprit, text)
 
     async def _do(self, rung: Rung, kind: ErrorKind, text: str, batch: int) -> None:
         match rung:
             case Rung.HALVE:
-                self._seat.use_batch(batch)
+                self._seat.use_batch(batch, go_on=True)
                 self._show(self.view.state)
             case Rung.RELOAD:
                 # The engine forgets every file when it reloads; their chunks are stored.
@@ -183,10 +189,10 @@ class Hearing(Station):
             case Rung.PAUSE:
                 error = JobError(kind, text, "make room; the batch goes on by itself")
                 self._owner.disk_full(os.fsencode(self._owner.home.state), error)
-                self._seat.use_batch(batch)
+                self._seat.use_batch(batch, go_on=True)
             case Rung.NONE:
                 # After a fault the engine waits for a word before it goes on with the others.
-                self._seat.use_batch(batch)
+                self._seat.use_batch(batch, go_on=True)
 
     def _convict(self, culprit: int | None, text: str) -> None:
         """Count a file that failed alone; a GPU on which different ones do is bad itself."""

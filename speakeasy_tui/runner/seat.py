@@ -140,20 +140,20 @@ class Seat:
         self.loading = self.reloading = True
         self.send(say.Reload(batch_size=batch_size))
 
-    def use_batch(self, batch_size: int) -> None:
-        """Have the engine use this batch size; after a fault it also goes on by this."""
+    def use_batch(self, batch_size: int, *, go_on: bool = False) -> None:
+        """Have the engine use this batch size, and `go_on` after a fault."""
         self._view.batch_size = batch_size
-        self.send(say.SetBatch(batch_size=batch_size))
+        self.send(say.SetBatch(batch_size=batch_size, go_on=go_on))
 
     def send(self, command: say.AnyCommand) -> None:
         """Send a command, if there is an engine."""
         if self.engine is not None:
             self.engine.send(command)
 
-    def cap(self, batch_size: int) -> None:
-        """A larger batch did not fit."""
-        self._cap = batch_size
-        self._sizes.overflowed(batch_size)
+    def overflowed(self, batch_size: int) -> int:
+        """A batch of that size did not fit; returns what to use next."""
+        self._cap = self._sizes.overflowed(batch_size)
+        return self._cap
 
     def batch_done(self, report: say.FullBatch) -> bool:
         """A full batch went well: after some of them another size may be better; True if so."""

@@ -111,8 +111,8 @@ def child(speed: float, threads: int, files: Sequence[str]) -> None:
         def __init__(self, *_: object) -> None:
             self.mel = LogMel(MELS)
 
-        def batch_size(self) -> int:
-            return BATCH
+        def batch_sizes(self) -> tuple[int, int]:
+            return BATCH, BATCH
 
     class PretendDecoder:
         """Fills the windows as the real one does, then waits."""

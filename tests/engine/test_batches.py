@@ -163,7 +163,7 @@ def test_after_a_fault_nothing_goes_into_the_model_until_the_runner_has_answered
     here.transcribe(1)
     here.let(1, oom())
     here.wait_for(Fault)
-    here.mailbox.put(SetBatch(batch_size=1))
+    here.mailbox.put(SetBatch(batch_size=1, go_on=True))
     here.transcribe(3)
     here.let(3)
     assert here.wait_for(Finished).job == 3
@@ -208,6 +208,33 @@ def test_full_batches_are_told_with_their_time_and_sampled_ones_are_not(
     (told,) = (report for report in here.reports if isinstance(report, FullBatch))
     assert told.windows == 1
     assert told.seconds > 0
+
+
+def test_of_a_batch_that_is_not_full_nothing_is_told(here: Here) -> None:
+    here.load()
+    here.mailbox.put(SetBatch(batch_size=2))
+    here.transcribe(1)
+    here.mailbox.put(SetBatch(batch_size=1))
+    here.let(1)
+    here.wait_for(Finished)
+    assert not any(isinstance(report, FullBatch) for report in here.reports)
+
+
+def test_a_fault_tells_the_size_its_batch_was_made_for_and_waits_for_its_answer(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    path, options = str(SHELF).encode(), JobOptions(pack=False)
+    here.mailbox.put(Transcribe(job=3, attempt=1, path=path, options=options))
+    here.mailbox.put(SetBatch(batch_size=4))
+    here.let(1, oom())
+    here.let(2)
+    assert here.wait_for(Fault).batch_size == 1
+    here.mailbox.put(SetBatch(batch_size=2))  # said before the runner knew
+    assert here.silent(LoadFailed) and here.begun.empty()
+    here.mailbox.put(SetBatch(batch_size=1, go_on=True))
+    assert here.begun.get(timeout=60) == 3
+    here.let(3)
+    here.wait_for(Finished)
 
 
 class Held:

@@ -174,7 +174,7 @@ def test_a_fault_in_a_shared_batch_names_all_its_files(shared: Engine, tmp_path:
     assert isinstance(report, Fault)
     assert set(report.jobs) <= {41, 42}
     assert 42 in report.jobs
-    shared.send(SetBatch(batch_size=1))
+    shared.send(SetBatch(batch_size=1, go_on=True))
     if 41 not in report.jobs and not shared.said(Finished, 41):
         assert isinstance(shared.end_of(41), Finished)
 

@@ -167,7 +167,7 @@ def test_a_fault_of_others_is_told_while_a_whole_recording_is_under_way(tmp_path
         fault = engine.wait_for(Fault)
         assert fault.jobs == [2]
         assert not engine.chunks(1)
-        engine.send(SetBatch(batch_size=1))
+        engine.send(SetBatch(batch_size=1, go_on=True))
         assert ours(engine, 1)
     finally:
         engine.close()

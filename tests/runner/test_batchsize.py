@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.core.engineprotocol import FullBatch, Loaded
+from speakeasy_tui.core.engineprotocol import FullBatch, Loaded, SetBatch
 from speakeasy_tui.core.job import Lane, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.runner.batchsize import GROW_AFTER, TIMED, TIMED_S, WARM_UP, BatchSizes
@@ -39,35 +39,42 @@ def batches(sizes: BatchSizes, size: int, seconds: float = 1.0, at_most: int = 1
     return []
 
 
+WHOLE = WARM_UP + TIMED
+"""Batches of a second or two that tell how fast a size is."""
+
+
 def test_what_fits_is_used_and_what_overflowed_is_remembered(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     first = BatchSizes(store)
     assert first.begin(KEY, model(16), None) == 16
-    first.overflowed(8)
+    assert first.overflowed(16) == 8
     assert BatchSizes(store).begin(KEY, model(16), None) == 8
     assert BatchSizes(store).begin(KEY, model(4), None) == 4  # less memory is free today
     assert BatchSizes(store).begin(("real", "large", "int8", "GPU-1"), model(16), None) == 16
 
 
-def test_after_a_failure_it_grows_to_what_fits_and_not_beyond(sizes: BatchSizes) -> None:
+def test_after_a_failure_it_goes_back_to_where_it_would_begin_and_not_beyond(
+    sizes: BatchSizes,
+) -> None:
     sizes.begin(KEY, model(12), None)
-    sizes.overflowed(4)
-    assert batches(sizes, 4) == [GROW_AFTER * 2, 8]
-    assert batches(sizes, 8) == [GROW_AFTER * 2, 12]
+    sizes.overflowed(12)
+    sizes.overflowed(6)
+    assert batches(sizes, 3) == [GROW_AFTER * 4, 6]
+    assert batches(sizes, 6) == [WHOLE, 12], "fitting is enough up to there"
     assert batches(sizes, 12) == []
 
 
 def test_each_failure_doubles_the_patience(sizes: BatchSizes) -> None:
     sizes.begin(KEY, model(4), None)
-    sizes.overflowed(2)
-    batches(sizes, 2)
-    sizes.overflowed(2)
+    sizes.overflowed(4)
+    assert batches(sizes, 2) == [GROW_AFTER * 2, 4]
+    assert sizes.overflowed(4) == 2
     assert batches(sizes, 2) == [GROW_AFTER * 4, 4]
 
 
 def test_a_size_that_a_person_chose_is_left_alone(sizes: BatchSizes) -> None:
     sizes.leave()
-    sizes.overflowed(2)
+    assert sizes.overflowed(2) == 1
     assert batches(sizes, 2) == batches(sizes, 1) == []
 
 
@@ -75,20 +82,28 @@ def test_it_is_doubled_while_that_pays_and_what_was_found_is_remembered(tmp_path
     store = Store(tmp_path / "queue.db")
     sizes = BatchSizes(store)
     assert sizes.begin(KEY, model(16, 100), None) == 16
-    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
-    assert batches(sizes, 32, seconds=3.0) == [WARM_UP + TIMED, 64]
-    assert BatchSizes(store).begin(KEY, model(16, 100), None) == 32, "64 has not shown its worth"
-    assert batches(sizes, 64, seconds=6.0) == [WARM_UP + TIMED, 32], "as fast as 32"
+    assert batches(sizes, 16, seconds=2.0) == [WHOLE, 32]
+    assert BatchSizes(store).begin(KEY, model(16, 100), None) == 16, "32 has not shown its worth"
+    assert batches(sizes, 32, seconds=3.0) == [WHOLE, 64]
+    assert BatchSizes(store).begin(KEY, model(16, 100), None) == 32
+    assert batches(sizes, 64, seconds=6.0) == [WHOLE, 32], "as fast as 32"
     assert batches(sizes, 32, seconds=3.0) == []
     again = BatchSizes(store)
     assert again.begin(KEY, model(16, 100), None) == 32
     assert batches(again, 32, seconds=3.0) == []
 
 
-def test_it_grows_no_further_than_memory_allows(sizes: BatchSizes) -> None:
+def test_it_grows_no_further_than_memory_allows_which_may_change(tmp_path: Path) -> None:
+    store = Store(tmp_path / "queue.db")
+    sizes = BatchSizes(store)
     sizes.begin(KEY, model(16, 24), None)
-    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 24]
+    assert batches(sizes, 16, seconds=2.0) == [WHOLE, 24]
     assert batches(sizes, 24, seconds=2.0) == []
+    less, more = BatchSizes(store), BatchSizes(store)
+    assert less.begin(KEY, model(8, 8), None) == 8
+    assert batches(less, 8) == []
+    assert more.begin(KEY, model(16, 64), None) == 24
+    assert batches(more, 24, seconds=2.0) == [WHOLE, 48]
 
 
 def test_batches_that_are_soon_done_are_timed_for_longer(sizes: BatchSizes) -> None:
@@ -99,31 +114,48 @@ def test_batches_that_are_soon_done_are_timed_for_longer(sizes: BatchSizes) -> N
 def test_batches_that_are_not_full_and_the_first_ones_say_nothing(sizes: BatchSizes) -> None:
     sizes.begin(KEY, model(16, 64), None)
     assert batches(sizes, 15, seconds=5.0) == []
-    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
+    assert batches(sizes, 16, seconds=2.0) == [WHOLE, 32]
     for _ in range(WARM_UP):
         assert sizes.done(32, 60.0) is None  # kernels are compiled
-    assert batches(sizes, 32, seconds=3.0) == [TIMED, 64]
+    assert batches(sizes, 32, seconds=3.0) == [TIMED, 64], "it pays all the same"
 
 
-def test_what_overflows_while_it_is_tried_is_not_tried_soon_again(sizes: BatchSizes) -> None:
+def test_what_overflows_while_it_is_tried_leaves_what_fits(sizes: BatchSizes) -> None:
+    sizes.begin(KEY, model(16, 24), None)
+    assert batches(sizes, 16, seconds=2.0) == [WHOLE, 24]
+    assert sizes.overflowed(24) == 16
+    assert batches(sizes, 16, seconds=2.0) == [GROW_AFTER * 2, 24]
+    assert sizes.overflowed(24) == 16
+    assert batches(sizes, 16, seconds=2.0) == [GROW_AFTER * 4, 24]
+    assert batches(sizes, 24, seconds=3.0) == [WHOLE, 16], "beyond the start it must pay, too"
+
+
+def test_a_batch_given_before_a_smaller_size_was_chosen_says_nothing_new(
+    sizes: BatchSizes,
+) -> None:
     sizes.begin(KEY, model(16, 64), None)
-    assert batches(sizes, 16, seconds=2.0) == [WARM_UP + TIMED, 32]
-    sizes.overflowed(16)
-    assert batches(sizes, 16, seconds=2.0) == [GROW_AFTER * 2, 32]
-    sizes.overflowed(16)
-    assert batches(sizes, 16, seconds=2.0) == [GROW_AFTER * 4, 32]
+    assert batches(sizes, 16, seconds=2.0) == [WHOLE, 32]
+    assert batches(sizes, 32, seconds=5.0) == [WHOLE, 16]
+    assert sizes.overflowed(32) == 16
+    assert sizes.overflowed(16) == 8
 
 
-def test_a_lane_goes_on_with_the_size_that_is_found(home: Home, tmp_path: Path) -> None:
+def test_a_lane_goes_on_with_the_size_that_is_found(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     view = Lane(number=0, device="cuda:0")
     sizes = BatchSizes(Store(tmp_path / "queue.db"))
     seat = Seat(home, view, Devices(), 2, 0, sizes, lambda *_: None)
+    sent: list[object] = []
+    monkeypatch.setattr(seat, "send", sent.append)
     seat.request = Request("real", "tiny", "cuda:0", "auto", "auto")
     seat.loaded(model(16, 64))
     assert view.batch_size == 16
     told = [seat.batch_done(FullBatch(windows=16, seconds=2.0)) for _ in range(WARM_UP + TIMED)]
     assert told == [False] * (WARM_UP + TIMED - 1) + [True]
     assert view.batch_size == 32
+    assert seat.overflowed(32) == 16
+    assert sent == [SetBatch(batch_size=32)]
 
 
 def test_the_next_runner_begins_with_what_survived(

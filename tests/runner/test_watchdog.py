@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
+from speakeasy_tui.core.engineprotocol import ChunkDone, FullBatch
+from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
+from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.flight import Flight, Prepared
+from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.outputs import Plan
 from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.runner import Runner
+from speakeasy_tui.runner.server import Server
 from speakeasy_tui.runner.watchdog import BAD_FILES, FIRST_BATCHES, Watchdog
 
 SETTINGS = Settings(stall_s=10, load_limit_s=100, decode_limit_s=20, recycle_files=3)
@@ -48,6 +55,22 @@ def test_a_slow_batch_makes_the_limit_grow(watch: Watchdog) -> None:
     time.sleep(0.2)
     watch.batch_done()
     assert watch.limit(loading=False, flights=[flight(chunks=2)]) > 11.5
+
+
+async def test_what_is_told_of_a_full_batch_does_not_hide_how_long_its_chunks_took(
+    home: Home,
+) -> None:
+    runner = Runner(home, SETTINGS, Server())
+    lane = Lane(runner, 0, "cpu", 1, 1)
+    try:
+        await asyncio.sleep(0.2)
+        await lane._heard_from(FullBatch(windows=4, seconds=0.2))
+        chunk = Chunk(index=0, start=0.0, end=30.0, segments=())
+        await lane._heard_from(ChunkDone(job=1, chunk=chunk))
+        assert lane._watch.limit(loading=False, flights=[flight(chunks=2)]) > 11.5
+    finally:
+        await lane.close("the end")
+        runner.store.close()
 
 
 def test_an_engine_wears_by_files_and_by_memory(watch: Watchdog) -> None:
