@@ -25,6 +25,8 @@ _CUDA_NAME = re.compile(r"\bcudaError[A-Z]\w+")
 _STATUS = re.compile(r"\bCU(?:BLAS|DNN)_STATUS_\w+")
 _XID = re.compile(r"\bXid\b(?: *\(PCI:[0-9a-f:.]+\))?\D{0,8}(\d+)", re.I)
 _ANY_CUDA = re.compile(r"\bCUDA\b|\bcuDNN\b|\bcuBLAS\b|\bCUDA_ERROR_", re.I)
+_ECHO = "failed: cudaErrorInvalidDevice:"
+"""Thrust's words for whatever error was left before (engine/echo.py); the device is there."""
 _LAST_WORDS = re.compile(r"^ *what\(\): *(.*)", re.M)
 
 _BY_NAME = {error.name: error.kind for error in CUDA_ERRORS}
@@ -47,6 +49,8 @@ def classify(text: str) -> ErrorKind:
         return kind
     if found := _STATUS.search(text):
         return _STATUSES.get(found[0], ErrorKind.STICKY)
+    if _ECHO in text:
+        return ErrorKind.STICKY
     if found := _CUDA_NAME.search(text):
         return _BY_NAME.get(found[0], ErrorKind.STICKY)
     if found := _CUDA_SAYS.search(text):
@@ -64,13 +68,15 @@ def classify(text: str) -> ErrorKind:
 def classify_exit(tail: str) -> ErrorKind:
     """The class of an engine's death by its last lines on stderr.
 
-    A C++ exception that nobody catches leaves its text there (``what():  …``). Only a device
-    that is gone makes a difference to what is done next: no file is to blame for it.
+    A C++ exception that nobody catches leaves its text there (``what():  …``). So do errors of
+    CUDA that stay: memory that cannot be freed any more ends the process from a destructor. No
+    file is to blame for a device that is gone, and for an error that stays less than for a crash.
     """
     words = _LAST_WORDS.findall(tail)
-    if words and classify(words[-1]) is ErrorKind.DEVICE:
-        return ErrorKind.DEVICE
-    return ErrorKind.CRASH
+    if not words or not _ANY_CUDA.search(words[-1]):
+        return ErrorKind.CRASH
+    kind = classify(words[-1])
+    return kind if kind is ErrorKind.DEVICE else ErrorKind.STICKY
 
 
 def describe_exit(status: int | None) -> str:

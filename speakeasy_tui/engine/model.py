@@ -16,6 +16,7 @@ from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine import cublas
+from speakeasy_tui.engine.echo import PastEchoes
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
 
@@ -59,6 +60,8 @@ class Model:
         self._injector = injector
         self._workers = max(1, command.workers)
         self._width = 0
+        self.aligns = True
+        """Whether it can be told where it listened for each word."""
         self.device, _, index = command.device.partition(":")
         self.index = int(index or 0)
         self.name = command.device if index or self.device == "cpu" else f"{self.device}:0"
@@ -84,6 +87,8 @@ class Model:
                 num_workers=max(1, command.workers),
                 local_files_only=True,
             )
+            if self.device == "cuda":
+                self.whisper.model = PastEchoes(self.whisper.model)
             self.multilingual = bool(self.whisper.model.is_multilingual)
             self.mel = LogMel(int(self.whisper.model.n_mels))
             self.probe()
@@ -98,7 +103,11 @@ class Model:
         self.seconds = time.monotonic() - begun
 
     def probe(self) -> None:
-        """Encode a second of silence and decode a few tokens of it; raises what fails."""
+        """Encode a second of silence and decode a few tokens of it; raises what fails.
+
+        Where only the alignment of words does, as on some GPUs (OpenNMT/CTranslate2#2064), the
+        model goes without.
+        """
         import numpy as np
         from faster_whisper.audio import pad_or_trim
 
@@ -109,6 +118,13 @@ class Model:
         tokens = self.whisper.hf_tokenizer
         start = [tokens.token_to_id("<|startoftranscript|>")]
         self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
+        try:
+            self.whisper.model.align(encoded, start, [[0]], 100)
+        except RuntimeError as error:
+            if self.device != "cuda":
+                raise
+            print(f"engine: no alignment of words: {error}", file=sys.stderr, flush=True)
+            self.aligns = False
 
     def reload(self) -> None:
         """Unload, collect, clear torch's cache, load, probe.
@@ -128,6 +144,11 @@ class Model:
         self.probe()
         self.seconds = time.monotonic() - begun
 
+    @property
+    def limit(self) -> int:
+        """The most windows of a batch, whoever asks for more."""
+        return sys.maxsize if self.device == "cpu" else most_windows(self._width)
+
     def batch_sizes(self) -> tuple[int, int]:
         """When nobody chose one: the batch size to begin with, and the largest that fits.
 
@@ -142,25 +163,36 @@ class Model:
         free = _free_memory(self.index)
         if free is None:
             return CUDA_BATCH, CUDA_BATCH
-        fitting = max(1, int(0.8 * free / (self._workers * window_bytes(self._width))))
+        size = 2 if "16" in self.compute_type else 4
+        window = window_bytes(self._width, size)
+        fitting = max(1, int(0.8 * free / (self._workers * window)))
         return min(CUDA_BATCH, fitting), min(CUDA_MOST, fitting)
 
 
-def window_bytes(width: int) -> int:
-    """Bytes that one window takes on a GPU at most, in float16 and with a beam of 5.
+def window_bytes(width: int, size: int) -> int:
+    """Bytes that one window takes on a GPU at most, with a beam of 5 or sampled five times.
 
     Args:
         width: of the model's states: 384 (tiny) to 1280 (large).
+        size: bytes of a number in the activations: 2 or 4.
 
     Keys and values of the encoder's output and of the text so far in each layer of the decoder,
-    and the attention of one layer of the encoder (Radford et al. 2022, table 1).
+    and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
+    texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
+    then the encoder is done.
     """
     layers = next((n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32)
     heads = width // 64
     listened = 2 * 1500 * width * layers
     written = 5 * 2 * 224 * width * layers
     attention = 2 * heads * 1500 * 1500
-    return 2 * (listened + written + attention)
+    return size * (written + max(listened + attention, 5 * listened))
+
+
+def most_windows(width: int) -> int:
+    """What fits into 32 bits, in which CUDA's softmax in CTranslate2 counts the encoder's
+    attention: beyond that the text is silently wrong."""
+    return int(2**32 // (width // 64 * 1500 * 1500))
 
 
 def _unload(replica: Any) -> None:

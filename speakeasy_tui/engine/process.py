@@ -10,6 +10,7 @@ import argparse
 import ctypes
 import faulthandler
 import os
+import resource
 import signal
 import sys
 import threading
@@ -95,6 +96,8 @@ def prepare_environment(cache: str | None) -> None:
     # The mel filter is one small matrix product: threads for it only fight the model's.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # NVML counts GPUs in this order; CUDA by itself puts the fastest first.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     if _wide_vectors():
         os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
 
@@ -131,6 +134,8 @@ def _run(commands: int, reports: int) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     faulthandler.enable(sys.stderr)
     threading.excepthook = _thread_died
+    # What CUDA ends would leave gigabytes, and be long in dying.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     keep_memory()
     prepare_environment(arguments.cache)
 

@@ -36,6 +36,7 @@ from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd, error_kind, opened
 from speakeasy_tui.engine.inject import BadSpec, Injector
 from speakeasy_tui.engine.model import LoadError, Model
+from speakeasy_tui.engine.packing import TRIES
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import FileWork, Piece, Window
@@ -113,6 +114,8 @@ class RealEngine:
         match note:
             case Piece():
                 self._begin(note.file)
+                if self._model is not None and not self._model.aligns:
+                    note.packings = TRIES  # nothing would tell it from others
                 self._ready.add(note)
                 self._forget_pieces()
             case Decoded():
@@ -249,6 +252,7 @@ class RealEngine:
     def _use_batch(self, size: int) -> None:
         self._batch_size = max(1, size)
         if self._model is not None:
+            self._batch_size = min(self._batch_size, self._model.limit)
             self._front.use(self._model, self._batch_size * self._crew.size)
 
     def _begin(self, file: FileWork) -> None:

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 LOG_LIMIT = 8 * 2**20
 """Bytes of an engine log that are kept when an engine starts; the older file is replaced."""
 
+LOG_END = 64 * 1024
+"""Bytes at a log's end in which a dead engine's last words are looked for."""
+TAIL = 4000
+"""Characters of it that are kept."""
 KILL_PATIENCE_S = 5.0
 """Seconds that a killed engine gets to disappear."""
 
@@ -141,10 +145,13 @@ class EngineProcess:
         try:
             with self._logfile.open("rb") as file:
                 end = file.seek(0, os.SEEK_END)
-                file.seek(max(self._mark, end - 4000))
-                return printable_lines(file.read().decode("utf-8", "replace").strip())
+                file.seek(max(self._mark, end - LOG_END))
+                text = printable_lines(file.read().decode("utf-8", "replace").strip())
         except OSError:
             return ""
+        # C++'s last words come before the stacks of all threads.
+        words = [line for line in text[:-TAIL].splitlines() if "what():" in line][-1:]
+        return "\n".join([*words, text[-TAIL:]])
 
 
 def _deaf(engine: EngineProcess, item: Item) -> None:

@@ -207,13 +207,15 @@ class Hearing(Station):
         what = describe_exit(died.status)
         if self._hung:
             what = f"no progress for {self._hung:.0f} s"
-        elif classify_exit(died.tail) is ErrorKind.DEVICE:
+        elif (ended := classify_exit(died.tail)) is ErrorKind.DEVICE:
             log.warning("lane %d: %s: %s", self.view.number, what, died.tail)
             await self._do(Rung.RETIRE, ErrorKind.DEVICE, f"{what}; {died.tail[-300:]}", 1)
             return
+        else:
+            kind = ended
         self.view.last_fault = f"{kind.value}: {what}"
         log.warning("lane %d: %s; in flight: %s", self.view.number, what, list(self.flights))
-        error = JobError(kind, what, HINTS[kind])
+        error = JobError(kind, what, HINTS.get(kind, ""))
         culprit = bury(self._work, self.flights, error, f"{what}\n{died.tail}".strip())
         if self._seat.loading:
             self._load_failures += 1

@@ -77,7 +77,7 @@ def bury(work: Work, flights: dict[int, Flight], error: JobError, detail: str) -
             charged=alone,
             alone=alone,
             suspect=True,
-            death=alone,
+            death=alone and error.kind is not ErrorKind.STICKY,  # the device's, or another's
             detail=detail,
         )
     return jobs[0] if alone else None

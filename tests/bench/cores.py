@@ -107,6 +107,7 @@ def child(speed: float, threads: int, files: Sequence[str]) -> None:
         """What the loop and the front end ask of a model."""
 
         name, compute_type, seconds, multilingual = "pretend", "pretend", 0.0, False
+        aligns, limit = True, BATCH
 
         def __init__(self, *_: object) -> None:
             self.mel = LogMel(MELS)

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from speakeasy_tui.core import protocol as say
-from speakeasy_tui.core.faults import Rung, classify, climb, describe_exit
+from speakeasy_tui.core.faults import Rung, classify, classify_exit, climb, describe_exit
 from speakeasy_tui.core.job import ErrorKind, Job, LaneState, State
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.runner.engineprocess import EngineProcess
 
 from .conftest import Desk
 
@@ -209,3 +210,14 @@ def test_what_ends_the_engine_charges_none_of_several(faulty: Faulty, clips: Pat
     if len(retries) > 1:  # clip-3 shared its batch
         assert not any(event.detail["charged"] for event in retries)
     assert {job.state for job in jobs.values()} == {State.DONE}
+
+
+def test_the_last_words_of_a_dead_engine_are_found_before_the_stacks_of_its_threads(
+    tmp_path: Path,
+) -> None:
+    engine = object.__new__(EngineProcess)
+    engine._logfile, engine._mark = tmp_path / "engine.log", 0
+    words = "terminate called after throwing an instance of 'std::runtime_error'\n"
+    words += "  what():  CUDA failed with error an illegal memory access was encountered\n"
+    engine._logfile.write_text(words + '  File "a.py", line 1 in work\n' * 500, "utf-8")
+    assert classify_exit(engine._last_lines()) is ErrorKind.STICKY

@@ -1,9 +1,9 @@
 """Hurts the GPU inside the engine's process; never part of the package.
 
 With this folder on PYTHONPATH every Python process imports this module when it starts. Where
-``GPU_CHECK_HURT`` is set, the engine's decoder is wrapped, and before its next batch the device
-is hurt for real, once: the file ``GPU_CHECK_ONCE`` notes that it was done, for the engines that
-follow.
+``GPU_CHECK_HURT`` is set, the engine's decoder is wrapped, and before one of its first batches the
+device is hurt for real, once: the file ``GPU_CHECK_ONCE`` notes that it was done, for the engines
+that follow.
 
 ``GPU_CHECK_HURT`` is ``sticky`` (a kernel writes where nothing is), ``assert`` (torch's
 device-side assertion; wants a torch with CUDA) or ``oom:SHARE`` (another process takes all of the
@@ -13,6 +13,7 @@ memory but SHARE of what the batch would need at most).
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -47,16 +48,19 @@ class Finder:
 
 
 def wrap(module: ModuleType) -> None:
-    """Have the decoder's next batch hurt the device."""
+    """Have one of the decoder's next batches hurt the device."""
     decode = module.Decoder.decode
+    # Memory is taken once every thread has met the device: what they set up then is not meant.
+    at = 4 if HURT.startswith("oom") else 1
+    batches = itertools.count(1)
 
-    def hurt_first(self: Any, windows: Sequence[Any]) -> Any:
-        if first_time():
+    def hurt_one(self: Any, windows: Sequence[Any]) -> Any:
+        if next(batches) >= at and first_time():
             print(f"tests.gpu: {HURT}, before {len(windows)} windows", file=sys.stderr, flush=True)
             hurt(self._model, len(windows))
         return decode(self, windows)
 
-    module.Decoder.decode = hurt_first
+    module.Decoder.decode = hurt_one
 
 
 def first_time() -> bool:
@@ -88,7 +92,7 @@ def hurt(model: Any, windows: int) -> None:
         return
     from speakeasy_tui.engine.model import window_bytes
 
-    leave = int(float(share) * windows * window_bytes(model._width))
+    leave = int(max(float(share) * windows, 1.5) * window_bytes(model._width, 2))
     program = str(Path(__file__).with_name("cuda_driver.py"))
     stop = os.environ["GPU_CHECK_ONCE"] + ".stop"
     holder = subprocess.Popen(

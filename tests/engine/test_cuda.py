@@ -1,0 +1,132 @@
+"""What the engine does about CUDA's ways, as far as it can be tried without a GPU."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from speakeasy_tui.engine import model as models
+from speakeasy_tui.engine.decode import Decoder
+from speakeasy_tui.engine.echo import TRIES, PastEchoes
+from speakeasy_tui.engine.inject import Injector
+from speakeasy_tui.engine.model import CUDA_BATCH, CUDA_MOST, Model, most_windows, window_bytes
+from speakeasy_tui.engine.packing import may_share
+from speakeasy_tui.engine.real import RealEngine
+from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
+from speakeasy_tui.engine.work import Window
+
+from .engine import load_command
+from .pieces import made_piece, sentences, spoken_piece
+
+ECHO = "parallel_for failed: cudaErrorInvalidDevice: invalid device ordinal"
+
+
+class Failing:
+    """In place of CTranslate2's model: its calls fail so many times."""
+
+    def __init__(self, text: str, times: int) -> None:
+        self.text, self.left, self.calls = text, times, 0
+        self.n_mels = 80
+
+    def generate(self, encoded: Any, *, beam_size: int) -> Any:
+        self.calls += 1
+        self.left -= 1
+        if self.left >= 0:
+            raise RuntimeError(self.text)
+        return encoded, beam_size
+
+
+def test_a_call_that_fails_for_an_error_that_is_over_is_made_again() -> None:
+    failing = Failing(ECHO, TRIES - 1)
+    model = PastEchoes(failing)
+    assert model.generate("rows", beam_size=5) == ("rows", 5)
+    assert (failing.calls, model.n_mels) == (TRIES, 80)
+
+
+@pytest.mark.parametrize(("text", "calls"), [(ECHO, TRIES), ("CUDA failed with error x", 1)])
+def test_what_goes_on_failing_or_fails_otherwise_is_raised(text: str, calls: int) -> None:
+    failing = Failing(text, 100)
+    with pytest.raises(RuntimeError, match=text):
+        PastEchoes(failing).generate("rows", beam_size=5)
+    assert failing.calls == calls
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("free", "compute_type", "sizes"),
+    [
+        (None, "float16", (CUDA_BATCH, CUDA_BATCH)),
+        (130 * GIB, "float16", (CUDA_BATCH, CUDA_MOST)),
+        (8 * GIB, "float16", (2, 2)),
+        (8 * GIB, "float32", (1, 1)),
+        (GIB, "float16", (1, 1)),
+    ],
+)
+def test_the_batch_size_fits_what_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+    free: int | None,
+    compute_type: str,
+    sizes: tuple[int, int],
+) -> None:
+    model = Model(load_command(), Injector())
+    assert model.batch_sizes() == (models.CPU_BATCH, models.CPU_BATCH)
+    monkeypatch.setattr(models, "_free_memory", lambda _: free)
+    model.device, model.compute_type, model._workers, model._width = "cuda", compute_type, 2, 1280
+    if free == 130 * GIB:
+        model._width = 384
+    assert model.batch_sizes() == sizes
+
+
+def test_a_window_is_reckoned_with_what_sampling_takes() -> None:
+    large = window_bytes(1280, 2)
+    assert large > 5 * 2 * 2 * 1500 * 1280 * 32, "keys and values of the encoder for each text"
+    assert window_bytes(1280, 4) == 2 * large
+
+
+@pytest.mark.parametrize("width", [384, 512, 768, 1024, 1280])
+def test_no_batch_is_larger_than_cuda_can_count(width: int) -> None:
+    heads = width // 64
+    assert most_windows(width) * heads * 1500 * 1500 <= 2**32 - 1 + heads
+    assert most_windows(width) >= CUDA_MOST
+
+
+def test_a_model_that_cannot_align_goes_without_times_of_words() -> None:
+    model = Model(load_command(), Injector())
+    assert model.aligns
+    model.aligns = False
+    piece = spoken_piece(model, sentences()[4][1], word_timestamps=True)
+    results = Decoder(model, Meter(), lambda: None).decode([Window((piece,))])
+    assert [result.complete for result in results] == [True]
+    assert piece.segments and piece.segments[0].words is None
+    assert [warning.kind for warning in piece.file.warnings] == ["words"]
+
+
+def test_with_such_a_model_nothing_shares_a_window() -> None:
+    engine = RealEngine(Mailbox(), Writer(os.open(os.devnull, os.O_WRONLY)))
+    for aligns in (True, False):
+        piece = made_piece()
+        engine._model = SimpleNamespace(aligns=aligns)  # type: ignore[assignment]
+        engine._take(piece)
+        assert may_share(piece) is aligns
+
+
+def test_only_on_a_gpu_an_alignment_that_fails_is_done_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Model(load_command(), Injector())
+
+    class NoAlignment(PastEchoes):
+        def align(self, *_: Any) -> Any:
+            raise RuntimeError(ECHO)
+
+    model.whisper.model = NoAlignment(model.whisper.model)
+    with pytest.raises(RuntimeError, match="cudaErrorInvalidDevice"):
+        model.probe()
+    model.device = "cuda"
+    model.probe()
+    assert not model.aligns
