@@ -345,8 +345,7 @@ class Decoder:
                 groups.setdefault(piece.file.language, []).append((n, segments))
         for group in groups.values():
             items = [(windows[n].lone, segments) for n, segments in group]
-            rows = encoded.rows([n for n, _ in group])
-            note_gaps(self._whisper, self._tokenizer_of(items[0][0]), rows, items)
+            note_gaps(encoded, [n for n, _ in group], self._tokenizer_of(items[0][0]), items)
 
     def _align(
         self,
@@ -365,8 +364,8 @@ class Decoder:
                 groups.setdefault(key, []).append((n, segments))
         for group in groups.values():
             items = [(windows[n].lone, segments) for n, segments in group]
-            rows = encoded.rows([n for n, _ in group])
-            add_words(self._whisper, self._tokenizer_of(items[0][0]), rows, items)
+            tokenizer = self._tokenizer_of(items[0][0])
+            add_words(self._whisper, encoded, [n for n, _ in group], tokenizer, items)
 
     def _tell_apart(
         self,
@@ -392,10 +391,10 @@ class Decoder:
                 groups.setdefault(window.first.file.language, []).append((n, segments, text))
         for group in groups.values():
             tokenizer = self._tokenizer_of(windows[group[0][0]].first)
-            found = self._whisper.find_alignment(
+            found = encoded.align(
                 tokenizer,
+                [n for n, _, _ in group],
                 [text for _, _, text in group],
-                encoded.rows([n for n, _, _ in group]),
                 [min(self.frames, windows[n].frames) for n, _, _ in group],
             )
             for (n, segments, _), words in zip(group, found, strict=True):

@@ -50,3 +50,29 @@ class Encoded:
         if len(which) == len(self._features):
             return self._all
         return self._whisper.encode(np.stack([self._features[n] for n in which]))
+
+    def align(
+        self,
+        tokenizer: Any,
+        which: Sequence[int],
+        texts: Sequence[list[int]],
+        frames: Sequence[int],
+    ) -> list[list[dict[str, Any]]]:
+        """Where the decoder listened for each word, as `WhisperModel.find_alignment` tells it.
+
+        Args:
+            tokenizer: faster-whisper's, of the texts' language.
+            which: numbers of windows.
+            texts: tokens of text of each of those, at least one.
+            frames: how much of each counts.
+        """
+        find, count = self._whisper.find_alignment, len(self._features)
+        if self._on_cpu or len(which) == count:
+            found: list[list[dict[str, Any]]] = find(tokenizer, texts, self.rows(which), frames)
+            return found
+        # A part of them would be encoded anew; a token for each of the others costs next to nothing.
+        all_texts, all_frames = [texts[0][:1]] * count, [frames[0]] * count
+        for number, text, length in zip(which, texts, frames, strict=True):
+            all_texts[number], all_frames[number] = text, length
+        found = find(tokenizer, all_texts, self._all, all_frames)
+        return [found[number] for number in which]

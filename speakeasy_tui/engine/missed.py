@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.passage import Span, seconds_in
 from speakeasy_tui.engine.segments import text_of
 from speakeasy_tui.engine.work import Piece
@@ -106,21 +107,24 @@ def is_thin(piece: Piece, segments: Sequence[Segment], tokenizer: Any) -> bool:
 
 
 def note_gaps(
-    whisper: Any, tokenizer: Any, encoded: Any, items: Sequence[tuple[Piece, Sequence[Segment]]]
+    encoded: Encoded,
+    which: Sequence[int],
+    tokenizer: Any,
+    items: Sequence[tuple[Piece, Sequence[Segment]]],
 ) -> None:
     """Find what the windows of `items` left out, for their pieces to go on with at their end.
 
     Args:
-        whisper: faster-whisper's `WhisperModel`.
+        encoded: the batch.
+        which: numbers of the items' windows in it.
         tokenizer: faster-whisper's, of the items' language.
-        encoded: the encoder's output of the items' windows.
         items: pieces, whose `seek` is past the window, with the window's segments.
     """
     starts = [int(segments[0]["seek"]) for _, segments in items]
-    found = whisper.find_alignment(
+    found = encoded.align(
         tokenizer,
+        which,
         [text_of(segments, tokenizer) for _, segments in items],
-        encoded,
         [min(3000, piece.frames - start) for (piece, _), start in zip(items, starts, strict=True)],
     )
     for (piece, segments), start, words in zip(items, starts, found, strict=True):

@@ -13,6 +13,7 @@ from faster_whisper import WhisperModel
 
 from speakeasy_tui.core.transcript import Segment, Word
 from speakeasy_tui.engine.audio import RATE
+from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.speech import PAD
 from speakeasy_tui.engine.work import Piece
 
@@ -83,16 +84,20 @@ def unfinished(outcome: Outcome, timestamp_begin: int) -> list[int]:
 
 
 def add_words(
-    whisper: Any, tokenizer: Any, encoded: Any, items: Sequence[tuple[Piece, list[dict[str, Any]]]]
+    whisper: Any,
+    encoded: Encoded,
+    which: Sequence[int],
+    tokenizer: Any,
+    items: Sequence[tuple[Piece, list[dict[str, Any]]]],
 ) -> None:
-    """Put word times into the segments of `items`, whose encoder output is `encoded`.
+    """Put word times into the segments of `items`, whose windows have the numbers `which`.
 
     The alignment is one call for all; the rest carries state from window to window and is
     done by faster-whisper file by file.
     """
     tokens = [text_of(segments, tokenizer) for _, segments in items]
     frames = [min(3000, piece.limit - segments[0]["seek"]) for piece, segments in items]
-    found = whisper.find_alignment(tokenizer, tokens, encoded, frames)
+    found = encoded.align(tokenizer, which, tokens, frames)
     for (piece, segments), alignment in zip(items, found, strict=True):
         # faster-whisper places words by `seek`, in frames of the whole recording.
         offset = round(piece.start * 100)
@@ -106,7 +111,7 @@ def add_words(
             ready,
             [segments],
             tokenizer,
-            encoded,
+            None,  # what the encoder made of it: it is aligned already
             0,
             _PREPEND,
             _APPEND,

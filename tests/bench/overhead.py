@@ -174,7 +174,11 @@ def grown(rows: int) -> tuple[float, float, float]:
 def growth(given: argparse.Namespace) -> None:
     """Print the second table. Turns alternate, so that what else the machine does meets all."""
     sizes = [int(size) for size in given.rows.split(",")]
-    turns = [{rows: grown(rows) for rows in sizes} for _ in range(given.turns)]
+    turns: list[dict[int, tuple[float, float, float]]] = []
+    for number in range(given.turns):
+        order = sizes if number % 2 == 0 else sizes[::-1]
+        turns.append({rows: grown(rows) for rows in order})
+        print(f"{number + 1}: {turns[-1]}", file=sys.stderr, flush=True)
     print("| rows | runner's CPU ms a file, each turn | files a second | memory MB |")
     print("|---|---|---|---|")
     for rows in sizes:

@@ -427,3 +427,28 @@ def test_any_rows_of_a_batch_can_be_had_on_a_cpu_without_encoding_again(
         rows = np.asarray(encoded.rows(which))
         assert np.array_equal(rows, np.concatenate([alone[n] for n in which]))
     assert len(counting.encoded) == before
+
+
+def test_a_part_of_a_batch_is_aligned_on_a_gpu_without_encoding_again(
+    counted: tuple[Model, Counting],
+) -> None:
+    """As on a GPU, on this CPU."""
+    model, counting = counted
+    decoder = Decoder(model, Meter(), lambda: None)
+    features = [window.features(3000) for window in batch(model, 3)]
+    tokenizer = decoder.tokenizer("en", "transcribe")
+    texts = [tokenizer.encode(f" {text}") for text, _ in sentences()[:3]]
+    frames = [len(samples) // 160 for _, samples in sentences()[:3]]
+    on_cpu, on_gpu = (Encoded(model.whisper, features) for _ in range(2))
+    on_gpu._all, on_gpu._on_cpu = on_cpu.rows([0, 1, 2]), False
+    before = len(counting.encoded)
+    for which in ([1], [0, 2], [0, 1, 2]):
+        asked = [texts[n] for n in which], [frames[n] for n in which]
+        own = on_cpu.align(tokenizer, which, *asked)
+        parts = on_gpu.align(tokenizer, which, *asked)
+        assert [[w["word"] for w in one] for one in parts] == [
+            [w["word"] for w in one] for one in own
+        ]
+        for one, other in zip(parts, own, strict=True):
+            assert [w["start"] for w in one] == pytest.approx([w["start"] for w in other], abs=0.05)
+    assert len(counting.encoded) == before

@@ -94,7 +94,9 @@ def _ours(
     given: argparse.Namespace, program: Program, files: list[Path], turn: str, watch: Watch
 ) -> Line:
     try:
-        program.run(files[:1], *given.common, output=f"{turn}-warm")
+        # The first time all of them: that is when the batch size is found out.
+        warm = files if turn.endswith("-0") else files[:1]
+        program.run(warm, *given.common, output=f"{turn}-warm")
         said = program.run(files, *given.common, output=turn)
         if not said.right(files):
             raise SystemExit(f"speakeasy run ended with {said.exit_code}:\n{said.errors}")
@@ -120,7 +122,7 @@ def speed(given: argparse.Namespace, files: list[Path], work: Path) -> bool:
             order = ["speakeasy", "sequential", "batched"]
             for how in order if turn % 2 == 0 else reversed(order):
                 if how == "speakeasy":
-                    line = _ours(given, program, those, f"{kind[:5]}-{turn}", watch)
+                    line = _ours(given, program, those, f"{kind.split()[0]}-{turn}", watch)
                 else:
                     told = _theirs(given, how, those, dict(os.environ))
                     begun, done = told["begun"], told["done"]

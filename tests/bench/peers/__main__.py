@@ -164,7 +164,9 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True, help="for virtual environments")
     parser.add_argument("--model", default="tiny.en", help="name or CTranslate2 folder")
     parser.add_argument("--rows", default=",".join(ROWS), help="folders of the corpus")
-    parser.add_argument("--only", default="", help="contenders with one of these in their name")
+    parser.add_argument(
+        "--only", default="", help="contenders of these names, or with one of these words"
+    )
     parser.add_argument("--batch", default="8", help="sizes, as 8,16; for those that take one")
     parser.add_argument(
         "--checkout", type=Path, action="append", default=[], help="ours from there"
@@ -181,10 +183,12 @@ def main() -> None:
         parser.error("give a corpus, or recordings with --clips")
     folders = [given.clips] if given.clips else [given.corpus / r for r in given.rows.split(",")]
     wanted = [word for word in given.only.split(",") if word]
+    everyone = contenders([int(size) for size in given.batch.split(",")], given.checkout)
+    names = {one.name for one in everyone}
     those = [
         one
-        for one in contenders([int(size) for size in given.batch.split(",")], given.checkout)
-        if not wanted or any(word in one.name for word in wanted)
+        for one in everyone
+        if not wanted or any(w == one.name or (w not in names and w in one.name) for w in wanted)
     ]
     if quiet(given.wait) > BUSY * cores:
         print(f"The machine is busy: load average {os.getloadavg()[0]:.1f} on {cores} cores.")

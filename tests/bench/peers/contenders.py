@@ -166,7 +166,7 @@ def ours(name: str = "speakeasy", *more: str, checkout: Path | None = None) -> C
 def contenders(batches: Sequence[int], checkouts: Sequence[Path]) -> list[Contender]:
     """All of them; ours first."""
     found = [ours(f"speakeasy in {one.name}", checkout=one.resolve()) for one in checkouts]
-    found = found or [ours(), ours("ours --no-fallback", "--no-fallback")]
+    found = found or [ours(), ours("speakeasy --no-fallback", "--no-fallback")]
     found += [
         driven("faster-whisper sequential", "sequential", 1),
         driven("faster-whisper, 2 workers", "workers", 1),
