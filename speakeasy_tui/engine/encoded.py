@@ -70,7 +70,7 @@ class Encoded:
         if self._on_cpu or len(which) == count:
             found: list[list[dict[str, Any]]] = find(tokenizer, texts, self.rows(which), frames)
             return found
-        # A part of them would be encoded anew; a token for each of the others costs next to nothing.
+        # A part of them would be encoded anew; a token for each of the others costs little.
         all_texts, all_frames = [texts[0][:1]] * count, [frames[0]] * count
         for number, text, length in zip(which, texts, frames, strict=True):
             all_texts[number], all_frames[number] = text, length
