@@ -100,11 +100,11 @@ def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) ->
 def test_an_output_folder_removed_meanwhile_is_made_again(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "8")
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "40")
     desk = Desk(home)
     out = tmp_path / "out"
-    # The second is far from its outputs when those of the first are there.
-    files = [silence(tmp_path / "a.wav", 4), silence(tmp_path / "b.wav", 40)]
+    # Ten chunks, four to a batch: far from its outputs when those of the first are there.
+    files = [silence(tmp_path / "a.wav", 4), silence(tmp_path / "b.wav", 300)]
     try:
         desk.add(*files, output_dir=str(out), format=("txt",))
         desk.until(lambda: desk.status().batch.counts["done"] >= 1)
