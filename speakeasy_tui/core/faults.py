@@ -73,10 +73,12 @@ def classify_exit(tail: str) -> ErrorKind:
     file is to blame for a device that is gone, and for an error that stays less than for a crash.
     """
     words = _LAST_WORDS.findall(tail)
-    if not words or not _ANY_CUDA.search(words[-1]):
+    if not words:
         return ErrorKind.CRASH
-    kind = classify(words[-1])
-    return kind if kind is ErrorKind.DEVICE else ErrorKind.STICKY
+    if classify(words[-1]) is ErrorKind.DEVICE:
+        return ErrorKind.DEVICE
+    of_cuda = _ANY_CUDA.search(words[-1]) or _CUDA_NAME.search(words[-1])
+    return ErrorKind.STICKY if of_cuda else ErrorKind.CRASH
 
 
 def describe_exit(status: int | None) -> str:

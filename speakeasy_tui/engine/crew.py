@@ -51,9 +51,7 @@ class Crew:
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
-        self._batches: queue.SimpleQueue[tuple[Decoder, Sequence[Window], int]] = (
-            queue.SimpleQueue()
-        )
+        self._batches: queue.SimpleQueue[_Given] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self.size = 1
         """Batches that may be under way at once."""

@@ -9,13 +9,12 @@ Several short chunks may share a window (`engine.packing`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
-from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine.apart import shared_segments, tell_apart
 from speakeasy_tui.engine.encoded import Encoded
@@ -31,10 +30,11 @@ from speakeasy_tui.engine.segments import (
     needs_fallback,
     text_of,
     unfinished,
+    warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.wire import Meter
-from speakeasy_tui.engine.work import Dropped, FileWork, Piece, Window
+from speakeasy_tui.engine.work import Dropped, Piece, Window
 
 BEST_OF = 5
 MAX_INITIAL_TIMESTAMP = 50
@@ -119,7 +119,7 @@ class Decoder:
                 self._look_for_gaps(windows, timed, encoded)
                 self._align(windows, timed, encoded)
             else:
-                _warn_of_words(windows[n].lone.file for n in lone)
+                warn_of_words(windows[n].lone.file for n in lone)
             packed = [n for n in wanted if windows[n].packed]
             told = self._tell_apart(windows, packed, encoded, outcomes)
         results += [
@@ -400,11 +400,3 @@ class Decoder:
             for (n, segments, _), words in zip(group, found, strict=True):
                 told[n] = tell_apart(windows[n], segments, words, tokenizer)
         return told
-
-
-def _warn_of_words(files: Iterable[FileWork]) -> None:
-    """Say of those whose words should have times that they have none."""
-    for file in files:
-        if file.options.word_timestamps and not any(w.kind == "words" for w in file.warnings):
-            text = "no times of words: this CTranslate2 cannot align them on this GPU"
-            file.warnings.append(JobWarning("words", text))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from faster_whisper import WhisperModel
 
+from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.transcript import Segment, Word
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.speech import PAD
-from speakeasy_tui.engine.work import Piece
+from speakeasy_tui.engine.work import FileWork, Piece
 
 # openai/whisper, transcribe.py: the defaults of the command line.
 COMPRESSION_RATIO = 2.4
@@ -117,6 +118,14 @@ def add_words(
             _APPEND,
             piece.file.last_word_end,
         )
+
+
+def warn_of_words(files: Iterable[FileWork]) -> None:
+    """Say of those whose words should have times that they have none."""
+    for file in files:
+        if file.options.word_timestamps and not any(w.kind == "words" for w in file.warnings):
+            text = "no times of words: this CTranslate2 cannot align them on this GPU"
+            file.warnings.append(JobWarning("words", text))
 
 
 def finish(piece: Piece, found: list[dict[str, Any]], outcome: Outcome, tokenizer: Any) -> None:

@@ -173,6 +173,9 @@ def test_a_death_with_the_device_gone_is_no_files_fault() -> None:
     assert classify_exit(tail) is ErrorKind.DEVICE
     stays = tail.replace("no CUDA-capable device is detected", "an illegal memory access")
     assert classify_exit(stays) is ErrorKind.STICKY
+    thrusts = "  what():  parallel_for failed: {}: and what it means\n"
+    assert classify_exit(thrusts.format("cudaErrorNoDevice")) is ErrorKind.DEVICE
+    assert classify_exit(thrusts.format("cudaErrorIllegalAddress")) is ErrorKind.STICKY
     assert classify_exit("terminate called\n  what():  std::bad_alloc\n") is ErrorKind.CRASH
     assert classify_exit("Fatal Python error: Segmentation fault\n") is ErrorKind.CRASH
     assert classify_exit("") is ErrorKind.CRASH
