@@ -15,7 +15,7 @@ from typing import Any
 TRIES = 3
 """Threads share the device, and what one of them left may meet another."""
 _CALLS = frozenset({"encode", "generate", "align", "detect_language"})
-_NAME = "failed: cudaErrorInvalidDevice:"
+ECHO = "failed: cudaErrorInvalidDevice:"
 
 
 class PastEchoes:
@@ -35,7 +35,7 @@ def _again(call: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return call(*given, **how)
             except RuntimeError as error:
-                if _NAME not in str(error):
+                if ECHO not in str(error):
                     raise
         return call(*given, **how)
 

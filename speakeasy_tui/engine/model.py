@@ -16,7 +16,7 @@ from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine import cublas
-from speakeasy_tui.engine.echo import PastEchoes
+from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
 
@@ -120,8 +120,9 @@ class Model:
         self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
         try:
             self.whisper.model.align(encoded, start, [[0]], 100)
+            self.aligns = True
         except RuntimeError as error:
-            if self.device != "cuda":
+            if self.device != "cuda" or ECHO not in str(error):
                 raise
             print(f"engine: no alignment of words: {error}", file=sys.stderr, flush=True)
             self.aligns = False

@@ -121,12 +121,21 @@ def test_only_on_a_gpu_an_alignment_that_fails_is_done_without(
     model = Model(load_command(), Injector())
 
     class NoAlignment(PastEchoes):
-        def align(self, *_: Any) -> Any:
-            raise RuntimeError(ECHO)
+        text = ECHO
 
-    model.whisper.model = NoAlignment(model.whisper.model)
+        def align(self, *_: Any) -> Any:
+            raise RuntimeError(self.text)
+
+    honest = model.whisper.model
+    model.whisper.model = NoAlignment(honest)
     with pytest.raises(RuntimeError, match="cudaErrorInvalidDevice"):
         model.probe()
     model.device = "cuda"
     model.probe()
     assert not model.aligns
+    model.whisper.model.text = "CUDA failed with error out of memory"
+    with pytest.raises(RuntimeError, match="out of memory"):
+        model.probe()
+    model.whisper.model = honest
+    model.probe()
+    assert model.aligns
