@@ -18,6 +18,7 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine.apart import shared_segments, tell_apart
 from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import TRIES
@@ -25,6 +26,7 @@ from speakeasy_tui.engine.segments import (
     TEMPERATURES,
     Outcome,
     add_words,
+    end_of,
     finish,
     is_sure,
     needs_fallback,
@@ -196,14 +198,34 @@ class Decoder:
     def _first(
         self, windows: Sequence[Window], wanted: Sequence[int], encoded: Encoded
     ) -> list[Outcome]:
-        pieces = [windows[n].first for n in wanted]
+        shown = [windows[n] for n in wanted]
+        beam = shown[0].first.file.options.beam_size
         with self.meter.stage("generate"):
-            return self._generate(
-                pieces,
+            results = self._generate(
+                [window.first for window in shown],
                 encoded.rows(wanted),
-                beam_size=pieces[0].file.options.beam_size,
+                beam_size=beam,
+                num_hypotheses=beam,
                 patience=1.0,
             )
+        return [
+            self._furthest(window, result) for window, result in zip(shown, results, strict=True)
+        ]
+
+    def _furthest(self, window: Window, result: Any) -> Outcome:
+        """The hypothesis that counts: the likeliest, or one that goes on where it ends early."""
+        piece = window.first
+        begin = self._tokenizer_of(piece).timestamp_begin
+        best = self._outcome(piece, result, 0.0)
+        number = furthest(
+            result.sequences_ids,
+            result.scores,
+            lambda tokens: window.unsaid(end_of(tokens, begin)),
+        )
+        if not number:
+            return best
+        further = self._outcome(piece, result, 0.0, number)
+        return best if further.loops else further
 
     def _put_aside(
         self,
@@ -248,7 +270,8 @@ class Decoder:
                     sampling_topk=0,
                     sampling_temperature=temperature,
                 )
-            for n, outcome in zip(left, found, strict=True):
+            for n, result in zip(left, found, strict=True):
+                outcome = self._outcome(pieces[n], result, temperature)
                 pieces[n].tried.append(outcome)
                 outcomes[n] = outcome
             left = [n for n in left if needs_fallback(outcomes[n]) and not pieces[n].file.dropped]
@@ -262,8 +285,9 @@ class Decoder:
             piece.tried, piece.encoded = [], None
         return outcomes
 
-    def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Outcome]:
-        results = self._whisper.model.generate(
+    def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Any]:
+        """CTranslate2's results for windows that begin with these pieces."""
+        results: list[Any] = self._whisper.model.generate(
             encoded,
             [self._prompt(piece) for piece in pieces],
             length_penalty=1.0,
@@ -275,19 +299,17 @@ class Decoder:
             max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
             **how,
         )
-        temperature = how.get("sampling_temperature", 0.0)
-        return [
-            self._outcome(piece, result, temperature)
-            for piece, result in zip(pieces, results, strict=True)
-        ]
+        return results
 
-    def _outcome(self, piece: Piece, result: Any, temperature: float) -> Outcome:
-        tokens = list(result.sequences_ids[0])
+    def _outcome(
+        self, piece: Piece, result: Any, temperature: float, hypothesis: int = 0
+    ) -> Outcome:
+        tokens = list(result.sequences_ids[hypothesis])
         text = self._tokenizer_of(piece).decode(tokens).strip()
         return Outcome(
             tokens=tokens,
             # CTranslate2 divides by the length without the end token, Whisper with it.
-            avg_logprob=float(result.scores[0]) * len(tokens) / (len(tokens) + 1),
+            avg_logprob=float(result.scores[hypothesis]) * len(tokens) / (len(tokens) + 1),
             compression_ratio=get_compression_ratio(text),
             no_speech_prob=float(result.no_speech_prob),
             temperature=temperature,

@@ -84,6 +84,13 @@ def unfinished(outcome: Outcome, timestamp_begin: int) -> list[int]:
     return tokens[last + 1 :]
 
 
+def end_of(tokens: Sequence[int], timestamp_begin: int) -> int | None:
+    """The frame at which a text ends; None where it does not say, and goes on to the end."""
+    if not tokens or tokens[-1] < timestamp_begin:
+        return None
+    return (tokens[-1] - timestamp_begin) * 2
+
+
 def add_words(
     whisper: Any,
     encoded: Encoded,

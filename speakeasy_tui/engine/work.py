@@ -28,8 +28,9 @@ Mel = npt.NDArray[np.float32]
 SAME_START = 0.010
 """Seconds within which a stored chunk's start is the same as one cut now."""
 
-BREATH = 0.2
-"""Seconds of speech behind the last timestamp that are not worth another window."""
+BREATH = 0.5
+"""Seconds of speech behind the last timestamp that are not worth another window: up to 0.4 s of
+them are what the voice detection adds to speech, and all that was heard in less was invented."""
 
 
 class Dropped(Exception):
@@ -287,6 +288,19 @@ class Window:
     def frames(self) -> int:
         """Up to the end of the last piece."""
         return self.offsets[-1] + self.pieces[-1].left
+
+    def unsaid(self, end: int | None) -> float:
+        """Seconds of speech behind frame `end` of the window; None: the end of all of it.
+
+        0 where that was not looked for, and for what is heard again at the end.
+        """
+        if end is None:
+            return 0.0
+        return sum(
+            piece.speech_from(piece.seek + max(0, end - offset))
+            for piece, offset in zip(self.pieces, self.offsets, strict=True)
+            if piece.until is None
+        )
 
     def features(self, length: int) -> Mel:
         """What is left of the pieces at their places in (mels, `length`)."""
