@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-LIKELY = -0.6
-"""Mean log-probability of the tokens that a longer text has more, from which on it is believed: of
-gaps that were heard again true ones had -0.4 and invented ones -0.8 (`segments.SURE`)."""
+from speakeasy_tui.engine.segments import SURE
+
 FURTHER = 0.2
 """Seconds of speech that it must reach further."""
 
@@ -35,7 +34,7 @@ def furthest(
     known, total = len(texts[0]), len(texts[0]) * scores[0]
     for number in range(1, len(texts)):
         more = len(texts[number]) - known
-        if more <= 0 or (len(texts[number]) * scores[number] - total) / more < LIKELY:
+        if more <= 0 or (len(texts[number]) * scores[number] - total) / more < SURE:
             continue
         left = unsaid(texts[number])
         if left < least - FURTHER:

@@ -27,7 +27,7 @@ _LONG = 4.0
 """Seconds of speech in a segment from which on its pace says something."""
 _THIN = 0.6
 """Of the recording's usual number of letters a second: a segment with less may lack words."""
-_LONGEST_WORD = 0.6
+LONGEST_WORD = 0.6
 """Seconds: a word ends where the next begins, so the last before a pause seems to last."""
 _AROUND = 0.3
 """Seconds around a word that belong to it: both clocks are rough."""
@@ -51,7 +51,7 @@ def wordless(
     heard = [
         (
             word["start"] + shift - _AROUND,
-            min(word["end"], word["start"] + _LONGEST_WORD) + shift + _AROUND,
+            min(word["end"], word["start"] + LONGEST_WORD) + shift + _AROUND,
         )
         for word in words
         if any(letter.isalnum() for letter in word["word"])  # a comma is heard in the pause
@@ -181,7 +181,7 @@ def narrow(
         while waiting and behind < 0:
             word = waiting.pop(0)
             behind += len(word["tokens"])
-            last = min(word["end"], word["start"] + _LONGEST_WORD)
+            last = min(word["end"], word["start"] + LONGEST_WORD)
             own.append((word["start"] + shift, last + shift))
         if not own:
             continue
