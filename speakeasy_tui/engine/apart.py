@@ -30,8 +30,8 @@ _SKIPPED = 1.0
 _UNSURE = -0.45
 """Mean log-probability of a piece's words below which it is heard again alone."""
 _EDGE = 2
-"""Words on each side of a silence that must be heard plainly. In shared windows of 120 synthetic and
-60 real clips in random orders timestamps and words differed at 229 silences, and at 40 of them a
+"""Words on each side of a silence that must be heard plainly. In shared windows of 120 synthetic
+and 60 real clips in random orders timestamps and words differed at 229 silences, and at 40 of them a
 word was put on the wrong side. By their places 2 of the 40 pass, none if they must be likely, none
 if a sentence must not end beside the silence; both together let 73 of the other 189 pass."""
 _PLAIN = 0.5
