@@ -31,9 +31,9 @@ _UNSURE = -0.45
 """Mean log-probability of a piece's words below which it is heard again alone."""
 _EDGE = 2
 """Words on each side of a silence that must be heard plainly. In shared windows of 120 synthetic
-and 60 real clips in random orders timestamps and words differed at 229 silences, and at 40 of them a
-word was put on the wrong side. By their places 2 of the 40 pass, none if they must be likely, none
-if a sentence must not end beside the silence; both together let 73 of the other 189 pass."""
+and 60 real clips in random orders timestamps and words differed at 229 silences, and at 40 of them
+a word was put on the wrong side. By their places 2 of the 40 pass, none if they must be likely,
+none if a sentence must not end beside the silence; with both 73 of the other 189 pass."""
 _PLAIN = 0.5
 """Of a word's time that must lie in its piece's speech."""
 _LIKELY = 0.3
@@ -105,7 +105,7 @@ def tell_apart(
     for segment in segments:
         text = [token for token in segment["tokens"] if token < tokenizer.eot]
         own, at = heard[at : at + len(text)], at + len(text)
-        by_time = _place_of_time(window, segment["start"], segment["end"])
+        by_time = _place_of_time(window, segment)
         by_word = {one.place for one in own}
         if len(own) < len(text):  # half a character at the end belongs to no word
             doubtful |= {by_time, *by_word}
@@ -116,6 +116,8 @@ def tell_apart(
         for number, run in groupby(zip(text, own, strict=False), key=lambda pair: pair[1].place):
             made = _of_words(list(run), speech[number], tokenizer.timestamp_begin)
             found[number].append(_moved(window, number, made, tokenizer.timestamp_begin))
+            if not (window.pieces[number].is_rest or _shared(window, number, segment) > 0):
+                doubtful |= {number, by_time}  # not only rough, but for another
     for number in range(count - 1):
         pair = {number, number + 1}
         plain = (
@@ -259,16 +261,18 @@ def _plain(word: dict[str, Any], speech: Sequence[Stretch]) -> bool:
     return any(_overlap(speech, *side) >= _PLAIN * (side[1] - side[0]) for side in sides)
 
 
-def _place_of_time(window: Window, start: float, end: float) -> int:
-    """The number of the piece that most of the time from `start` to `end` (s) lies in."""
+def _place_of_time(window: Window, segment: Segment) -> int:
+    """The number of the piece that most of a segment's time lies in."""
+    # Negative outside: the nearest is the greatest.
+    return max(range(len(window.pieces)), key=lambda number: _shared(window, number, segment))
 
-    def shared(number: int) -> float:
-        first = window.offsets[number] / 100
-        last = first + window.pieces[number].left / 100
-        inside = min(end, last) - max(start, first)
-        return inside  # negative outside: the nearest is the greatest
 
-    return max(range(len(window.pieces)), key=shared)
+def _shared(window: Window, number: int, segment: Segment) -> float:
+    """Seconds of a segment that lie in a piece; outside of it, how far away, negative."""
+    first = window.offsets[number] / 100
+    last = first + window.pieces[number].left / 100
+    inside: float = min(segment["end"], last) - max(segment["start"], first)
+    return inside
 
 
 def _of_words(

@@ -171,7 +171,6 @@ def test_times_beyond_a_piece_are_those_of_its_edges(two: Window) -> None:
 @pytest.mark.parametrize(
     ("segments", "words", "certain"),
     [
-        pytest.param([segment(0.4, 7.6, 7)], FIRST + SECOND, [False, False], id="across the gap"),
         pytest.param(
             [segment(0.4, 2.6, 4), segment(5.0, 7.6, 3)],
             FIRST + SECOND,
@@ -304,10 +303,55 @@ def test_what_is_not_certain_of_a_rest_goes_again(
     assert [own is not None for own in told] == certain
 
 
-def test_beside_a_rest_a_whole_recording_still_needs_its_timestamps(two: Window) -> None:
+ACROSS = [segment(0.4, 7.6, 7)]
+
+
+def test_timestamps_may_cross_a_silence_where_the_words_beside_it_are_plain(two: Window) -> None:
+    first, second = tell_apart(two, ACROSS, FIRST + SECOND, TOKENIZER)
+    assert [(s["start"], s["end"]) for s in first or ()] == [(10.5, 12.5)]
+    assert [(s["start"], s["end"]) for s in second or ()] == [
+        (pytest.approx(0.4), pytest.approx(3.4))
+    ]
+
+
+def test_a_pause_may_seem_to_belong_to_the_word_beside_it(two: Window) -> None:
+    words = [*FIRST[:2], word(" three.", 2.0, 3.8), word(" four", 3.8, 5.1), *SECOND[1:]]
+    told = tell_apart(two, ACROSS, words, TOKENIZER)
+    assert all(own is not None for own in told)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        pytest.param([word(" three.", 2.4, 4.3), SECOND[0]], id="the last word in the pause"),
+        pytest.param([word(" three.", 2.9, 2.9), SECOND[0]], id="behind the speech"),
+        pytest.param([FIRST[2], word(" four", 3.1, 4.5)], id="the first word in the pause"),
+        pytest.param([word(" three.", 1.9, 2.5, 0.2), SECOND[0]], id="unlikely last word"),
+        pytest.param([FIRST[2], word(" four", 4.4, 5.1, 0.2)], id="unlikely first word"),
+        pytest.param(
+            [word(" three.", 1.9, 2.2), word(" And", 2.2, 2.5), SECOND[0]],
+            id="a sentence ends before the last word",
+        ),
+        pytest.param([FIRST[2], word(" four.", 4.4, 5.1)], id="one ends behind the first word"),
+        pytest.param(
+            [word(" 三", 1.9, 2.2), word("。", 2.2, 2.2), word("四", 2.2, 2.5), SECOND[0]],
+            id="ends in other writing",
+        ),
+    ],
+)
+def test_words_that_are_not_plain_do_not_cut_whole_recordings_apart(
+    two: Window, beside: list[dict[str, Any]]
+) -> None:
+    words = [*FIRST[:2], *beside, *SECOND[1:]]
+    told = tell_apart(two, [segment(0.4, 7.6, len(words))], words, TOKENIZER)
+    assert told == [None, None]
+
+
+def test_beside_a_rest_the_words_of_a_whole_recording_must_be_plain(two: Window) -> None:
     two.pieces[0].gaps = [Span(0, 300)]
     two.pieces[0].next_gap()
-    told = tell_apart(two, [segment(0.4, 7.6, 7)], FIRST + SECOND, TOKENIZER)
+    words = [*FIRST, word(" four", 4.4, 5.1, 0.2), *SECOND[1:]]
+    told = tell_apart(two, ACROSS, words, TOKENIZER)
     assert [own is not None for own in told] == [True, False]
 
 
