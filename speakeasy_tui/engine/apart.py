@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from speakeasy_tui.engine.audio import RATE
-from speakeasy_tui.engine.missed import LONGEST_WORD, wordless
+from speakeasy_tui.engine.missed import LONGEST_WORD, is_word, wordless
 from speakeasy_tui.engine.segments import Outcome, unfinished
 from speakeasy_tui.engine.work import Window
 
@@ -169,7 +169,7 @@ def _heard(speech: Sequence[Sequence[Stretch]], words: Sequence[dict[str, Any]])
     for word in words:
         start, end = float(word["start"]), float(word["end"])
         # Punctuation is heard in the pause behind the word it belongs to.
-        if _is_word(word):
+        if is_word(word):
             inside = [_overlap(spans, start, end) for spans in speech]
             most = max(inside)
             if most > 0:
@@ -179,11 +179,6 @@ def _heard(speech: Sequence[Sequence[Stretch]], words: Sequence[dict[str, Any]])
                 places = (min(range(len(speech)), key=lambda n: _distance(speech[n], start, end)),)
         heard.extend([_Heard(start, end, places)] * len(word["tokens"]))
     return heard
-
-
-def _is_word(word: dict[str, Any]) -> bool:
-    """Whether it is not punctuation alone."""
-    return any(letter.isalnum() for letter in word["word"])
 
 
 def _overlap(spans: Sequence[Stretch], start: float, end: float) -> float:
@@ -228,7 +223,7 @@ def _sureness(words: Sequence[dict[str, Any]]) -> float:
 
 def _plainly_ends(words: Sequence[dict[str, Any]], speech: Sequence[Stretch]) -> bool:
     """Whether a piece's last words are its own, and none of the next piece's."""
-    last = [number for number, word in enumerate(words) if _is_word(word)][-_EDGE:]
+    last = [number for number, word in enumerate(words) if is_word(word)][-_EDGE:]
     if not last:
         return True
     text = "".join(word["word"] for word in words[last[0] : last[-1]])
@@ -241,7 +236,7 @@ def _plainly_ends(words: Sequence[dict[str, Any]], speech: Sequence[Stretch]) ->
 
 def _plainly_begins(words: Sequence[dict[str, Any]], speech: Sequence[Stretch]) -> bool:
     """Whether a piece's first words are its own, and none of those before."""
-    first = [number for number, word in enumerate(words) if _is_word(word)][: _EDGE + 1]
+    first = [number for number, word in enumerate(words) if is_word(word)][: _EDGE + 1]
     if not first:
         return True
     text = "".join(word["word"] for word in words[: first[-1] if len(first) > _EDGE else None])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from speakeasy_tui.engine.segments import SURE
+from speakeasy_tui.engine.work import BREATH
 
 FURTHER = 0.2
 """Seconds of speech that it must reach further."""
@@ -29,7 +30,7 @@ def furthest(
         unsaid: seconds of speech behind the end of a text.
     """
     chosen, least = 0, unsaid(texts[0])
-    if least <= FURTHER:
+    if least <= BREATH:
         return 0
     known, total = len(texts[0]), len(texts[0]) * scores[0]
     for number in range(1, len(texts)):

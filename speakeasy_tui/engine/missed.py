@@ -54,7 +54,7 @@ def wordless(
             min(word["end"], word["start"] + LONGEST_WORD) + shift + _AROUND,
         )
         for word in words
-        if any(letter.isalnum() for letter in word["word"])  # a comma is heard in the pause
+        if is_word(word)  # a comma is heard in the pause
     ]
     found: list[tuple[float, float]] = []
     for span in speech:
@@ -67,6 +67,11 @@ def wordless(
         if end > at:
             found.append((at, end))
     return found
+
+
+def is_word(word: dict[str, Any]) -> bool:
+    """Whether it is not punctuation alone."""
+    return any(letter.isalnum() for letter in word["word"])
 
 
 def may_lack(piece: Piece) -> bool:

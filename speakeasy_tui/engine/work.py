@@ -30,7 +30,8 @@ SAME_START = 0.010
 
 BREATH = 0.5
 """Seconds of speech behind the last timestamp that are not worth another window: up to 0.4 s of
-them are what the voice detection adds to speech, and all that was heard in less was invented."""
+them are what the voice detection adds to speech, and what was heard in less was a word or two such
+as "and"."""
 
 
 class Dropped(Exception):

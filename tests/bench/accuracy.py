@@ -51,6 +51,12 @@ ONES = (
 TENS = {20: "twenty", 30: "thirty", 40: "forty", 50: "fifty", 60: "sixty"}
 
 
+def references(folder: Path) -> list[tuple[str, str]]:
+    """Names of a folder's recordings, and what is said in each."""
+    lines = (folder / "references.tsv").read_text("utf-8").splitlines()
+    return [(name, text) for name, tab, text in (line.partition("\t") for line in lines) if tab]
+
+
 def normal(text: str) -> str:
     """Lower case, no punctuation, small numbers as words."""
     text = re.sub(r"\bmr\.", "mister", text.lower())
@@ -146,8 +152,7 @@ def main() -> None:
 
     from faster_whisper import BatchedInferencePipeline, WhisperModel, decode_audio
 
-    lines = (arguments.folder / "references.tsv").read_text("utf-8").splitlines()
-    pairs = [line.split("\t", 1) for line in lines if "\t" in line]
+    pairs = references(arguments.folder)
     paths = [arguments.folder / name for name, _ in pairs]
     said = [text for _, text in pairs]
     whisper = WhisperModel(

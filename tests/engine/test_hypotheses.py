@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.hypotheses import furthest
+from speakeasy_tui.engine.inject import Injector
+from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.segments import end_of
+from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Window
 
+from .engine import load_command
 from .pieces import made_file, made_piece
 
-SAID = {10: 5.0, 11: 5.0, 9: 5.0, 20: 0.0, 21: 0.0, 15: 2.0, 16: 1.9}
+SAID = {10: 5.0, 11: 5.0, 9: 0.45, 20: 0.0, 21: 0.0, 15: 2.0, 16: 1.9}
 """By their numbers of tokens: seconds of speech that texts leave unsaid."""
 
 
@@ -24,6 +31,7 @@ SAID = {10: 5.0, 11: 5.0, 9: 5.0, 20: 0.0, 21: 0.0, 15: 2.0, 16: 1.9}
         pytest.param([10, 15, 16], [-0.2, -0.21, -0.21], 1, id="hardly further is not further"),
         pytest.param([10, 15, 20], [-0.2, -0.21, -0.5], 1, id="what it adds is unlikely"),
         pytest.param([21, 20], [-0.2, -0.25], 0, id="nothing is unsaid"),
+        pytest.param([9, 20], [-0.2, -0.21], 0, id="no more than a breath"),
     ],
 )
 def test_of_likely_texts_the_one_that_leaves_least_unsaid_counts(
@@ -53,3 +61,28 @@ def test_speech_behind_the_end_counts_in_all_pieces_of_a_window() -> None:
     assert window.unsaid(200) == pytest.approx(3.5)
     assert window.unsaid(500) == pytest.approx(2.4)
     assert window.unsaid(800) == 0.0
+
+
+def test_what_goes_on_is_taken_from_the_beam_unless_it_loops() -> None:
+    """What CTranslate2 finds is made up: which texts a beam holds differs between machines."""
+    decoder = Decoder(Model(load_command(), Injector()), Meter(), Injector().check_device)
+    tokenizer = decoder.tokenizer("en", "transcribe")
+    file = made_file(1)
+    file.language = "en"
+    piece = made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
+
+    def text(said: str, end: float) -> list[int]:
+        begin = tokenizer.timestamp_begin
+        return [begin, *tokenizer.encode(said), begin + round(end * 50)]
+
+    first = text(" So she sat down.", 9.0)
+    more = text(" So she sat down. Then the kettle began to sing on the stove.", 19.4)
+    loops = text(" So she sat down." + " And down." * 40, 19.4)
+
+    def chosen(*texts: list[int]) -> list[int]:
+        found = SimpleNamespace(sequences_ids=list(texts), scores=[-0.2, -0.22], no_speech_prob=0.0)
+        return decoder._furthest(Window((piece,)), found).tokens
+
+    assert chosen(first, more) == more
+    assert chosen(more, first) == more
+    assert chosen(first, loops) == first

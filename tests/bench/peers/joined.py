@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 from faster_whisper import decode_audio
 
+from tests.bench.accuracy import references
+
 RATE = 16_000
 FAINT = 1e-4
 """Level of the noise in a pause, of full scale."""
@@ -28,10 +30,8 @@ def clips_of(folders: list[Path]) -> list[Clip]:
     """Samples, floats at 16 kHz, and text of each clip."""
     found: list[Clip] = []
     for folder in folders:
-        for line in (folder / "references.tsv").read_text("utf-8").splitlines():
-            name, tab, text = line.partition("\t")
-            if tab:
-                found.append((np.asarray(decode_audio(str(folder / name))), text))
+        for name, text in references(folder):
+            found.append((np.asarray(decode_audio(str(folder / name))), text))
     return found
 
 
