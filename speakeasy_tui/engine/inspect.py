@@ -14,6 +14,7 @@ from speakeasy_tui.core.engineprotocol import EngineFacts, GpuFacts
 from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine import cublas
+from speakeasy_tui.engine.process import prepare_environment
 
 
 def look() -> EngineFacts:
@@ -95,6 +96,7 @@ def main() -> None:
     output = os.dup(1)
     os.dup2(2, 1)  # what libraries print must not mix with the line
     try:
+        prepare_environment(None)  # as an engine does, so that it counts GPUs in the same order
         facts = look()
     except BaseException as error:
         facts = EngineFacts(problems=[printable(f"inspect: {type(error).__name__}: {error}")])

@@ -6,12 +6,14 @@ never imports torch.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
+from speakeasy_tui.core import gpus
 from speakeasy_tui.core.settings import Settings
 
 GIB = 2**30
@@ -22,7 +24,6 @@ class Gpu(Struct, frozen=True):
 
     index: int
     """As CUDA numbers it for this process: the N of `cuda:N`."""
-    nvml_index: int
     name: str
     memory: int
     """Bytes."""
@@ -33,7 +34,8 @@ class Gpu(Struct, frozen=True):
 class GpuVitals(Struct, frozen=True):
     """A GPU now."""
 
-    use: float
+    use: float | None
+    """None where the driver does not say: of a part of a GPU (MIG)."""
     memory_used: int
     memory_total: int
     temperature: int | None
@@ -44,6 +46,8 @@ class Devices:
 
     def __init__(self) -> None:
         self._nvml: Any = None
+        self._handles: dict[str, Any] = {}
+        """NVML's, by UUID; to look one up again may wake other GPUs."""
         self.gpus: list[Gpu] = []
         self.trouble = ""
         """Why no GPU is seen, when the driver says so."""
@@ -58,15 +62,17 @@ class Devices:
             self.trouble = str(error)
 
     def _find(self) -> list[Gpu]:
-        count = self._nvml.nvmlDeviceGetCount()
-        gpus = []
-        for index, physical in enumerate(_visible(count)):
-            handle = self._nvml.nvmlDeviceGetHandleByIndex(physical)
-            name = self._nvml.nvmlDeviceGetName(handle)
-            memory = self._nvml.nvmlDeviceGetMemoryInfo(handle).total
-            uuid = self._nvml.nvmlDeviceGetUUID(handle)
-            gpus.append(Gpu(index, physical, _text(name), memory, _text(uuid)))
-        return gpus
+        found = []
+        for index, uuid in enumerate(gpus.seen(self._nvml)):
+            try:
+                handle = self._nvml.nvmlDeviceGetHandleByUUID(uuid)
+                name = gpus.text(self._nvml.nvmlDeviceGetName(handle))
+                memory = self._nvml.nvmlDeviceGetMemoryInfo(handle).total
+            except self._nvml.NVMLError:  # lost: the others are still there
+                continue
+            self._handles[uuid] = handle
+            found.append(Gpu(index, name, memory, uuid))
+        return found
 
     def gpu(self, device: str) -> Gpu | None:
         """The GPU that `cuda:N` means."""
@@ -75,17 +81,16 @@ class Devices:
 
     def vitals(self, gpu: Gpu) -> GpuVitals | None:
         """Use, memory and temperature of a GPU now; None when the driver does not answer."""
-        nvml = self._nvml
+        nvml, handle = self._nvml, self._handles[gpu.uuid]
         try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(gpu.nvml_index)
             memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-            use = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
-        except Exception:
+        except nvml.NVMLError:
             return None
-        try:
+        use = temperature = None
+        with contextlib.suppress(nvml.NVMLError):
+            use = nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100
+        with contextlib.suppress(nvml.NVMLError):
             temperature = nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)
-        except Exception:
-            temperature = None
         return GpuVitals(use, memory.used, memory.total, temperature)
 
     def free_memory(self, device: str) -> int:
@@ -110,26 +115,6 @@ class Devices:
             return [f"cuda:{gpu.index}" for gpu in self.gpus] or ["cuda:0"]
         numbers = request.removeprefix("cuda:").split(",")
         return [f"cuda:{int(number)}" for number in dict.fromkeys(numbers)]
-
-
-def _text(told: str | bytes) -> str:
-    return told if isinstance(told, str) else told.decode()
-
-
-def _visible(count: int) -> list[int]:
-    """NVML's indices of the GPUs CUDA shows this process, in CUDA's order.
-
-    Only numbers are understood in CUDA_VISIBLE_DEVICES, not UUIDs.
-    """
-    text = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if text is None:
-        return list(range(count))
-    chosen = []
-    for part in text.split(","):
-        if not part.strip().isdigit() or int(part) >= count:
-            break  # CUDA, too, ignores all after the first invalid one
-        chosen.append(int(part))
-    return chosen
 
 
 def cores() -> int:

@@ -187,7 +187,7 @@ class Runner:
                 gpu = self.devices.gpu(lane.view.device)
                 vitals = await asyncio.to_thread(self.devices.vitals, gpu) if gpu else None
                 if vitals is not None:
-                    lane.view.use = round(vitals.use, 2)
+                    lane.view.use = None if vitals.use is None else round(vitals.use, 2)
                     lane.view.memory_used = vitals.memory_used
                     lane.view.temperature = vitals.temperature
                     self.server.pulse()

@@ -20,6 +20,7 @@ from speakeasy_tui.core.engineprotocol import EngineFacts, FetchDone, FetchProgr
 from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.models import REPOSITORIES
 from speakeasy_tui.core.paths import Home
+from tests.fake_nvml import FakeGpu, FakeNvml
 
 MOUNTS = """\
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/root rw
@@ -62,26 +63,50 @@ def test_a_gpu_without_cublas_is_an_error_that_says_what_to_install() -> None:
         torch="2", ctranslate2="4", faster_whisper="1", av="14", cuda_devices=1,
         gpus=[GpuFacts("cuda:0", "A GPU", "9.0", 1 << 34, 1 << 33, ["float16"])],
     )  # fmt: skip
-    found = {check.check: check for check in gpu.engine(facts, gpus=True)}
+    found = {check.check: check for check in gpu.engine(facts, any_gpu=True)}
     assert found["cublas"].level == "error"
     assert "speakeasy-tui[cuda]" in found["cublas"].hint
     facts.cublas = "/lib/libcublas.so.12"
     facts.torch_cuda = "12.8"
-    assert all(check.level == "ok" for check in gpu.engine(facts, gpus=True))
+    assert all(check.level == "ok" for check in gpu.engine(facts, any_gpu=True))
 
 
 def test_beside_a_gpu_a_torch_without_cuda_is_worth_a_word() -> None:
     facts = EngineFacts(
         torch="2", ctranslate2="4", faster_whisper="1", av="14", cuda_devices=1, cublas="/lib/x"
     )
-    found = {check.check: check.level for check in gpu.engine(facts, gpus=True)}
+    found = {check.check: check.level for check in gpu.engine(facts, any_gpu=True)}
     assert found["torch"] == "warning"
-    assert "torch" not in {check.check for check in gpu.engine(EngineFacts(torch="2"), gpus=False)}
+    assert "torch" not in {
+        check.check for check in gpu.engine(EngineFacts(torch="2"), any_gpu=False)
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "levels", "first"),
+    [
+        ("1,0", ["ok", "ok", "error"], "cuda:0: NVIDIA 2, 40.0 GiB of 80.0 GiB free"),
+        ("GPU-9", ["warning"], None),
+    ],
+)
+def test_doctor_names_the_gpus_as_cuda_does(
+    monkeypatch, asked: str, levels: list[str], first: str | None
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", asked)
+    driver = FakeNvml(FakeGpu("GPU-1", lost=True), FakeGpu("GPU-2"))
+    monkeypatch.setitem(sys.modules, "pynvml", driver)
+    found = list(gpu.driver())
+    assert [check.level for check in found] == levels
+    assert "2 GPUs" in found[0].message
+    if first is None:
+        assert "CUDA_VISIBLE_DEVICES" in found[0].hint
+    else:
+        assert found[1].message == first
 
 
 def test_a_library_that_cannot_be_imported_is_named() -> None:
     facts = EngineFacts(torch="2", ctranslate2="4", av="14", problems=["faster_whisper: gone"])
-    check = next(gpu.engine(facts, gpus=False))
+    check = next(gpu.engine(facts, any_gpu=False))
     assert check.level == "error"
     assert "faster_whisper: gone" in check.message
 

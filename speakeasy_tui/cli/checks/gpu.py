@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from speakeasy_tui.cli.checks import Check, error, ok, warning
 from speakeasy_tui.cli.say import mebibytes
+from speakeasy_tui.core import gpus
 from speakeasy_tui.core.engineprotocol import EngineFacts
 
 INSPECT_TIMEOUT = 120.0
@@ -26,36 +27,39 @@ def driver() -> Iterator[Check]:
         yield ok("driver", f"no NVIDIA driver: {problem}", hint)
         return
     try:
-        version = _text(pynvml.nvmlSystemGetDriverVersion())
+        version = gpus.text(pynvml.nvmlSystemGetDriverVersion())
         count = pynvml.nvmlDeviceGetCount()
-        yield ok("driver", f"NVIDIA driver {version}, {count} GPU{'s' * (count != 1)}")
-        for index in range(count):
-            yield _gpu(index)
+        seen = gpus.seen(pynvml)
+        text = f"NVIDIA driver {version}, {count} GPU{'s' * (count != 1)}"
+        if count and not seen:
+            hint = f"unset {gpus.VARIABLE}, or name in it what nvidia-smi -L lists"
+            yield warning("driver", f"{text}, of which CUDA sees none", hint)
+        else:
+            yield ok("driver", text)
+        for index, uuid in enumerate(seen):
+            yield _gpu(f"cuda:{index}", uuid)
     except pynvml.NVMLError as problem:
         yield error("driver", f"the driver answers with an error: {problem}", "see nvidia-smi")
     finally:
         pynvml.nvmlShutdown()
 
 
-def _gpu(index: int) -> Check:
+def _gpu(device: str, uuid: str) -> Check:
     import pynvml
 
+    hint = "see nvidia-smi and dmesg; reboot cures most"
+    if not uuid:
+        return error("gpu", f"{device} does not answer", hint)
     try:
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        name = _text(pynvml.nvmlDeviceGetName(handle))
+        handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
+        name = gpus.text(pynvml.nvmlDeviceGetName(handle))
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
     except pynvml.NVMLError as problem:
-        return error(
-            "gpu", f"GPU {index}: {problem}", "see nvidia-smi and dmesg; reboot cures most"
-        )
-    text = f"GPU {index}: {name}, {mebibytes(memory.free)} of {mebibytes(memory.total)} free"
+        return error("gpu", f"{device}: {problem}", hint)
+    text = f"{device}: {name}, {mebibytes(memory.free)} of {mebibytes(memory.total)} free"
     if memory.free < 2**30:
         return warning("gpu", text, "somebody uses it (nvidia-smi): a small model, or another GPU")
     return ok("gpu", text)
-
-
-def _text(value: object) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def engine_facts() -> EngineFacts | str:
@@ -77,8 +81,8 @@ def engine_facts() -> EngineFacts | str:
         return f"status {done.returncode}: {said[-1] if said else 'it said nothing'}"
 
 
-def engine(facts: EngineFacts | str, gpus: bool) -> Iterator[Check]:
-    """Libraries, cuBLAS and compute types; `gpus`: whether the driver sees any."""
+def engine(facts: EngineFacts | str, any_gpu: bool) -> Iterator[Check]:
+    """Libraries, cuBLAS and compute types; `any_gpu`: whether the driver sees one."""
     if isinstance(facts, str):
         yield error("engine", f"an engine process does not start: {facts}", "reinstall the program")
         return
@@ -95,7 +99,7 @@ def engine(facts: EngineFacts | str, gpus: bool) -> Iterator[Check]:
             yield warning("engine", problem, "see `speakeasy doctor --json` for all facts")
     if facts.cpu_compute_types:
         yield ok("cpu", "compute types: " + ", ".join(sorted(facts.cpu_compute_types)))
-    if not gpus and not facts.cuda_devices:
+    if not any_gpu and not facts.cuda_devices:
         return
     if facts.cuda_devices == 0:
         yield error("cuda", "the driver sees a GPU, CTranslate2 does not", f"is it hidden by CUDA_VISIBLE_DEVICES? else: {_CUBLAS}")  # fmt: skip # noqa: E501
