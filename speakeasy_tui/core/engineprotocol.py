@@ -293,8 +293,6 @@ class EngineFacts(Struct):
     """
 
     torch: str = ""
-    torch_cuda: str = ""
-    """CUDA version torch was built for; empty for a CPU build."""
     ctranslate2: str = ""
     faster_whisper: str = ""
     av: str = ""

@@ -93,6 +93,21 @@ def _board(nvml: Any, index: int) -> Board:
     return Board(uuid, tuple(instances))
 
 
+def free_memory(index: int) -> int | None:
+    """Bytes free on `cuda:INDEX`; None when the driver cannot tell."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByUUID(seen(pynvml)[index])
+            return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
+        finally:
+            pynvml.nvmlShutdown()
+    except Exception:  # no driver, no such GPU, or one that does not answer
+        return None
+
+
 def text(told: str | bytes) -> str:
     """What NVML says: older versions of `pynvml` say it in bytes."""
     return told if isinstance(told, str) else told.decode("utf-8", "replace")

@@ -54,7 +54,6 @@ def _torch(facts: EngineFacts) -> None:
     import torch
 
     facts.torch = str(torch.__version__)
-    facts.torch_cuda = str(torch.version.cuda or "")
     if not torch.cuda.is_available():
         return
     for index in range(torch.cuda.device_count()):

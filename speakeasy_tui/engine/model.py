@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from speakeasy_tui.core import models
+from speakeasy_tui.core import gpus, models
 from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
@@ -288,10 +288,10 @@ def _compute_type(device: str, index: int, asked: str) -> str:
 
 
 def _free_memory(index: int) -> int | None:
-    """Bytes free on a GPU; None when torch cannot tell."""
+    """Bytes free on a GPU; None when neither torch nor the driver can tell."""
     try:
         import torch
 
         return int(torch.cuda.mem_get_info(index)[0])
     except Exception:  # a torch without CUDA, or none at all: no reason not to work
-        return None
+        return gpus.free_memory(index)

@@ -67,19 +67,7 @@ def test_a_gpu_without_cublas_is_an_error_that_says_what_to_install() -> None:
     assert found["cublas"].level == "error"
     assert "speakeasy-tui[cuda]" in found["cublas"].hint
     facts.cublas = "/lib/libcublas.so.12"
-    facts.torch_cuda = "12.8"
     assert all(check.level == "ok" for check in gpu.engine(facts, any_gpu=True))
-
-
-def test_beside_a_gpu_a_torch_without_cuda_is_worth_a_word() -> None:
-    facts = EngineFacts(
-        torch="2", ctranslate2="4", faster_whisper="1", av="14", cuda_devices=1, cublas="/lib/x"
-    )
-    found = {check.check: check.level for check in gpu.engine(facts, any_gpu=True)}
-    assert found["torch"] == "warning"
-    assert "torch" not in {
-        check.check for check in gpu.engine(EngineFacts(torch="2"), any_gpu=False)
-    }
 
 
 @pytest.mark.parametrize(

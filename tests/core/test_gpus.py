@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
-from speakeasy_tui.core.gpus import Board, seen, visible
+from speakeasy_tui.core.gpus import Board, free_memory, seen, visible
 from tests.fake_nvml import GIB, FakeGpu, FakeNvml
 
 A, B, C = (Board(f"GPU-{letter * 8}-0000") for letter in ("a", "b", "c"))
@@ -94,3 +96,16 @@ def test_the_driver_is_asked_for_uuids_and_parts(monkeypatch: pytest.MonkeyPatch
         assert seen(DRIVER) == uuids
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     assert seen(FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2"))) == ["GPU-1", "GPU-2"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "free"),
+    [("0", GIB), ("2,0", 3 * GIB), ("MIG-5", 9 * GIB), ("1", None), ("", None)],
+)
+def test_free_memory_is_that_of_the_gpu_that_cuda_means(
+    monkeypatch: pytest.MonkeyPatch, asked: str, free: int | None
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", asked)
+    monkeypatch.setitem(sys.modules, "pynvml", DRIVER)
+    assert free_memory(0) == free
+    assert free_memory(9) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,7 @@ from speakeasy_tui.engine.packing import may_share
 from speakeasy_tui.engine.real import RealEngine
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import Window
+from tests.fake_nvml import GIB, FakeGpu, FakeNvml
 
 from .engine import load_command
 from .pieces import made_piece, sentences, spoken_piece
@@ -54,9 +56,6 @@ def test_what_goes_on_failing_or_fails_otherwise_is_raised(text: str, calls: int
     assert failing.calls == calls
 
 
-GIB = 2**30
-
-
 @pytest.mark.parametrize(
     ("free", "compute_type", "sizes"),
     [
@@ -80,6 +79,16 @@ def test_the_batch_size_fits_what_is_free(
     if free == 130 * GIB:
         model._width = 384
     assert model.batch_sizes() == sizes
+
+
+def test_without_torch_the_driver_says_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.setitem(
+        sys.modules, "pynvml", FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2", 8 * GIB))
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-2")
+    assert models._free_memory(0) == 8 * GIB
+    assert models._free_memory(1) is None
 
 
 def test_a_window_is_reckoned_with_what_sampling_takes() -> None:

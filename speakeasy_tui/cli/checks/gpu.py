@@ -108,8 +108,6 @@ def engine(facts: EngineFacts | str, any_gpu: bool) -> Iterator[Check]:
         yield ok("cublas", facts.cublas)
     else:
         yield error("cublas", "libcublas.so.12 was not found; no GPU work without it", _CUBLAS)
-    if facts.torch and not facts.torch_cuda:
-        yield warning("torch", "its build has no CUDA: free GPU memory is not known, so batches have a fixed size", "install torch for this GPU's CUDA, as pytorch.org says")  # fmt: skip # noqa: E501
     for gpu in facts.gpus:
         types = ", ".join(sorted(gpu.compute_types)) or "unknown"
         text = f"{gpu.device}: {gpu.name}, compute capability {gpu.capability}, {types}"
