@@ -6,6 +6,7 @@ import gc
 import hashlib
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,6 +106,10 @@ class Model:
     def probe(self) -> None:
         """Encode a second of silence and decode a few tokens of it; raises what fails.
 
+        On a GPU by as many calls at once as there are workers: each goes to a thread of CTranslate2
+        that is free, and every thread makes a cuBLAS handle of its own at its first product
+        (src/cuda/utils.cc), which may fail or find no memory.
+
         Where only the alignment of words does, as on some GPUs (OpenNMT/CTranslate2#2064), the
         model goes without.
         """
@@ -112,20 +117,26 @@ class Model:
         from faster_whisper.audio import pad_or_trim
 
         self._injector.check_device()
-        mel = self.whisper.feature_extractor(np.zeros(16_000, np.float32))
-        encoded = self.whisper.encode(pad_or_trim(mel))
+        mel = pad_or_trim(self.whisper.feature_extractor(np.zeros(16_000, np.float32)))
+        calls = self._workers if self.device == "cuda" else 1
+        with ThreadPoolExecutor(calls, "probe") as threads:
+            self.aligns = all(list(threads.map(self._probe, [mel] * calls)))
+
+    def _probe(self, mel: Any) -> bool:
+        """One call of each kind; False where words cannot be aligned."""
+        encoded = self.whisper.encode(mel)
         self._width = int(encoded.shape[-1])
         tokens = self.whisper.hf_tokenizer
         start = [tokens.token_to_id("<|startoftranscript|>")]
         self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
         try:
             self.whisper.model.align(encoded, start, [[0]], 100)
-            self.aligns = True
         except RuntimeError as error:
             if self.device != "cuda" or ECHO not in str(error):
                 raise
             print(f"engine: no alignment of words: {error}", file=sys.stderr, flush=True)
-            self.aligns = False
+            return False
+        return True
 
     def reload(self) -> None:
         """Unload, collect, clear torch's cache, load, probe.

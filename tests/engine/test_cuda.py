@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -148,3 +150,35 @@ def test_only_on_a_gpu_an_alignment_that_fails_is_done_without(
     model.whisper.model = honest
     model.probe()
     assert model.aligns
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_on_a_gpu_as_many_probes_meet_in_the_model_as_there_are_workers(device: str) -> None:
+    model = Model(load_command(workers=3), Injector())
+    model.device = device
+    honest, together = model.whisper.model, threading.Barrier(3 if device == "cuda" else 1)
+
+    class Meeting(PastEchoes):
+        def encode(self, *given: Any, **how: Any) -> Any:
+            together.wait(20)
+            return honest.encode(*given, **how)
+
+    model.whisper.model = Meeting(honest)
+    model.probe()
+    assert not together.broken and model.aligns
+
+
+def test_what_one_of_the_probes_meets_is_raised() -> None:
+    model = Model(load_command(workers=2), Injector())
+    model.device = "cuda"
+    honest, calls = model.whisper.model, itertools.count()
+
+    class NoHandle(PastEchoes):
+        def encode(self, *given: Any, **how: Any) -> Any:
+            if next(calls) == 1:
+                raise RuntimeError("cuBLAS failed with status CUBLAS_STATUS_NOT_INITIALIZED")
+            return honest.encode(*given, **how)
+
+    model.whisper.model = NoHandle(honest)
+    with pytest.raises(RuntimeError, match="NOT_INITIALIZED"):
+        model.probe()
