@@ -31,6 +31,8 @@ class Load(Command):
     device: str
     compute_type: str
     """`auto` or a CTranslate2 compute type."""
+    quantize: bool = False
+    """With `auto`: weights of 8 bits where the device has them, for memory is short."""
     cpu_threads: int = 0
     """Of each worker; 0: CTranslate2's choice."""
     workers: int = 1

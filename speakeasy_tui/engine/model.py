@@ -74,7 +74,7 @@ class Model:
                 cublas.load()
             except cublas.NoCublas as error:
                 raise LoadError(str(error), ErrorKind.DEVICE, cublas.HINT) from None
-        self.compute_type = _compute_type(self.device, self.index, command.compute_type)
+        self.compute_type = _compute_type(self.device, self.index, command)
         from faster_whisper import WhisperModel
 
         begun = time.monotonic()
@@ -228,6 +228,8 @@ def _is_of_the_folder(error: BaseException) -> bool:
     """Whether an error in loading lies in the model's files, not in the device or a signal."""
     if not isinstance(error, Exception):
         return type(error).__name__ == "PanicException"  # how Rust's tokenizers give up
+    if isinstance(error, MemoryError):  # Python's own has no text
+        return False
     return classify(str(error)) in (ErrorKind.CRASH, ErrorKind.MODEL)
 
 
@@ -281,13 +283,16 @@ def _check_config(folder: Path) -> None:
         ) from None
 
 
-def _compute_type(device: str, index: int, asked: str) -> str:
+def _compute_type(device: str, index: int, command: Load) -> str:
     import ctranslate2
 
     # Raises RuntimeError with CTranslate2's reason when there is no such device.
     supported = ctranslate2.get_supported_compute_types(device, index)
+    asked = command.compute_type
     if asked == "auto":
         wanted = ("float16", "int8_float16", "float32") if device == "cuda" else ("int8",)
+        if command.quantize:
+            wanted = ("int8_float16", "int8", *wanted)
         return next((name for name in wanted if name in supported), "default")
     if asked not in supported:
         raise LoadError(

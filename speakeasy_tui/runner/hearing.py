@@ -22,6 +22,10 @@ from speakeasy_tui.runner.work import FAULT_WORDS
 log = logging.getLogger(__name__)
 
 LOAD_TRIES = 3
+NO_ROOM = (
+    "make memory free (nvidia-smi shows who has it), or use a smaller --model or --compute-type; "
+    "resume tries the device again"
+)
 
 
 class Hearing(Station):
@@ -78,6 +82,8 @@ class Hearing(Station):
         kind = report.kind or classify(report.text)
         self.view.last_fault = f"{kind.value}: {report.text}"
         log.warning("lane %d: load failed (%s): %s", self.view.number, kind, report.text)
+        if kind is ErrorKind.OOM:  # without a batch: what is left to halve is the model
+            self._seat.shrink()
         if reloading:
             self._give_flights_back(f"new engine after {FAULT_WORDS[kind]}")
             await self._respawn("the reload failed", kind)
@@ -91,8 +97,12 @@ class Hearing(Station):
             self._owner.model_missing(request.text(), error)
         elif kind is ErrorKind.DEVICE or self._load_failures >= LOAD_TRIES:
             await self._end_engine()
+            text = report.text
             hint = report.hint or "speakeasy doctor says more; --device cpu works without a GPU"
-            self._retire(report.text, hint)
+            if kind is ErrorKind.OOM:
+                text = f"{self.view.model} does not fit into memory: {text}"
+                hint = report.hint or NO_ROOM
+            self._retire(text, hint)
         else:
             await self._respawn(f"the model could not be loaded: {report.text}", kind)
 
@@ -219,6 +229,8 @@ class Hearing(Station):
         culprit = bury(self._work, self.flights, error, f"{what}\n{died.tail}".strip())
         if self._seat.loading:
             self._load_failures += 1
+            if classify(died.tail) is ErrorKind.OOM:  # met by a thread of CTranslate2's
+                self._seat.shrink()
         await self._respawn(what, kind)
         if self._load_failures >= LOAD_TRIES:
             self._retire(f"{what} while loading the model, {LOAD_TRIES} times; {died.tail[-300:]}")

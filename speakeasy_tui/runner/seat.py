@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 
 GRACE_S = 3.0
 MEMORY_PATIENCE_S = 15.0
-SMALLER = {"float32": "int8", "float16": "int8_float16", "bfloat16": "int8_bfloat16"}
-"""Compute types that need half the memory or less."""
 
 
 class Seat:
@@ -58,8 +56,8 @@ class Seat:
         self._why = ""
         self._cap: int | None = None
         """What out-of-memory errors left of the batch; new engines keep to it."""
-        self._smaller: dict[Request, str] = {}
-        """Compute type instead of `auto`, where memory does not suffice."""
+        self._short: set[Request] = set()
+        """Of compute type `auto`, those whose model takes more memory than there is."""
         self.engine: EngineProcess | None = None
         self.request: Request | None = None
         """What the model in it was loaded for."""
@@ -83,8 +81,7 @@ class Seat:
         self.request, self.loading, self._why = wanted, True, found.why
         self._view.model, self._view.engine = found.name, wanted.engine
         self._view.why = found.why
-        if wanted not in self._smaller:
-            self._view.warning = found.warning
+        self._view.warning = found.warning
         fresh = self.engine is None
         if self.engine is None:
             try:
@@ -104,7 +101,8 @@ class Seat:
                 model=found.path,
                 name=found.name,
                 device=self._view.device,
-                compute_type=self._smaller.get(wanted, wanted.compute_type),
+                compute_type=wanted.compute_type,
+                quantize=wanted in self._short,
                 cpu_threads=self._cpu_threads,
                 workers=self._workers,
                 batch_size=batch,
@@ -118,6 +116,8 @@ class Seat:
             log.info("lane %d: reloaded in %.2f s", self._view.number, report.seconds)
         self._view.compute_type = report.compute_type
         self._view.batch_size = report.batch_size
+        if self.request in self._short:
+            self._view.warning = f"memory is short: {report.compute_type}"
         if self.request is not None and not self.reloading:
             self._choose_batch(self.request, report)
         self.loading = self.reloading = False
@@ -166,12 +166,10 @@ class Seat:
         return True
 
     def shrink(self) -> None:
-        """Let the next engine use a smaller compute type, if the choice was ours."""
-        smaller = SMALLER.get(self._view.compute_type or "")
-        if smaller and self.request is not None and self.request.compute_type == "auto":
-            self._smaller[self.request] = smaller
-            self._view.warning = f"{smaller}, for {self._view.compute_type} does not fit in memory"
-            log.warning("lane %d: %s", self._view.number, self._view.warning)
+        """Let the next engine use a smaller compute type, if the choice is ours."""
+        if self.request is not None and self.request.compute_type == "auto":
+            self._short.add(self.request)
+            log.warning("lane %d: the smallest compute type from now on", self._view.number)
 
     async def end(self, *, kill: bool = False) -> None:
         """End the engine: by closing its input or, when it may be beyond hearing, by SIGKILL."""

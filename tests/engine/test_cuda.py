@@ -182,3 +182,27 @@ def test_what_one_of_the_probes_meets_is_raised() -> None:
     model.whisper.model = NoHandle(honest)
     with pytest.raises(RuntimeError, match="NOT_INITIALIZED"):
         model.probe()
+
+
+@pytest.mark.parametrize(
+    ("supported", "usual", "short"),
+    [
+        ({"float32", "float16", "int8", "int8_float16"}, "float16", "int8_float16"),
+        ({"float32", "int8"}, "float32", "int8"),  # compute capability 6.1
+        ({"float32"}, "float32", "float32"),  # 6.0
+        ({"float32", "float16"}, "float16", "float16"),  # 12.0
+    ],
+)
+def test_where_memory_is_short_auto_means_the_smallest_type_that_a_gpu_has(
+    monkeypatch: pytest.MonkeyPatch, supported: set[str], usual: str, short: str
+) -> None:
+    monkeypatch.setattr("ctranslate2.get_supported_compute_types", lambda *_: supported)
+    assert models._compute_type("cuda", 0, load_command()) == usual
+    assert models._compute_type("cuda", 0, load_command(quantize=True)) == short
+    chosen = load_command(compute_type=usual, quantize=True)
+    assert models._compute_type("cuda", 0, chosen) == usual
+
+
+def test_memory_that_python_does_not_get_is_not_the_fault_of_the_models_folder() -> None:
+    assert not models._is_of_the_folder(MemoryError())
+    assert models._is_of_the_folder(ValueError("unexpected end of json"))

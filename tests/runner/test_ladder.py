@@ -104,6 +104,18 @@ def test_out_of_memory_halves_the_batch_and_charges_nobody(faulty: Faulty, clips
     assert "respawn" not in desk.kinds()
 
 
+def test_the_third_lack_of_memory_gets_a_new_process_and_a_smaller_compute_type(
+    faulty: Faulty, clips: Path
+) -> None:
+    desk = faulty("oom:clip-3.wav:3")
+    desk.add(clips / "a" / "clip-3.wav")
+    job = desk.finish()["clip-3.wav"]
+    assert job.state is State.DONE
+    lane = desk.status().lanes[0]
+    assert (lane.reloads, lane.respawns) == (1, 1)
+    assert lane.warning == "memory is short: simulated"
+
+
 def test_a_sticky_error_needs_a_new_process(faulty: Faulty, clips: Path) -> None:
     desk = faulty("sticky:clip-3.wav")
     desk.add(clips)
