@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from speakeasy_tui.core.gpus import seen
 from tests.bench.cores import kinds
 from tests.gpu.program import Program
 
@@ -41,10 +42,7 @@ class Watch(threading.Thread):
             self._nvml = pynvml
             pynvml.nvmlInit()
             number = int(device.partition(":")[2] or 0)
-            seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-            if len(seen) > number and seen[number].isdigit():
-                number = int(seen[number])
-            self._handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(seen(pynvml)[number])
             self.start()
 
     def run(self) -> None:
