@@ -12,21 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
-
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine.apart import shared_segments, tell_apart
 from speakeasy_tui.engine.encoded import Encoded
-from speakeasy_tui.engine.hypotheses import furthest
+from speakeasy_tui.engine.generation import Generation
 from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import TRIES
 from speakeasy_tui.engine.segments import (
-    TEMPERATURES,
     Outcome,
     add_words,
-    end_of,
     finish,
     is_sure,
     needs_fallback,
@@ -37,10 +32,6 @@ from speakeasy_tui.engine.segments import (
 from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
-
-BEST_OF = 5
-MAX_INITIAL_TIMESTAMP = 50
-"""In steps of 20 ms: the first timestamp is at most 1 s into a window."""
 
 Segments = list[dict[str, Any]]
 """As faster-whisper's dicts."""
@@ -63,21 +54,9 @@ class Decoder:
         self._whisper = model.whisper
         self.meter = meter
         self._check_device = check_device
-        self._tokenizers: dict[tuple[str, str], Any] = {}
+        self.text = Generation(model, meter, check_device)
         self.frames = int(self._whisper.feature_extractor.nb_max_frames)
         """Of a window."""
-
-    def tokenizer(self, language: str, task: str) -> Any:
-        """faster-whisper's tokenizer for a language code and `transcribe` or `translate`."""
-        key = (language, task)
-        if key not in self._tokenizers:
-            self._tokenizers[key] = Tokenizer(
-                self._whisper.hf_tokenizer,
-                self._model.multilingual,
-                task=task,
-                language=language,
-            )
-        return self._tokenizers[key]
 
     def decode(self, windows: Sequence[Window]) -> list[Result]:
         """Decode `windows`, whose pieces agree in their `bucket`.
@@ -103,9 +82,9 @@ class Decoder:
             return results
         lone = [n for n in wanted if not windows[n].packed]
         if windows[0].first.tried:
-            outcomes = self._sampled([window.lone for window in windows], encoded)
+            outcomes = self.text.sample([window.lone for window in windows], encoded)
         else:
-            outcomes = dict(zip(wanted, self._first(windows, wanted, encoded), strict=True))
+            outcomes = dict(zip(wanted, self.text.search(windows, wanted, encoded), strict=True))
             aside = self._put_aside(windows, lone, encoded, outcomes)
             results += [Result(windows[n].lone, complete=False) for n in aside]
             lone = [n for n in lone if n not in aside]
@@ -163,15 +142,12 @@ class Decoder:
 
     def _finish(self, piece: Piece, segments: Segments, outcome: Outcome, complete: bool) -> Result:
         try:
-            finish(piece, segments, outcome, self._tokenizer_of(piece))
+            finish(piece, segments, outcome, self.text.tokenizer_of(piece))
         except Exception as error:
             return Result(piece, complete=False, error=error)
         if complete and piece.next_gap():
             return Result(piece, complete=False)
         return Result(piece, complete)
-
-    def _tokenizer_of(self, piece: Piece) -> Any:
-        return self.tokenizer(piece.file.language or "en", piece.file.options.task)
 
     def _detect_languages(self, windows: Sequence[Window], encoded: Encoded) -> None:
         unknown = [n for n, window in enumerate(windows) if window.first.file.language is None]
@@ -185,47 +161,6 @@ class Decoder:
                 token, probability = languages[0]
                 file.language = printable(token[2:-2])  # <|en|>
                 file.language_probability = round(float(probability), 4)
-
-    # ------------------------------------------------------------- generation
-
-    def _prompt(self, piece: Piece) -> list[int]:
-        tokenizer = self._tokenizer_of(piece)
-        text = piece.file.options.initial_prompt.strip()
-        before = tokenizer.encode(" " + text) if text else []
-        prompt: list[int] = self._whisper.get_prompt(tokenizer, before)
-        return prompt
-
-    def _first(
-        self, windows: Sequence[Window], wanted: Sequence[int], encoded: Encoded
-    ) -> list[Outcome]:
-        shown = [windows[n] for n in wanted]
-        beam = shown[0].first.file.options.beam_size
-        with self.meter.stage("generate"):
-            results = self._generate(
-                [window.first for window in shown],
-                encoded.rows(wanted),
-                beam_size=beam,
-                num_hypotheses=beam,
-                patience=1.0,
-            )
-        return [
-            self._furthest(window, result) for window, result in zip(shown, results, strict=True)
-        ]
-
-    def _furthest(self, window: Window, result: Any) -> Outcome:
-        """The hypothesis that counts: the likeliest, or one that goes on where it ends early."""
-        piece = window.first
-        begin = self._tokenizer_of(piece).timestamp_begin
-        best = self._outcome(piece, result, 0.0)
-        number = furthest(
-            result.sequences_ids,
-            result.scores,
-            lambda tokens: window.unsaid(end_of(tokens, begin)),
-        )
-        if not number:
-            return best
-        further = self._outcome(piece, result, 0.0, number)
-        return best if further.loops else further
 
     def _put_aside(
         self,
@@ -252,69 +187,6 @@ class Decoder:
             windows[n].lone.encoded = encoded.row(n)
         return aside
 
-    def _sampled(self, pieces: Sequence[Piece], encoded: Encoded) -> dict[int, Outcome]:
-        """What becomes of a batch of suspicious `pieces`, all together at rising temperatures.
-
-        Of each the first result that is not suspicious; else the best of them counts.
-        """
-        outcomes: dict[int, Outcome] = {}
-        left = list(range(len(pieces)))
-        for temperature in TEMPERATURES:
-            self._check_device()
-            with self.meter.stage("fallback"):
-                found = self._generate(
-                    [pieces[n] for n in left],
-                    encoded.rows(left),
-                    beam_size=1,
-                    num_hypotheses=BEST_OF,
-                    sampling_topk=0,
-                    sampling_temperature=temperature,
-                )
-            for n, result in zip(left, found, strict=True):
-                outcome = self._outcome(pieces[n], result, temperature)
-                pieces[n].tried.append(outcome)
-                outcomes[n] = outcome
-            left = [n for n in left if needs_fallback(outcomes[n]) and not pieces[n].file.dropped]
-            if not left:
-                break
-        for n in left:
-            sound = [outcome for outcome in pieces[n].tried if not outcome.loops]
-            best = sound or pieces[n].tried
-            outcomes[n] = max(best, key=lambda outcome: outcome.avg_logprob)
-        for piece in pieces:
-            piece.tried, piece.encoded = [], None
-        return outcomes
-
-    def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Any]:
-        """CTranslate2's results for windows that begin with these pieces."""
-        results: list[Any] = self._whisper.model.generate(
-            encoded,
-            [self._prompt(piece) for piece in pieces],
-            length_penalty=1.0,
-            max_length=self._whisper.max_length,
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=True,
-            suppress_tokens=get_suppressed_tokens(self._tokenizer_of(pieces[0]), [-1]),
-            max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
-            **how,
-        )
-        return results
-
-    def _outcome(
-        self, piece: Piece, result: Any, temperature: float, hypothesis: int = 0
-    ) -> Outcome:
-        tokens = list(result.sequences_ids[hypothesis])
-        text = self._tokenizer_of(piece).decode(tokens).strip()
-        return Outcome(
-            tokens=tokens,
-            # CTranslate2 divides by the length without the end token, Whisper with it.
-            avg_logprob=float(result.scores[hypothesis]) * len(tokens) / (len(tokens) + 1),
-            compression_ratio=get_compression_ratio(text),
-            no_speech_prob=float(result.no_speech_prob),
-            temperature=temperature,
-        )
-
     # ------------------------------------------------------------- text and times
 
     def _split(self, piece: Piece, outcome: Outcome) -> tuple[Segments, bool]:
@@ -326,7 +198,7 @@ class Decoder:
             piece.seek += left
             return [], piece.seek >= limit
         segments, seek, _ = self._whisper._split_segments_by_timestamps(
-            tokenizer=self._tokenizer_of(piece),
+            tokenizer=self.text.tokenizer_of(piece),
             tokens=outcome.tokens,
             time_offset=piece.start + before / 100,
             segment_size=left,
@@ -340,7 +212,7 @@ class Decoder:
             # Text behind the last timestamp. Whisper drops it and starts again there, for its
             # windows end anywhere. A chunk ends in a pause, and the model has heard all of it:
             # the text is whole, and keeping it is both more accurate and one window less.
-            rest = unfinished(outcome, self._tokenizer_of(piece).timestamp_begin)
+            rest = unfinished(outcome, self.text.tokenizer_of(piece).timestamp_begin)
             if rest:
                 start, end = (piece.start + frame / 100 for frame in (piece.seek, limit))
                 segments.append({"seek": before, "start": start, "end": end, "tokens": rest})
@@ -363,11 +235,11 @@ class Decoder:
         groups: dict[str | None, list[tuple[int, Segments]]] = {}
         for n, segments, _ in timed:
             piece = windows[n].lone
-            if may_lack(piece) and is_thin(piece, segments, self._tokenizer_of(piece)):
+            if may_lack(piece) and is_thin(piece, segments, self.text.tokenizer_of(piece)):
                 groups.setdefault(piece.file.language, []).append((n, segments))
         for group in groups.values():
             items = [(windows[n].lone, segments) for n, segments in group]
-            note_gaps(encoded, [n for n, _ in group], self._tokenizer_of(items[0][0]), items)
+            note_gaps(encoded, [n for n, _ in group], self.text.tokenizer_of(items[0][0]), items)
 
     def _align(
         self,
@@ -381,12 +253,12 @@ class Decoder:
             piece = windows[n].lone
             options = piece.file.options
             # `align` cannot place a text of no tokens.
-            if options.word_timestamps and text_of(segments, self._tokenizer_of(piece)):
+            if options.word_timestamps and text_of(segments, self.text.tokenizer_of(piece)):
                 key = (piece.file.language, options.task)
                 groups.setdefault(key, []).append((n, segments))
         for group in groups.values():
             items = [(windows[n].lone, segments) for n, segments in group]
-            tokenizer = self._tokenizer_of(items[0][0])
+            tokenizer = self.text.tokenizer_of(items[0][0])
             add_words(self._whisper, encoded, [n for n, _ in group], tokenizer, items)
 
     def _tell_apart(
@@ -406,13 +278,13 @@ class Decoder:
                 for piece in window.pieces:
                     piece.packings = TRIES  # it may be one of them that spoils the others
                 continue
-            tokenizer = self._tokenizer_of(window.first)
+            tokenizer = self.text.tokenizer_of(window.first)
             segments = shared_segments(self._whisper, window, outcome, tokenizer)
             text = text_of(segments, tokenizer)
             if text:
                 groups.setdefault(window.first.file.language, []).append((n, segments, text))
         for group in groups.values():
-            tokenizer = self._tokenizer_of(windows[group[0][0]].first)
+            tokenizer = self.text.tokenizer_of(windows[group[0][0]].first)
             found = encoded.align(
                 tokenizer,
                 [n for n, _, _ in group],

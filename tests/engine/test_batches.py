@@ -27,7 +27,7 @@ from speakeasy_tui.core.engineprotocol import (
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.engine import decode, model, real
+from speakeasy_tui.engine import decode, generation, model, real
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.encoded import Encoded
@@ -327,6 +327,8 @@ class Counting:
         self._model = model
         self.encoded: list[int] = []
         self.generated: list[int] = []
+        self.texts: list[int] = []
+        """Wanted of each window, by call."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._model, name)
@@ -337,6 +339,7 @@ class Counting:
 
     def generate(self, encoded: Any, prompts: Any, **how: Any) -> Any:
         self.generated.append(len(prompts))
+        self.texts.append(how["num_hypotheses"])
         assert encoded.shape[0] == len(prompts)
         return self._model.generate(encoded, prompts, **how)
 
@@ -367,7 +370,8 @@ def test_what_is_suspicious_is_put_aside_and_sampled_together_and_encoded_once(
         place = len(seen) - 1
         return place < 4 or (place in {7, 8} and outcome.temperature == 0.2)
 
-    monkeypatch.setattr(decode, "needs_fallback", suspicious)
+    for module in (decode, generation):
+        monkeypatch.setattr(module, "needs_fallback", suspicious)
     decoder = Decoder(model, Meter(), lambda: None)
     windows = batch(model, 5)
     done = {id(one.piece) for one in decoder.decode(windows) if one.complete}
@@ -415,6 +419,13 @@ def test_what_is_to_be_sampled_waits_for_others_of_its_kind_but_not_for_long() -
     assert kinds(4, size=16) == [[False] * 16] * 2 + [[False] * 8] + [[True]], "nothing else"
 
 
+def test_without_a_beam_no_text_is_searched_for_twice(counted: tuple[Model, Counting]) -> None:
+    model, counting = counted
+    for beam in (1, 3):
+        Decoder(model, Meter(), lambda: None).decode(batch(model, 1, beam_size=beam))
+    assert counting.texts == [1, 6]
+
+
 def test_any_rows_of_a_batch_can_be_had_on_a_cpu_without_encoding_again(
     counted: tuple[Model, Counting],
 ) -> None:
@@ -436,7 +447,7 @@ def test_a_part_of_a_batch_is_aligned_on_a_gpu_without_encoding_again(
     model, counting = counted
     decoder = Decoder(model, Meter(), lambda: None)
     features = [window.features(3000) for window in batch(model, 3)]
-    tokenizer = decoder.tokenizer("en", "transcribe")
+    tokenizer = decoder.text.tokenizer("en", "transcribe")
     texts = [tokenizer.encode(f" {text}") for text, _ in sentences()[:3]]
     frames = [len(samples) // 160 for _, samples in sentences()[:3]]
     on_cpu, on_gpu = (Encoded(model.whisper, features) for _ in range(2))

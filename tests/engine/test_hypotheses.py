@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from speakeasy_tui.engine.decode import Decoder
+from speakeasy_tui.engine.generation import Generation
 from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
@@ -65,8 +65,8 @@ def test_speech_behind_the_end_counts_in_all_pieces_of_a_window() -> None:
 
 def test_what_goes_on_is_taken_from_the_beam_unless_it_loops() -> None:
     """What CTranslate2 finds is made up: which texts a beam holds differs between machines."""
-    decoder = Decoder(Model(load_command(), Injector()), Meter(), Injector().check_device)
-    tokenizer = decoder.tokenizer("en", "transcribe")
+    generation = Generation(Model(load_command(), Injector()), Meter(), lambda: None)
+    tokenizer = generation.tokenizer("en", "transcribe")
     file = made_file(1)
     file.language = "en"
     piece = made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
@@ -81,8 +81,32 @@ def test_what_goes_on_is_taken_from_the_beam_unless_it_loops() -> None:
 
     def chosen(*texts: list[int]) -> list[int]:
         found = SimpleNamespace(sequences_ids=list(texts), scores=[-0.2, -0.22], no_speech_prob=0.0)
-        return decoder._furthest(Window((piece,)), found).tokens
+        return generation._furthest(Window((piece,)), found).tokens
 
     assert chosen(first, more) == more
     assert chosen(more, first) == more
     assert chosen(first, loops) == first
+
+
+def test_of_texts_that_loop_the_likeliest_that_does_not_counts() -> None:
+    """Made up, as above."""
+    generation = Generation(Model(load_command(), Injector()), Meter(), lambda: None)
+    tokenizer = generation.tokenizer("en", "transcribe")
+    file = made_file(1)
+    file.language = "en"
+    piece = made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
+
+    def text(said: str) -> list[int]:
+        begin = tokenizer.timestamp_begin
+        return [begin, *tokenizer.encode(said), begin + 970]
+
+    loops, sound = text(" And down." * 40), text(" Then the kettle began to sing on the stove.")
+
+    def chosen(*scores: float, no_speech: float = 0.0) -> list[int]:
+        texts = [loops, *[sound] * (len(scores) - 1)]
+        found = SimpleNamespace(sequences_ids=texts, scores=list(scores), no_speech_prob=no_speech)
+        return generation._furthest(Window((piece,)), found).tokens
+
+    assert chosen(-0.1, -0.5) == sound
+    assert chosen(-0.1, -1.5) == loops, "unlikely: to be sampled"
+    assert chosen(-0.1, -1.5, no_speech=0.9) == loops, "silence is not what is likeliest"

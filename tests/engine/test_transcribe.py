@@ -215,7 +215,7 @@ def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
 ) -> None:
     from speakeasy_tui.core.engineprotocol import Transcribe
     from speakeasy_tui.core.settings import JobOptions
-    from speakeasy_tui.engine import audio, decode
+    from speakeasy_tui.engine import audio, decode, generation
     from speakeasy_tui.engine.inject import Injector
     from speakeasy_tui.engine.model import Model
     from speakeasy_tui.engine.passage import Passage, Span
@@ -235,7 +235,8 @@ def test_a_suspicious_result_is_sampled_again_at_rising_temperatures(
         tried.append(outcome.temperature)
         return outcome.temperature < 0.3
 
-    monkeypatch.setattr(decode, "needs_fallback", suspicious)
+    for module in (decode, generation):
+        monkeypatch.setattr(module, "needs_fallback", suspicious)
     piece = Piece(file, 0, 0, whole, mel)
     decoder = decode.Decoder(model, Meter(), injector.check_device)
     assert [result.complete for result in decoder.decode([Window((piece,))])] == [False]

@@ -1,0 +1,173 @@
+"""Text for windows that have been through the encoder: searched, or sampled.
+
+Thresholds and temperatures are those of Whisper's sequential transcription (openai/whisper,
+transcribe.py) as faster-whisper implements them. Which of the texts that a search finds counts is
+ours: `engine.hypotheses`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
+
+from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.hypotheses import furthest
+from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.segments import TEMPERATURES, Outcome, end_of, needs_fallback
+from speakeasy_tui.engine.wire import Meter
+from speakeasy_tui.engine.work import Piece, Window
+
+PATIENCE = 2.0
+"""Beam search goes on until it has found so many times its beam of texts (Kasai et al. 2022,
+arXiv:2204.05424); Whisper's own 1 by default. The likeliest is rarely another one then, but among
+twice as many there is more often one that goes on where it ends early, which saves a window:
+docs/throughput.md."""
+BEST_OF = 5
+MAX_INITIAL_TIMESTAMP = 50
+"""In steps of 20 ms: the first timestamp is at most 1 s into a window."""
+
+
+class Generation:
+    """Generates with one loaded model; several threads may do so at the same time."""
+
+    def __init__(self, model: Model, meter: Meter, check_device: Callable[[], None]) -> None:
+        self._whisper = model.whisper
+        self._multilingual = model.multilingual
+        self._meter = meter
+        self._check_device = check_device
+        self._tokenizers: dict[tuple[str, str], Any] = {}
+
+    def tokenizer(self, language: str, task: str) -> Any:
+        """faster-whisper's tokenizer for a language code and `transcribe` or `translate`."""
+        key = (language, task)
+        if key not in self._tokenizers:
+            self._tokenizers[key] = Tokenizer(
+                self._whisper.hf_tokenizer,
+                self._multilingual,
+                task=task,
+                language=language,
+            )
+        return self._tokenizers[key]
+
+    def tokenizer_of(self, piece: Piece) -> Any:
+        """That of a piece's file."""
+        return self.tokenizer(piece.file.language or "en", piece.file.options.task)
+
+    def search(
+        self, windows: Sequence[Window], which: Sequence[int], encoded: Encoded
+    ) -> list[Outcome]:
+        """Beam search for those of a batch's `windows` with the numbers `which`, in that order."""
+        shown = [windows[n] for n in which]
+        beam = shown[0].first.file.options.beam_size
+        # Without a beam CTranslate2 would find the same text twice.
+        patience = PATIENCE if beam > 1 else 1.0
+        with self._meter.stage("generate"):
+            results = self._generate(
+                [window.first for window in shown],
+                encoded.rows(which),
+                beam_size=beam,
+                num_hypotheses=round(beam * patience),
+                patience=patience,
+            )
+        return [
+            self._furthest(window, result) for window, result in zip(shown, results, strict=True)
+        ]
+
+    def sample(self, pieces: Sequence[Piece], encoded: Encoded) -> dict[int, Outcome]:
+        """What becomes of a batch of suspicious `pieces`, all together at rising temperatures.
+
+        Of each the first result that is not suspicious; else the best of them counts.
+        """
+        outcomes: dict[int, Outcome] = {}
+        left = list(range(len(pieces)))
+        for temperature in TEMPERATURES:
+            self._check_device()
+            with self._meter.stage("fallback"):
+                found = self._generate(
+                    [pieces[n] for n in left],
+                    encoded.rows(left),
+                    beam_size=1,
+                    num_hypotheses=BEST_OF,
+                    sampling_topk=0,
+                    sampling_temperature=temperature,
+                )
+            for n, result in zip(left, found, strict=True):
+                _, outcome = self._likeliest(pieces[n], result, temperature)
+                pieces[n].tried.append(outcome)
+                outcomes[n] = outcome
+            left = [n for n in left if needs_fallback(outcomes[n]) and not pieces[n].file.dropped]
+            if not left:
+                break
+        for n in left:
+            sound = [outcome for outcome in pieces[n].tried if not outcome.loops]
+            best = sound or pieces[n].tried
+            outcomes[n] = max(best, key=lambda outcome: outcome.avg_logprob)
+        for piece in pieces:
+            piece.tried, piece.encoded = [], None
+        return outcomes
+
+    def _prompt(self, piece: Piece) -> list[int]:
+        tokenizer = self.tokenizer_of(piece)
+        text = piece.file.options.initial_prompt.strip()
+        before = tokenizer.encode(" " + text) if text else []
+        prompt: list[int] = self._whisper.get_prompt(tokenizer, before)
+        return prompt
+
+    def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Any]:
+        """CTranslate2's results for windows that begin with these pieces."""
+        results: list[Any] = self._whisper.model.generate(
+            encoded,
+            [self._prompt(piece) for piece in pieces],
+            length_penalty=1.0,
+            max_length=self._whisper.max_length,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=True,
+            suppress_tokens=get_suppressed_tokens(self.tokenizer_of(pieces[0]), [-1]),
+            max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
+            **how,
+        )
+        return results
+
+    def _furthest(self, window: Window, result: Any) -> Outcome:
+        """The hypothesis that counts: the likeliest, or one that goes on where it ends early."""
+        piece = window.first
+        number, best = self._likeliest(piece, result, 0.0)
+        begin = self.tokenizer_of(piece).timestamp_begin
+        more = furthest(
+            result.sequences_ids[number:],
+            result.scores[number:],
+            lambda tokens: window.unsaid(end_of(tokens, begin)),
+        )
+        if not more:
+            return best
+        further = self._outcome(piece, result, 0.0, number + more)
+        return best if further.loops else further
+
+    def _likeliest(self, piece: Piece, result: Any, temperature: float) -> tuple[int, Outcome]:
+        """The likeliest text that is not suspicious, with its number; if all are, the likeliest.
+
+        A text that loops is often the likeliest of all (Holtzman et al. 2020, arXiv:1904.09751),
+        and one that does not is found beside it: then nothing has to be sampled, or no more.
+        """
+        first = self._outcome(piece, result, temperature, 0)
+        for number in range(1, len(result.scores) if first.loops else 0):
+            other = self._outcome(piece, result, temperature, number)
+            if not (needs_fallback(other) or other.silent):
+                return number, other
+        return 0, first
+
+    def _outcome(self, piece: Piece, result: Any, temperature: float, number: int) -> Outcome:
+        tokens = list(result.sequences_ids[number])
+        text = self.tokenizer_of(piece).decode(tokens).strip()
+        return Outcome(
+            tokens=tokens,
+            # CTranslate2 divides by the length without the end token, Whisper with it.
+            avg_logprob=float(result.scores[number]) * len(tokens) / (len(tokens) + 1),
+            compression_ratio=get_compression_ratio(text),
+            no_speech_prob=float(result.no_speech_prob),
+            temperature=temperature,
+        )
