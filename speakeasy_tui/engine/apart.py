@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.missed import LONGEST_WORD, is_word, wordless
-from speakeasy_tui.engine.segments import Outcome, unfinished
+from speakeasy_tui.engine.outcome import Outcome
+from speakeasy_tui.engine.segments import unfinished
 from speakeasy_tui.engine.work import Window
 
 _BOTH = 0.05

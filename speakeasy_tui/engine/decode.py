@@ -18,13 +18,11 @@ from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.generation import Generation
 from speakeasy_tui.engine.missed import LOOKS, MISSED, is_thin, may_lack, note_gaps
 from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.outcome import Outcome, is_sure, needs_fallback
 from speakeasy_tui.engine.packing import TRIES
 from speakeasy_tui.engine.segments import (
-    Outcome,
     add_words,
     finish,
-    is_sure,
-    needs_fallback,
     text_of,
     unfinished,
     warn_of_words,

@@ -16,7 +16,8 @@ from faster_whisper.transcribe import get_compression_ratio, get_suppressed_toke
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.segments import TEMPERATURES, Outcome, end_of, needs_fallback
+from speakeasy_tui.engine.outcome import TEMPERATURES, Outcome, needs_fallback
+from speakeasy_tui.engine.segments import end_of
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -95,7 +96,7 @@ class Generation:
                     sampling_temperature=temperature,
                 )
             for n, result in zip(left, found, strict=True):
-                _, outcome = self._likeliest(pieces[n], result, temperature)
+                outcome = self._likeliest(pieces[n], result, temperature)
                 pieces[n].tried.append(outcome)
                 outcomes[n] = outcome
             left = [n for n in left if needs_fallback(outcomes[n]) and not pieces[n].file.dropped]
@@ -135,30 +136,30 @@ class Generation:
     def _furthest(self, window: Window, result: Any) -> Outcome:
         """The hypothesis that counts: the likeliest, or one that goes on where it ends early."""
         piece = window.first
-        number, best = self._likeliest(piece, result, 0.0)
         begin = self.tokenizer_of(piece).timestamp_begin
-        more = furthest(
-            result.sequences_ids[number:],
-            result.scores[number:],
+        best = self._outcome(piece, result, 0.0, 0)
+        number = furthest(
+            result.sequences_ids,
+            result.scores,
             lambda tokens: window.unsaid(end_of(tokens, begin)),
         )
-        if not more:
+        if not number:
             return best
-        further = self._outcome(piece, result, 0.0, number + more)
+        further = self._outcome(piece, result, 0.0, number)
         return best if further.loops else further
 
-    def _likeliest(self, piece: Piece, result: Any, temperature: float) -> tuple[int, Outcome]:
-        """The likeliest text that is not suspicious, with its number; if all are, the likeliest.
+    def _likeliest(self, piece: Piece, result: Any, temperature: float) -> Outcome:
+        """Of texts that were sampled the likeliest that is not suspicious; else the likeliest.
 
-        A text that loops is often the likeliest of all (Holtzman et al. 2020, arXiv:1904.09751),
-        and one that does not is found beside it: then nothing has to be sampled, or no more.
+        Whisper looks at the likeliest alone. That is often one that loops (Holtzman et al. 2020,
+        arXiv:1904.09751) beside others that do not, and the next temperature makes worse ones.
         """
         first = self._outcome(piece, result, temperature, 0)
         for number in range(1, len(result.scores) if first.loops else 0):
             other = self._outcome(piece, result, temperature, number)
             if not (needs_fallback(other) or other.silent):
-                return number, other
-        return 0, first
+                return other
+        return first
 
     def _outcome(self, piece: Piece, result: Any, temperature: float, number: int) -> Outcome:
         tokens = list(result.sequences_ids[number])

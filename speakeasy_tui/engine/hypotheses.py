@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from speakeasy_tui.engine.segments import SURE
+from speakeasy_tui.engine.outcome import SURE
 from speakeasy_tui.engine.work import BREATH
 
 FURTHER = 0.2

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,60 +14,13 @@ from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.transcript import Segment, Word
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.speech import PAD
 from speakeasy_tui.engine.work import FileWork, Piece
 
-# openai/whisper, transcribe.py: the defaults of the command line.
-COMPRESSION_RATIO = 2.4
-LOGPROB = -1.0
-NO_SPEECH = 0.6
-TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
-"""At which a suspicious result is sampled again, until one is not."""
-SURE = -0.6
-"""Mean log-probability from which on text is believed that could as well be left out. Of gaps that
-were heard again, in tests/bench, true ones had -0.4 and invented ones -0.8."""
-
-ROOM = 220
-"""Tokens after which a text may have been cut off; at most 224 fit (half of Whisper's 448)."""
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PREPEND = "\"'“¿([{-"
 _APPEND = "\"'.。,，!！?？:：”)]}、"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What the model made of one window, with Whisper's measures of how sure it is."""
-
-    tokens: list[int]
-    avg_logprob: float
-    compression_ratio: float
-    no_speech_prob: float
-    temperature: float
-
-    @property
-    def loops(self) -> bool:
-        """The text repeats itself."""
-        return self.compression_ratio > COMPRESSION_RATIO
-
-    @property
-    def cut_off(self) -> bool:
-        """There may have been no room for all of the text."""
-        return len(self.tokens) >= ROOM
-
-    @property
-    def silent(self) -> bool:
-        """Nobody speaks: the model says so, and what it wrote all the same is unlikely."""
-        return self.no_speech_prob > NO_SPEECH and self.avg_logprob <= LOGPROB
-
-
-def needs_fallback(outcome: Outcome) -> bool:
-    """Whether Whisper decodes such a result again at a higher temperature."""
-    return not outcome.silent and (outcome.loops or outcome.avg_logprob < LOGPROB)
-
-
-def is_sure(outcome: Outcome) -> bool:
-    """Whether a result counts that only fills a gap: text invented there is worse than none."""
-    return not outcome.loops and outcome.avg_logprob > SURE
 
 
 def text_of(segments: Sequence[dict[str, Any]], tokenizer: Any) -> list[int]:

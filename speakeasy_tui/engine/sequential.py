@@ -20,7 +20,8 @@ from speakeasy_tui.core.job import JobWarning
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.transcript import Segment, Word
 from speakeasy_tui.engine.audio import floats
-from speakeasy_tui.engine.segments import TEMPERATURES, clean, finite
+from speakeasy_tui.engine.outcome import TEMPERATURES
+from speakeasy_tui.engine.segments import clean, finite
 from speakeasy_tui.engine.work import Piece
 
 _BLOCK = 3000

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,8 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.engine.audio import RATE, Samples
 from speakeasy_tui.engine.inject import Trap
+from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.passage import Passage, Span, seconds_in
-
-if TYPE_CHECKING:
-    from speakeasy_tui.engine.segments import Outcome
 
 Mel = npt.NDArray[np.float32]
 """Log-mel spectrogram, (mels, frames of 10 ms)."""

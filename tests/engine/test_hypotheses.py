@@ -88,25 +88,23 @@ def test_what_goes_on_is_taken_from_the_beam_unless_it_loops() -> None:
     assert chosen(first, loops) == first
 
 
-def test_of_texts_that_loop_the_likeliest_that_does_not_counts() -> None:
+def test_of_sampled_texts_one_that_does_not_loop_counts_if_it_is_likely() -> None:
     """Made up, as above."""
     generation = Generation(Model(load_command(), Injector()), Meter(), lambda: None)
     tokenizer = generation.tokenizer("en", "transcribe")
     file = made_file(1)
     file.language = "en"
     piece = made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
-
-    def text(said: str) -> list[int]:
-        begin = tokenizer.timestamp_begin
-        return [begin, *tokenizer.encode(said), begin + 970]
-
-    loops, sound = text(" And down." * 40), text(" Then the kettle began to sing on the stove.")
+    loops, sound = (
+        tokenizer.encode(said)
+        for said in (" And down." * 40, " Then the kettle began to sing on the stove.")
+    )
 
     def chosen(*scores: float, no_speech: float = 0.0) -> list[int]:
         texts = [loops, *[sound] * (len(scores) - 1)]
         found = SimpleNamespace(sequences_ids=texts, scores=list(scores), no_speech_prob=no_speech)
-        return generation._furthest(Window((piece,)), found).tokens
+        return generation._likeliest(piece, found, 0.2).tokens
 
     assert chosen(-0.1, -0.5) == sound
-    assert chosen(-0.1, -1.5) == loops, "unlikely: to be sampled"
-    assert chosen(-0.1, -1.5, no_speech=0.9) == loops, "silence is not what is likeliest"
+    assert chosen(-0.1, -1.5) == loops, "which is suspicious: the next temperature follows"
+    assert chosen(-0.1, -1.5, no_speech=0.9) == loops, "silence is not one of several texts"
