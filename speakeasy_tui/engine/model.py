@@ -21,9 +21,12 @@ from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
 
-CPU_BATCH = 4
+CPU_BATCH = 8
 CUDA_BATCH = 16
 """Windows to begin with."""
+CPU_WIDTH = 512
+"""Of whisper base. Wider models get half of `CPU_BATCH`: a batch would take whisper small a minute,
+and the keys and values of each of its windows 110 MB."""
 CUDA_MOST = 64
 """Windows at most: their spectrograms, of three batches for each worker, wait in memory, 1.5 MB
 each."""
@@ -164,14 +167,13 @@ class Model:
     def batch_sizes(self) -> tuple[int, int]:
         """When nobody chose one: the batch size to begin with, and the largest that fits.
 
-        On a CPU: tiny.en int8, beam 5, one thread, in CPU time, batches of 1, 2, 4, 8, 16 gave
-        19, 22, 23, 22, 19 × real time on a long recording and 20 short clips took 2.2, 2.0,
-        2.0, 1.6, 1.6 s. Larger ones win little and report later. On CUDA by what is free after
-        loading and what a window of this model takes; whether more than the first pays, the
-        runner finds out.
+        On a CPU larger ones win little and report later (docs/throughput.md). On CUDA by what is
+        free after loading and what a window of this model takes; whether more than the first pays,
+        the runner finds out.
         """
         if self.device == "cpu":
-            return CPU_BATCH, CPU_BATCH
+            size = CPU_BATCH if self._width <= CPU_WIDTH else CPU_BATCH // 2
+            return size, size
         free = _free_memory(self.index)
         if free is None:
             return CUDA_BATCH, CUDA_BATCH
