@@ -38,10 +38,10 @@ LOOK_EVERY = 0.2
 """Seconds after which to see whether the file is still wanted, where nothing comes."""
 LEAVE_S = 5.0
 """Seconds that a killed helper gets to disappear: a disk may hold it."""
-WHO = "the process that read the file"
 HEAVY = 2**30
-"""Bytes of memory after which a helper makes way for a new one: it has 0.1 GB as a rule, but what
-a library loses, or a strange file took, it would keep."""
+"""Bytes of memory after which a helper makes way for a new one: it has 0.13 GB as a rule, but would
+keep what a library loses or a strange file took, and the runner sees only the engine's."""
+WHO = "the process that read the file"
 OWN_FAULT = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
 """Signals that code brings upon itself: it was reading this file and would do so again."""
 CONVERT = "convert it: ffmpeg -i FILE new.wav; if that fails as well, it is damaged"
