@@ -38,8 +38,8 @@ WINDOW_FRAMES = 3000
 AHEAD = 3
 """Batches of windows, for each that may be in the model, that are made ready."""
 MOST_HELPERS = 8
-"""Of one engine, 0.13 GB each. One reads long recordings at 700 × real time or more and short ones
-at 300 × (tests/bench/cores.py), so as many are beyond what one model takes."""
+"""Of one engine, 0.13 GB each. One reads long recordings at 500 × real time or more and short ones
+at 300 × (tests/bench/cores.py): eight are thought to be beyond what one model takes."""
 MOST_WHOLE = 4
 """Recordings held as a whole at once, 115 MB per hour each, for the option `sequential`."""
 
