@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+# As engines have it (engine/process.py): the number of threads changes the last bits of a product.
+# numpy reads it when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 LEAVE_S = 15.0
 """Seconds that what a test has started gets to end by itself."""
 

@@ -37,6 +37,8 @@ class Load(Command):
     """Of each worker; 0: CTranslate2's choice."""
     workers: int = 1
     """Batches that may go through the model at the same time."""
+    engines: int = 1
+    """That share this machine's cores, this one included."""
     batch_size: int | None = None
     """None: the engine picks."""
 

@@ -4,5 +4,6 @@ Nobody imports this package from outside: the runner starts ``python -m speakeas
 and speaks `core.engineprotocol` with it over pipes. It is the only place that imports torch,
 ctranslate2, faster_whisper and av.
 
-``python -m speakeasy_tui.engine.inspect`` and ``… .fetch`` are small processes of their own.
+``python -m speakeasy_tui.engine.inspect`` and ``… .fetch`` are small processes of their own;
+``… .helperprocess`` is one that reads files for an engine.
 """

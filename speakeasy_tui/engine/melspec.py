@@ -29,7 +29,8 @@ class LogMel:
     """Spectrograms for models with `mels` bands. Several threads may use it at once."""
 
     def __init__(self, mels: int) -> None:
-        self._mels = mels
+        self.mels = mels
+        """Bands."""
         at = np.arange(_FRAME)
         turns = np.arange(_FRAME // 2 + 1)[:, None] * at * (2 * np.pi / _FRAME)
         window = (0.5 - 0.5 * np.cos(at * (2 * np.pi / _FRAME))) / 32768  # samples come as int16
@@ -53,7 +54,7 @@ class LogMel:
             samples: int16, mono, 16 kHz; at most a window is meant.
         """
         frames = len(samples) // _HOP
-        found = np.empty((self._mels, frames), np.float32)
+        found = np.empty((self.mels, frames), np.float32)
         padded = np.pad(samples, (0, _SILENCE)).astype(np.float32)
         padded = np.pad(padded, _FRAME // 2, mode="reflect")
         windows = np.lib.stride_tricks.sliding_window_view(padded, _FRAME)[::_HOP]

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from functools import partial
 from typing import NoReturn, Protocol
 
@@ -118,17 +119,27 @@ def _wide_vectors() -> bool:
 
 def main() -> NoReturn:
     """Run an engine process; never returns."""
+    begin(_run)
+
+
+def begin(run: Callable[[int, int], int]) -> NoReturn:
+    """Run a process that speaks over its pipes and ends with its parent; never returns.
+
+    Args:
+        run: what it does, given the descriptors (read, write); its result is the exit status.
+    """
     parent = os.getppid()
-    commands, reports = claim_pipes()
+    pipes = claim_pipes()
     die_with_parent(parent)
-    leave(partial(_run, commands, reports))
+    leave(partial(run, *pipes))
 
 
-def _run(commands: int, reports: int) -> int:
-    parser = argparse.ArgumentParser(prog="python -m speakeasy_tui.engine")
-    parser.add_argument("--engine", choices=("real", "sim"), required=True)
-    parser.add_argument("--cache", help="folder for CUDA's compiled kernels")
-    arguments = parser.parse_args()
+def settle_in(cache: str | None) -> None:
+    """How such a process takes signals, memory and its end; before anything heavy is imported.
+
+    Args:
+        cache: folder for CUDA's compiled kernels.
+    """
     # The terminal's Ctrl-C goes to its whole process group; only the runner ends an engine.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -137,7 +148,15 @@ def _run(commands: int, reports: int) -> int:
     # What CUDA ends would leave gigabytes, and be long in dying.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     keep_memory()
-    prepare_environment(arguments.cache)
+    prepare_environment(cache)
+
+
+def _run(commands: int, reports: int) -> int:
+    parser = argparse.ArgumentParser(prog="python -m speakeasy_tui.engine")
+    parser.add_argument("--engine", choices=("real", "sim"), required=True)
+    parser.add_argument("--cache", help="folder for CUDA's compiled kernels")
+    arguments = parser.parse_args()
+    settle_in(arguments.cache)
 
     from speakeasy_tui.core.engineprotocol import Ready
     from speakeasy_tui.engine.wire import Mailbox, Writer
@@ -160,7 +179,7 @@ def _run(commands: int, reports: int) -> int:
 
 
 def _thread_died(event: threading.ExceptHookArgs) -> None:
-    """A thread of the engine must not die unnoticed: end the process, the log says why."""
+    """A thread must not die unnoticed: end the process, the log says why."""
     traceback.print_exception(event.exc_type, event.exc_value, event.exc_traceback)
     sys.stderr.flush()
     os._exit(3)

@@ -33,11 +33,12 @@ from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.crew import Advanced, Crew, Decoded
 from speakeasy_tui.engine.decode import Decoder, Result
-from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd, error_kind, opened
+from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd
+from speakeasy_tui.engine.hand import opened
 from speakeasy_tui.engine.inject import BadSpec, Injector
 from speakeasy_tui.engine.model import LoadError, Model
 from speakeasy_tui.engine.packing import TRIES
-from speakeasy_tui.engine.source import SourceError
+from speakeasy_tui.engine.trouble import worded
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import FileWork, Piece, Window
 
@@ -187,7 +188,7 @@ class RealEngine:
             text = printable(str(error))
             self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct it"))
         self._model = self._decoder = None
-        self._front.begin(command.device)
+        self._front.begin(command.device, engines=command.engines)
 
     def _load(self, command: Load | Reload) -> None:
         """Have the model brought by a thread of its own: files can be decoded meanwhile."""
@@ -243,7 +244,7 @@ class RealEngine:
                 text = printable_lines(error.text)
                 self._writer.send(LoadFailed(text=text, kind=error.kind, hint=error.hint))
             case _:
-                self._writer.send(LoadFailed(text=_text(error)))
+                self._writer.send(LoadFailed(text=worded(error)))
 
     def _end(self, report: LoadFailed) -> NoReturn:
         self._writer.send(report)
@@ -291,14 +292,19 @@ class RealEngine:
     def _broken(self, note: Broken) -> None:
         if note.file.dropped:
             return
-        if isinstance(note.error, SourceError):
-            error = note.error
-            self._drop([note.file.job])
-            self._writer.send(
-                Failed(job=note.file.job, text=error.message, kind=error.kind, hint=error.hint)
+        self._drop([note.file.job])
+        trouble = note.trouble
+        if trouble.detail:
+            print(trouble.detail, file=sys.stderr, flush=True)
+        self._writer.send(
+            Failed(
+                job=note.file.job,
+                text=trouble.text,
+                kind=trouble.kind,
+                hint=trouble.hint,
+                detail=printable_lines(trouble.detail),
             )
-        else:
-            self._fail(note.file, note.error, note.detail, error_kind(note.error))
+        )
 
     # ------------------------------------------------------------- batches
 
@@ -415,13 +421,11 @@ class RealEngine:
             piece.file.given_up += 1
         self._front.release(gone)
 
-    def _fail(
-        self, file: FileWork, error: Exception, detail: str, kind: ErrorKind | None = None
-    ) -> None:
+    def _fail(self, file: FileWork, error: Exception, detail: str) -> None:
         self._drop([file.job])
         print(detail, file=sys.stderr, flush=True)
         detail = printable_lines(detail)
-        self._writer.send(Failed(job=file.job, text=_text(error), kind=kind, detail=detail))
+        self._writer.send(Failed(job=file.job, text=worded(error), detail=detail))
 
     def _fault(self, files: Sequence[FileWork], error: Exception, detail: str, size: int) -> None:
         """An error of a batch of `size`: its files are dropped, the rest waits for the runner."""
@@ -430,7 +434,7 @@ class RealEngine:
         self._waiting = True
         self._writer.send(
             Fault(
-                text=_text(error),
+                text=worded(error),
                 jobs=jobs,
                 batch_size=size,
                 detail=printable_lines(detail),
@@ -440,11 +444,3 @@ class RealEngine:
 
 def _is_whole(windows: Sequence[Window]) -> bool:
     return windows[0].first.samples is not None
-
-
-def _text(error: Exception) -> str:
-    """An error as CTranslate2 words it, or with its type where it is Python's."""
-    said = str(error)
-    if not isinstance(error, (RuntimeError, OSError)):
-        said = f"{type(error).__name__}: {said}"
-    return printable(said)

@@ -111,9 +111,12 @@ class Meter:
         try:
             yield
         finally:
-            with self._lock:
-                took = time.monotonic() - begun
-                self._stages[name] = self._stages.get(name, 0.0) + took
+            self.add(name, time.monotonic() - begun)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Note that a stage of the work has taken `seconds`, here or in another process."""
+        with self._lock:
+            self._stages[name] = self._stages.get(name, 0.0) + seconds
 
     def stages(self) -> dict[str, float]:
         """Seconds by stage so far."""
@@ -139,10 +142,13 @@ class Meter:
             before, total = now, new
 
 
-def resident() -> int:
-    """Resident memory of this process, bytes (its peak where /proc is missing)."""
+def resident(pid: int | None = None) -> int:
+    """Resident memory, bytes, of this process (its peak where /proc is missing) or of another one
+    (0 when that is not known)."""
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path(f"/proc/{pid or 'self'}/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):
+        if pid is not None:
+            return 0
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return pages * resource.getpagesize()

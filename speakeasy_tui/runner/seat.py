@@ -70,8 +70,10 @@ class Seat:
         """Why this model was taken."""
         return self._why
 
-    async def load(self, found: Found, wanted: Request) -> bool:
+    async def load(self, found: Found, wanted: Request, engines: int) -> bool:
         """Begin to load a model, in a new engine if need be; True when it is a new one.
+
+        `engines`: that share this machine's cores.
 
         Raises:
             OSError: no process could be started.
@@ -105,6 +107,7 @@ class Seat:
                 quantize=wanted in self._short,
                 cpu_threads=self._cpu_threads,
                 workers=self._workers,
+                engines=engines,
                 batch_size=batch,
             )
         )

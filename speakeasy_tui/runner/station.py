@@ -132,7 +132,8 @@ class Station:
         self._watch.heard()
         self._show(LaneState.LOADING)
         try:
-            if await self._seat.load(found, self._owner.request(claim.request)):
+            wanted, engines = self._owner.request(claim.request), self._owner.lanes_at_work()
+            if await self._seat.load(found, wanted, max(1, engines)):
                 self._hung = 0.0
                 self._watch.engine_started()
         except OSError as error:

@@ -1,14 +1,17 @@
 """How many cores feed what GPU: the real front end before a pretend model.
 
     python -m tests.bench.cores FILE_OR_FOLDER… [--turns 2] [--svg docs/cores.svg]
+        [--by processes,threads] [--speeds 1000,inf] [--many 1,2]
 
 Runs the engine's own loop, front end (decode, VAD, cutting, mel) and packing in a process of its
-own, with a model that only waits: it takes 30 s ÷ speed for each window, one batch after another
+own, whose files are read by its helpers (`--by processes`, as for a GPU) or by its threads, with a
+model that only waits: it takes 30 s ÷ speed for each window, one batch after another
 as a GPU does, and no processor time. Files of a minute and more and those that are shorter are
 measured apart; both are repeated until there is enough of them. Printed are, for each speed of
-the pretend model and number of threads of the front end, the best of the turns: × real time,
-the share of the time in which the pretend model was at work, and processor seconds of the
-whole process for each hour of audio.
+the pretend model and number of helpers or threads, the best of the turns: × real time, the share of
+the time in which the pretend model was at work, and processor seconds of the process and its
+helpers for each hour of audio. Helpers are there when the clock starts: as a rule they start while
+the model is loaded.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from typing import Any, NamedTuple
 SPEEDS = (200.0, 500.0, 1000.0, 3000.0, math.inf)
 """× real time of a window of 30 s; the last takes no time at all."""
 THREADS = (1, 2, 4)
+"""Of the front end, or helpers."""
+WAYS = ("processes", "threads")
 LONG = 60.0
 """Seconds from which a recording is a long one."""
 LEAST, CEILING = 6.0, {"long recordings": 900.0, "short clips": 250.0}
@@ -43,7 +48,7 @@ class Run(NamedTuple):
     audio_s: float
     wall_s: float
     cpu_s: float
-    """Of the process, from the first file to the last."""
+    """Of the process and its helpers, from the first file to the last."""
     windows: int
     model_s: float
     """That the pretend model was at work."""
@@ -83,7 +88,20 @@ class PretendGpu:
         time.sleep(max(0.0, until - time.monotonic()))
 
 
-def child(speed: float, threads: int, files: Sequence[str]) -> None:
+def processor_seconds() -> float:
+    """Of this process and its children, those that live included."""
+    ticks = 0
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(words[1]) == os.getpid():
+            ticks += int(words[11]) + int(words[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def child(speed: float, threads: int, apart: bool, files: Sequence[str]) -> None:
     """Run the engine over `files` and print a `Run`."""
     from speakeasy_tui.engine.process import prepare_environment
 
@@ -101,7 +119,7 @@ def child(speed: float, threads: int, files: Sequence[str]) -> None:
 
     gpu = PretendGpu(speed)
     mailbox = Mailbox()
-    begun, audio_s = [0.0, 0.0], 0.0
+    begun = [0.0, 0.0]
 
     class PretendModel:
         """What the loop and the front end ask of a model."""
@@ -129,34 +147,42 @@ def child(speed: float, threads: int, files: Sequence[str]) -> None:
             return [Result(piece, complete=True) for one in windows for piece in one.pieces]
 
     class Front(FrontEnd):
-        """With as many threads as asked for."""
+        """With as many threads as asked for, and a helper for each or none."""
 
-        def begin(self, device: str, _: int | None = None) -> None:
-            super().begin(device, threads)
+        def begin(self, device: str, **_: Any) -> None:
+            super().begin(device, threads=threads, apart=apart)
 
     class Feeder(Writer):
-        """Gives all files once the model is there, and adds up their lengths."""
+        """Gives all files once every helper has read one, and adds up their lengths."""
 
         def send(self, report: p.Report) -> None:
-            nonlocal audio_s
             super().send(report)
             if isinstance(report, p.Loaded):
-                begun[:] = [time.monotonic(), time.process_time()]
-                for job, file in enumerate(files):
-                    options = JobOptions(language="en")
-                    mailbox.put(p.Transcribe(job, 1, os.fsencode(file), options))
-                mailbox.put(p.Quit())
-            elif isinstance(report, p.Opened):
+                for number in range(threads):
+                    self._give(-1 - number, files[0])
+            elif isinstance(report, p.Finished) and report.job < 0:
+                warm.add(report.job)
+                if len(warm) == threads:
+                    gpu.windows, gpu.worked = 0, 0.0
+                    begun[:] = [time.monotonic(), processor_seconds()]
+                    for job, file in enumerate(files):
+                        self._give(job, file)
+                    mailbox.put(p.Quit())
+            elif isinstance(report, p.Opened) and report.job >= 0:
                 lengths[report.job] = report.audio_s
             elif isinstance(report, (p.Failed, p.Fault, p.LoadFailed)):
                 raise SystemExit(f"{report.text}")
 
+        def _give(self, job: int, file: str) -> None:
+            mailbox.put(p.Transcribe(job, 1, os.fsencode(file), JobOptions(language="en")))
+
+    warm: set[int] = set()
     lengths: dict[int, float] = {}
     real.Model, real.Decoder, real.FrontEnd = PretendModel, PretendDecoder, Front  # type: ignore
     engine = real.RealEngine(mailbox, Feeder(os.open(os.devnull, os.O_WRONLY)))
     mailbox.put(p.Load(model="", name="", device="cuda", compute_type="auto", workers=WORKERS))
     engine.run()
-    wall, cpu = time.monotonic() - begun[0], time.process_time() - begun[1]
+    wall, cpu = time.monotonic() - begun[0], processor_seconds() - begun[1]
     run = Run(sum(lengths.values()), wall, cpu, gpu.windows, gpu.worked)
     print(json.dumps(run), flush=True)
     os._exit(0)
@@ -165,21 +191,12 @@ def child(speed: float, threads: int, files: Sequence[str]) -> None:
 # ------------------------------------------------------------- measuring
 
 
-def run_once(speed: float, threads: int, files: Sequence[Path], processes: int = 1) -> Run:
-    """Run the engine, or several of them each with its share of the files, at the same time."""
-    command = [sys.executable, "-m", "tests.bench.cores", "--child", f"{speed}", f"{threads}"]
-    started = [
-        subprocess.Popen([*command, *map(str, files[n::processes])], stdout=subprocess.PIPE)
-        for n in range(processes)
-    ]
-    runs = [Run(*json.loads(one.communicate()[0])) for one in started]
-    return Run(
-        sum(run.audio_s for run in runs),
-        max(run.wall_s for run in runs),
-        sum(run.cpu_s for run in runs),
-        sum(run.windows for run in runs),
-        sum(run.model_s for run in runs),
-    )
+def run_once(speed: float, threads: int, apart: bool, files: Sequence[Path]) -> Run:
+    """Run the engine once, with so many helpers (`apart`) or threads alone."""
+    way = WAYS[0] if apart else WAYS[1]
+    command = [sys.executable, "-m", "tests.bench.cores", "--child", f"{speed}", f"{threads}", way]
+    ran = subprocess.run([*command, *map(str, files)], stdout=subprocess.PIPE, check=True)
+    return Run(*json.loads(ran.stdout))
 
 
 def kinds(given: Iterable[Path]) -> dict[str, dict[Path, float]]:
@@ -219,7 +236,8 @@ class Line:
     kind: str
     speed: float
     threads: int
-    processes: int
+    apart: bool
+    """Each with a helper."""
     runs: list[Run]
 
     @property
@@ -233,20 +251,29 @@ class Line:
         return min(run.cpu_s / run.audio_s for run in self.runs)
 
 
-def measure(files: dict[str, dict[Path, float]], turns: int) -> list[Line]:
+def measure(
+    files: dict[str, dict[Path, float]],
+    turns: int,
+    ways: Sequence[str] = WAYS,
+    speeds: Sequence[float] = SPEEDS,
+    many: Sequence[int] = THREADS,
+) -> list[Line]:
     """All lines, their turns taken one after the other."""
-    lines: list[Line] = []
-    for kind in files:
-        lines += [Line(kind, speed, n, 1, []) for speed in SPEEDS for n in THREADS]
-        lines.append(Line(kind, math.inf, 1, 2, []))
+    lines = [
+        Line(kind, speed, number, way == WAYS[0], [])
+        for kind in files
+        for speed in speeds
+        for way in ways
+        for number in many
+    ]
     for turn in range(turns):
         for line in lines if turn % 2 == 0 else reversed(lines):
             those = enough(line.kind, line.speed, files[line.kind])
-            run = run_once(line.speed, line.threads, those, line.processes)
+            run = run_once(line.speed, line.threads, line.apart, those)
             line.runs.append(run)
             print(
-                f"{turn + 1} {line.kind} {line.speed:g} × {line.threads} threads × "
-                f"{line.processes}: {run.speed:.0f} × real time, busy {run.busy:.0%}, "
+                f"{turn + 1} {line.kind} {line.speed:g} × {line.threads} {WAYS[not line.apart]}: "
+                f"{run.speed:.0f} × real time, busy {run.busy:.0%}, "
                 f"{run.cpu_s:.1f} s of CPU in {run.wall_s:.1f} s, load {os.getloadavg()[0]:.1f}",
                 file=sys.stderr,
                 flush=True,
@@ -264,40 +291,38 @@ def named(speed: float) -> str:
 
 def tables(lines: Sequence[Line]) -> str:
     """What was measured, and what follows from it, as Markdown."""
-    many = ", ".join(f"{n}" for n in THREADS)
+    many = ", ".join(f"{n}" for n in sorted({line.threads for line in lines}))
     told = [
-        f"| | pretend GPU | × real time, {many} threads | GPU busy % | CPU s per hour of audio "
-        "| cores used |",
-        "|---|---|---|---|---|---|",
+        f"| | pretend GPU | read by | × real time, {many} of them | GPU busy % "
+        "| CPU s per hour of audio | cores used |",
+        "|---|---|---|---|---|---|---|",
     ]
-    rows: dict[tuple[str, float, int], list[Line]] = {}
+    rows: dict[tuple[str, float, bool], list[Line]] = {}
     for line in lines:
-        rows.setdefault((line.kind, line.speed, line.processes), []).append(line)
-    for (kind, speed, processes), row in rows.items():
+        rows.setdefault((line.kind, line.speed, line.apart), []).append(line)
+    for (kind, speed, apart), row in rows.items():
         best = [line.best for line in row]
         busy = ", ".join(f"{100 * one.busy:.0f}" for one in best) if speed < math.inf else "–"
-        apart = f", {processes} processes of 1 thread" if processes > 1 else ""
         told.append(
-            f"| {kind} | {named(speed)}{apart} "
+            f"| {kind} | {named(speed)} | {WAYS[not apart]} "
             f"| {', '.join(f'{one.speed:.0f}' for one in best)} | {busy} "
             f"| {', '.join(f'{3600 * line.cpu:.1f}' for line in row)} "
             f"| {', '.join(f'{one.cpu_s / one.wall_s:.2f}' for one in best)} |"
         )
-    told += ["", "| cores, derived | " + " | ".join(named(s) for s in SPEEDS[:-1]) + " |"]
-    told.append("|---|" + "--:|" * (len(SPEEDS) - 1))
+    speeds = [speed for speed in SPEEDS if speed < math.inf]
+    told += ["", "| cores, derived | " + " | ".join(named(speed) for speed in speeds) + " |"]
+    told.append("|---|" + "--:|" * len(speeds))
     for kind, cpu in rates(lines).items():
-        cells = " | ".join(f"{speed * cpu:.1f}" for speed in SPEEDS[:-1])
+        cells = " | ".join(f"{speed * cpu:.1f}" for speed in speeds)
         told.append(f"| {kind}: {3600 * cpu:.1f} CPU s per hour | {cells} |")
     return "\n".join(told)
 
 
 def rates(lines: Sequence[Line]) -> dict[str, float]:
-    """Processor seconds for a second of audio by kind, of one thread that never waits."""
-    return {
-        line.kind: line.cpu
-        for line in lines
-        if line.threads == line.processes == 1 and not math.isfinite(line.speed)
-    }
+    """Processor seconds for a second of audio by kind, of one that never waits: a helper where
+    there are any."""
+    alone = [line for line in lines if line.threads == 1 and not math.isfinite(line.speed)]
+    return {line.kind: line.cpu for line in sorted(alone, key=lambda line: line.apart)}
 
 
 WIDTH, HEIGHT = 860, 500
@@ -345,7 +370,7 @@ def picture(lines: Sequence[Line]) -> str:
         f"<style>{STYLE}</style>",
         f'<rect class="frame" width="{WIDTH}" height="{HEIGHT}" rx="6"/>',
         f'<text class="title" x="{LEFT}" y="26">Cores that feed a GPU</text>',
-        f'<text x="{LEFT}" y="46">dots: measured here, with 1 to 4 threads; dashed lines: '
+        f'<text x="{LEFT}" y="46">dots: measured here; dashed lines: '
         "derived from CPU seconds for each second of audio</text>",
     ]
     parts += [
@@ -395,10 +420,13 @@ def picture(lines: Sequence[Line]) -> str:
 def main() -> None:
     """Measure, print, draw."""
     if sys.argv[1:2] == ["--child"]:
-        child(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
+        child(float(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == WAYS[0], sys.argv[5:])
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--by", default=",".join(WAYS), help="what reads: processes, threads")
+    parser.add_argument("--speeds", default=",".join(f"{speed:g}" for speed in SPEEDS))
+    parser.add_argument("--many", default=",".join(map(str, THREADS)), help="of them")
     parser.add_argument("--svg", type=Path, help="draw it here")
     parser.add_argument("--keep", type=Path, help="keep the runs here, and draw from there")
     given = parser.parse_args()
@@ -408,9 +436,15 @@ def main() -> None:
             for one in json.loads(given.keep.read_text())
         ]
     else:
-        lines = measure(kinds(given.files), given.turns)
+        lines = measure(
+            kinds(given.files),
+            given.turns,
+            given.by.split(","),
+            [float(speed) for speed in given.speeds.split(",")],
+            [int(number) for number in given.many.split(",")],
+        )
     if given.keep:
-        kept = [[one.kind, one.speed, one.threads, one.processes, one.runs] for one in lines]
+        kept = [[one.kind, one.speed, one.threads, one.apart, one.runs] for one in lines]
         given.keep.write_text(json.dumps(kept))
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}\n")
     print(tables(lines))
