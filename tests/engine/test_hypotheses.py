@@ -12,7 +12,7 @@ from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.segments import end_of
 from speakeasy_tui.engine.wire import Meter
-from speakeasy_tui.engine.work import Window
+from speakeasy_tui.engine.work import Piece, Window
 
 from .engine import load_command
 from .pieces import made_file, made_piece
@@ -63,13 +63,25 @@ def test_speech_behind_the_end_counts_in_all_pieces_of_a_window() -> None:
     assert window.unsaid(800) == 0.0
 
 
-def test_what_goes_on_is_taken_from_the_beam_unless_it_loops() -> None:
-    """What CTranslate2 finds is made up: which texts a beam holds differs between machines."""
-    generation = Generation(Model(load_command(), Injector()), Meter(), lambda: None)
-    tokenizer = generation.tokenizer("en", "transcribe")
+@pytest.fixture(scope="module")
+def generation() -> Generation:
+    """With the starter model."""
+    return Generation(Model(load_command(), Injector()), Meter(), lambda: None)
+
+
+@pytest.fixture
+def piece() -> Piece:
+    """20 s of English."""
     file = made_file(1)
     file.language = "en"
-    piece = made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
+    return made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
+
+
+def test_what_goes_on_is_taken_from_the_beam_unless_it_loops(
+    generation: Generation, piece: Piece
+) -> None:
+    """What CTranslate2 finds is made up: which texts a beam holds differs between machines."""
+    tokenizer = generation.tokenizer("en", "transcribe")
 
     def text(said: str, end: float) -> list[int]:
         begin = tokenizer.timestamp_begin
@@ -88,13 +100,11 @@ def test_what_goes_on_is_taken_from_the_beam_unless_it_loops() -> None:
     assert chosen(first, loops) == first
 
 
-def test_of_sampled_texts_one_that_does_not_loop_counts_if_it_is_likely() -> None:
+def test_of_sampled_texts_one_that_does_not_loop_counts_if_it_is_likely(
+    generation: Generation, piece: Piece
+) -> None:
     """Made up, as above."""
-    generation = Generation(Model(load_command(), Injector()), Meter(), lambda: None)
     tokenizer = generation.tokenizer("en", "transcribe")
-    file = made_file(1)
-    file.language = "en"
-    piece = made_piece(file, seconds=20.0, speech=((0.5, 19.5),))
     loops, sound = (
         tokenizer.encode(said)
         for said in (" And down." * 40, " Then the kettle began to sing on the stove.")
