@@ -1,9 +1,9 @@
 """Which of the beam's hypotheses counts.
 
 Beam search hands back twice as many texts as it has beams (`generation.PATIENCE`), the one with
-the highest mean log-probability first. Where a speaker pauses or another one begins, that one often ends early,
-and what follows would take another window, while further down is one, hardly less likely, that
-says the same and goes on to the end: it costs nothing more.
+the highest mean log-probability first. Where a speaker pauses or another one begins, that one often
+ends early, and what follows would take another window, while further down is one, hardly less
+likely, that says the same and goes on to the end: it costs next to nothing.
 """
 
 from __future__ import annotations
