@@ -77,7 +77,7 @@ def hear(whisper: Any, piece: Piece, next_window: Callable[[], None]) -> None:
 
 
 class _InBlocks:
-    """faster-whisper's `FeatureExtractor`, with a few MB of memory beside what comes out of it."""
+    """faster-whisper's `FeatureExtractor`, to the bit, whose transforms take a few MB at a time."""
 
     def __init__(self, own: Any, next_block: Callable[[], None]) -> None:
         self._own = own
@@ -92,14 +92,16 @@ class _InBlocks:
         window = np.hanning(size + 1)[:-1].astype(np.float32)
         frames = (len(audio) + padding) // hop
         audio = np.pad(np.pad(audio, (0, padding)), size // 2, mode="reflect")
-        mel = np.empty((len(own.mel_filters), frames), np.float32)
-        # Of equal size: a block of one frame would be multiplied in another order.
+        power = np.empty((size // 2 + 1, frames), np.float32, order="F")
         edges = np.linspace(0, frames, max(1, -(-frames // _BLOCK)) + 1).astype(int)
         for at, end in pairwise(edges):
             self._next_block()
             part = audio[at * hop : (end - 1) * hop + size]
             found = own.stft(part, size, hop, window=window, center=False, return_complex=True)
-            mel[:, at:end] = own.mel_filters @ (np.abs(found.astype(np.complex64)) ** 2)
+            power[:, at:end] = np.abs(found.astype(np.complex64)) ** 2
+        # At once: of a product in parts, some BLAS kernels round the columns differently.
+        mel = own.mel_filters @ power
+        del power
         np.clip(mel, 1e-10, None, out=mel)
         np.log10(mel, out=mel)
         np.maximum(mel, mel.max() - 8.0, out=mel)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from speakeasy_tui.engine import decode, missed
+from speakeasy_tui.engine import decode, generation, missed
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.passage import Passage, Span
@@ -74,7 +74,7 @@ def test_a_sentence_that_the_model_skips_is_heard_again(monkeypatch: pytest.Monk
     piece = Piece(file, 0, 0, Passage((Span(0, len(sound)),)), mel, speech)
     decoder = decode.Decoder(model, Meter(), injector.check_device)
     reference = [text_alone(decoder, model, samples) for _, samples in chosen]
-    honest = decode.Decoder._generate
+    honest = generation.Generation._generate
     hide = slice(speech[1].start // 160, speech[1].end // 160)
     rounds: list[int] = []
 
@@ -96,7 +96,7 @@ def test_a_sentence_that_the_model_skips_is_heard_again(monkeypatch: pytest.Monk
             asked.append((frames[0], piece.until - rounds[-1]))
         return align(tokenizer, tokens, encoded, frames)
 
-    monkeypatch.setattr(decode.Decoder, "_generate", skips)
+    monkeypatch.setattr(generation.Generation, "_generate", skips)
     monkeypatch.setattr(model.whisper, "find_alignment", aligns)
     results = decoder.decode([Window((piece,))])
     assert [result.complete for result in results] == [False]
