@@ -23,9 +23,8 @@ from speakeasy_tui.engine.work import Piece, Window
 
 PATIENCE = 2.0
 """Beam search goes on until it has found so many times its beam of texts (Kasai et al. 2022,
-arXiv:2204.05424); Whisper's own 1 by default. The likeliest is rarely another one then, but among
-twice as many there is more often one that goes on where it ends early, which saves a window:
-docs/throughput.md."""
+arXiv:2204.05424); Whisper's own is 1 by default. Among twice as many there is more often one
+that goes on where the likeliest ends early, which saves a window: docs/throughput.md."""
 BEST_OF = 5
 MAX_INITIAL_TIMESTAMP = 50
 """In steps of 20 ms: the first timestamp is at most 1 s into a window."""
