@@ -38,8 +38,8 @@ class Make(Message, frozen=True):
 
 
 class Read(Message, frozen=True):
-    """To a helper: read this file; answered by `Alive`, `Ask` and `Chunk`, then by one `End`,
-    `Broke` or `Chunk` that is the last."""
+    """To a helper: read this file; answered at once by `Alive`, then by it, `Ask` and `Chunk`, and
+    at the end by one `End`, `Broke` or `Chunk` that is the last."""
 
     order: Order
     make: Make | None = None

@@ -47,6 +47,10 @@ OWN_FAULT = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGF
 CONVERT = "convert it: ffmpeg -i FILE new.wav; if that fails as well, it is damaged"
 
 
+class Died(Reported):
+    """The process has ended, or does not answer."""
+
+
 class Helper:
     """One helper, used by one thread, which must live as long as it: a helper's life hangs on the
     thread that starts it."""
@@ -82,9 +86,8 @@ class Helper:
         """
         last: Chunk | Broke | None = None
         try:
-            self._send(Read(order, _make(taker, wait=False)))
-            while last is None:
-                message = self._receive(taker)
+            message = self._begin(Read(order, _make(taker, wait=False)), taker)
+            while True:
                 taker.told(message.known)
                 match message:
                     case Alive():
@@ -102,6 +105,8 @@ class Helper:
                         break
                     case _:
                         last = message
+                        break
+                message = self._receive(taker)
         except BaseException:  # also where no more is taken
             self.stop()
             raise
@@ -126,6 +131,19 @@ class Helper:
                 pipe.close()
 
     # ------------------------------------------------------------- the pipes
+
+    def _begin(self, read: Read, taker: Taker) -> FromHelper:
+        """Hand over the order, which is answered before the file is opened."""
+        try:
+            self._send(read)
+            return self._receive(taker)
+        except Died:
+            # It was dying already, of something that is not this file.
+            self.stop()
+            if not self.ready():
+                raise
+        self._send(read)
+        return self._receive(taker)
 
     def _send(self, message: Message) -> None:
         assert self._process is not None
@@ -176,23 +194,23 @@ class Helper:
                 raise self._died()
             room = room[count:]
 
-    def _died(self) -> Reported:
+    def _died(self) -> Died:
         """What its end says of the file that it was reading."""
         assert self._process is not None
         try:
             status = self._process.wait(LEAVE_S)
         except subprocess.TimeoutExpired:
-            return Reported(Trouble(f"{WHO} does not answer", ErrorKind.CRASH))
+            return Died(Trouble(f"{WHO} does not answer", ErrorKind.CRASH))
         if status >= 0:
-            return Reported(Trouble(f"{WHO} ended with status {status}", ErrorKind.CRASH))
+            return Died(Trouble(f"{WHO} ended with status {status}", ErrorKind.CRASH))
         try:
             name = signal.Signals(-status).name
         except ValueError:
             name = f"signal {-status}"
         if -status in OWN_FAULT:
             text = f"reading it ends the process that does ({name})"
-            return Reported(Trouble(text, ErrorKind.INPUT, CONVERT))
-        return Reported(Trouble(f"{WHO} was ended by {name}", ErrorKind.CRASH))
+            return Died(Trouble(text, ErrorKind.INPUT, CONVERT))
+        return Died(Trouble(f"{WHO} was ended by {name}", ErrorKind.CRASH))
 
 
 def _make(taker: Taker, wait: bool) -> Make | None:

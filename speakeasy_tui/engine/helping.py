@@ -74,6 +74,7 @@ class Helping:
         self._said = time.monotonic()
         cutting = Cutting(order.path, self._alive)
         self._known = cutting.known
+        self._send(Alive(self._known))  # what ends this process from here on is the file's doing
         for index, chunk in enumerate(cutting.chunks(order.vad)):
             if make is None:
                 make = self._ask()

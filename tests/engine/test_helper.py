@@ -22,6 +22,7 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine import handover
 from speakeasy_tui.engine.cutting import Known
 from speakeasy_tui.engine.frontend import MOST_HELPERS, helpers
+from speakeasy_tui.engine.helper import Helper
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.trouble import Reported, trouble
 from speakeasy_tui.engine.work import Piece
@@ -388,6 +389,22 @@ def test_a_process_that_ends_while_it_is_idle_costs_no_file() -> None:
         os.kill(pid, signal.SIGSEGV)
         wait_until_dead(pid)
     assert not bench.broken
+
+
+def test_a_death_that_is_not_seen_before_the_next_file_is_no_fault_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ready = Helper.ready
+    monkeypatch.setattr(Helper, "ready", lambda self: self._process is not None or ready(self))
+    bench = Bench(apart=True)
+    bench.use()
+    for job in (1, 2, 3):
+        bench.add(job, SHELF)
+        bench.until(lambda job=job: job in bench.cut or bench.broken)  # type: ignore[misc]
+        assert not bench.broken
+        pid = the_helper()
+        os.kill(pid, signal.SIGSEGV)
+        wait_until_dead(pid)
 
 
 def test_what_is_no_message_is_a_crash(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
