@@ -141,15 +141,16 @@ class Engine:
 
 
 def load_command(**more: Any) -> Load:
-    model = starter()
-    assert model is not None
     given: dict[str, Any] = {
-        "model": str(model.path),
         "name": "tiny.en",
         "device": "cpu",
         "compute_type": "auto",
         "cpu_threads": 1,
     }
+    if "model" not in more:
+        model = starter()
+        assert model is not None
+        given["model"] = str(model.path)
     return Load(**(given | more))
 
 

@@ -8,7 +8,10 @@
   be loaded again in that process; a new engine does the files.
 - ``oom``: another process takes the GPU's memory; the batch is halved, the files are done.
 - ``speed``: beside faster-whisper, file by file and batched, with the same weights; the share of
-  the time in which the GPU had work; what compilation at first use costs.
+  the time in which the GPU had work. At full size: `tests.gpu.widened`.
+
+Before them: what compilation at first use costs. The kernels are kept for the checks, or longer in
+a folder that ``CUDA_CACHE_PATH`` names.
 
 FOLDER holds recordings, and for word error rates a ``references.tsv`` (a file's name, a tab, what
 is said); without it the bundled ones are taken. ``--device cpu`` tries ``text`` and ``speed``
@@ -18,6 +21,7 @@ without a GPU. Exit code 0: all is as it should be; 1: something is not; 3: ther
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -27,7 +31,7 @@ from speakeasy_tui.core.models import find_local
 from speakeasy_tui.samples import reference_texts, sample_folder
 from tests.gpu.faults import oom, sticky
 from tests.gpu.program import Program
-from tests.gpu.speed import speed, wer
+from tests.gpu.speed import compile_time, speed, wer
 
 ALIKE = 0.02
 """Word error rate between two devices that is rounding: float32 adds up in another order."""
@@ -111,6 +115,8 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=16, help="of faster-whisper batched")
     parser.add_argument("--times", type=int, default=1, help="take each recording so many times")
     parser.add_argument("--turns", type=int, default=3, help="of speed; the median counts")
+    ways = "speakeasy,sequential,batched"
+    parser.add_argument("--ways", default=ways, help=f"of speed, by commas; default: {ways}")
     parser.add_argument("--torch", action="store_true", help="sticky: torch's assertion, too")
     words = sys.argv[1:]
     if words and Path(words[0]).is_dir():  # the folder alone
@@ -137,10 +143,15 @@ def main() -> int:
     right: dict[str, bool] = {}
     with tempfile.TemporaryDirectory(prefix="gpu-") as name:
         work = Path(name)
+        # Else each program of a check would compile them again, in a home of its own.
+        kernels = Path(os.environ.setdefault("CUDA_CACHE_PATH", str(work / "kernels")))
+        os.environ.setdefault("CUDA_CACHE_MAXSIZE", str(4 * 2**30))
         files = recordings(given.folder, given.times, work)
         if not files:
             print("no recordings there")
             return 2
+        if not on_cpu:
+            compile_time(given, files[0], kernels)
         for check in asked:
             if on_cpu and check in ("sticky", "oom"):
                 continue

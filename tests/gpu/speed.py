@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -57,30 +56,27 @@ class Watch(threading.Thread):
         return sum(found) / len(found) if found else None
 
 
-def compile_time(given: argparse.Namespace, file: Path, work: Path) -> None:
+def compile_time(given: argparse.Namespace, file: Path, kernels: Path) -> None:
     """What compilation at first use costs: loading with an empty cache of kernels, and again."""
-    environment = os.environ | {
-        "CUDA_CACHE_PATH": str(work / "kernels"),
-        "CUDA_CACHE_MAXSIZE": str(4 * 2**30),
-    }
+    if kernels.is_dir() and any(kernels.iterdir()):
+        print(f"\n{kernels} holds compiled kernels already: what that took is not measured.")
+        return
     took = []
     for _ in range(2):
-        told = _theirs(given, "load", [file], environment)
+        told = _theirs(given, "load", [file])
         took.append(told["load_s"] + told["first_s"])
-    kept = sum(f.stat().st_size for f in (work / "kernels").rglob("*") if f.is_file()) / 2**20
+    kept = sum(f.stat().st_size for f in kernels.rglob("*") if f.is_file()) / 2**20
     print(
         f"\nModel loaded and a first file transcribed: {took[0]:.1f} s with no compiled kernels, "
-        f"{took[1]:.1f} s with them ({kept:.0f} MB): first use costs {took[0] - took[1]:.1f} s."
+        f"{took[1]:.1f} s with them ({kept:.0f} MB): first use costs {took[0] - took[1]:.1f} s.",
+        flush=True,
     )
 
 
-def _theirs(
-    given: argparse.Namespace, how: str, files: list[Path], environment: dict[str, str]
-) -> Any:
+def _theirs(given: argparse.Namespace, how: str, files: list[Path]) -> Any:
     words = [how, str(given.model), given.device, given.compute_type, str(given.batch_size)]
     ran = subprocess.run(
         [sys.executable, "-m", "tests.gpu.theirs", *words, *map(str, files)],
-        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,
@@ -99,7 +95,17 @@ def _ours(
         if not said.right(files):
             raise SystemExit(f"speakeasy run ended with {said.exit_code}:\n{said.errors}")
         begun, done = said.work
-        print(f"{turn}: batches of {said.status['lanes'][0]['batch_size']} windows", flush=True)
+        spent = {
+            stage["stage"]: stage["seconds"]
+            for event in said.of("profile")
+            for stage in event["detail"]["stages"]
+        }
+        size = said.status["lanes"][0]["batch_size"]
+        print(
+            f"{turn}: batches of {size} windows; seconds by stage:",
+            ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.items()),
+            flush=True,
+        )
         return Line("speakeasy", done - begun, watch.busy(begun, done), said.texts)
     finally:
         program.stop()
@@ -108,8 +114,6 @@ def _ours(
 def speed(given: argparse.Namespace, files: list[Path], work: Path) -> bool:
     """Measure each way with the short clips and with the long recordings, by turns."""
     work.mkdir(parents=True)
-    if given.device.startswith("cuda"):
-        compile_time(given, files[0], work)
     watch = Watch(given.device)
     said = _references(given.folder)
     program = Program(work / "ours")  # one, for it remembers the batch size that it finds
@@ -117,12 +121,12 @@ def speed(given: argparse.Namespace, files: list[Path], work: Path) -> bool:
         those = [path.resolve() for path in lengths]
         turns: dict[str, list[Line]] = {}
         for turn in range(given.turns):
-            order = ["speakeasy", "sequential", "batched"]
+            order = given.ways.split(",")
             for how in order if turn % 2 == 0 else reversed(order):
                 if how == "speakeasy":
                     line = _ours(given, program, those, f"{kind.split()[0]}-{turn}", watch)
                 else:
-                    told = _theirs(given, how, those, dict(os.environ))
+                    told = _theirs(given, how, those)
                     begun, done = told["begun"], told["done"]
                     busy = watch.busy(begun, done)
                     line = Line(f"faster-whisper {how}", done - begun, busy, told["texts"])
