@@ -29,6 +29,9 @@ BEST_OF = 5
 MAX_INITIAL_TIMESTAMP = 50
 """In steps of 20 ms: the first timestamp is at most 1 s into a window."""
 
+OFTEN = ('"', ' "', " '", " -", " (", " [", "「", " ♪")
+"""Of what must not be said, what a model likes to say all the same."""
+
 
 class Generation:
     """Generates with one loaded model; several threads may do so at the same time."""
@@ -39,6 +42,13 @@ class Generation:
         self._meter = meter
         self._check_device = check_device
         self._tokenizers: dict[tuple[str, str], Any] = {}
+        self.late = model.device == "cuda"
+        """What must not be said is looked for in texts that are made, instead of kept out of them.
+
+        CTranslate2 keeps the tokens that a step may not take, on a GPU, in one sorted list of all
+        rows, into which it inserts one by one (decoding_utils.h). Where a timestamp is due that is
+        the whole vocabulary, and each of those moves what is kept out of the rows behind it: with
+        16 windows 0.32 s of a core per window, with 32 windows 0.56 s (docs/throughput.md)."""
 
     def tokenizer(self, language: str, task: str) -> Any:
         """faster-whisper's tokenizer for a language code and `transcribe` or `translate`."""
@@ -60,21 +70,19 @@ class Generation:
         self, windows: Sequence[Window], which: Sequence[int], encoded: Encoded
     ) -> list[Outcome]:
         """Beam search for those of a batch's `windows` with the numbers `which`, in that order."""
-        shown = [windows[n] for n in which]
-        beam = shown[0].first.file.options.beam_size
+        beam = windows[which[0]].first.file.options.beam_size
         # Without a beam CTranslate2 would find the same text twice.
         patience = PATIENCE if beam > 1 else 1.0
         with self._meter.stage("generate"):
-            results = self._generate(
-                [window.first for window in shown],
-                encoded.rows(which),
+            return self._said(
+                [window.first for window in windows],
+                which,
+                encoded,
+                lambda n, result: self._furthest(windows[n], result),
                 beam_size=beam,
                 num_hypotheses=round(beam * patience),
                 patience=patience,
             )
-        return [
-            self._furthest(window, result) for window, result in zip(shown, results, strict=True)
-        ]
 
     def sample(self, pieces: Sequence[Piece], encoded: Encoded) -> dict[int, Outcome]:
         """What becomes of a batch of suspicious `pieces`, all together at rising temperatures.
@@ -86,16 +94,21 @@ class Generation:
         for temperature in TEMPERATURES:
             self._check_device()
             with self._meter.stage("fallback"):
-                found = self._generate(
-                    [pieces[n] for n in left],
-                    encoded.rows(left),
+
+                def choose(n: int, result: Any, at: float = temperature) -> Outcome:
+                    return self._likeliest(pieces[n], result, at)
+
+                found = self._said(
+                    pieces,
+                    left,
+                    encoded,
+                    choose,
                     beam_size=1,
                     num_hypotheses=BEST_OF,
                     sampling_topk=0,
                     sampling_temperature=temperature,
                 )
-            for n, result in zip(left, found, strict=True):
-                outcome = self._likeliest(pieces[n], result, temperature)
+            for n, outcome in zip(left, found, strict=True):
                 pieces[n].tried.append(outcome)
                 outcomes[n] = outcome
             left = [n for n in left if needs_fallback(outcomes[n]) and not pieces[n].file.dropped]
@@ -116,21 +129,64 @@ class Generation:
         prompt: list[int] = self._whisper.get_prompt(tokenizer, before)
         return prompt
 
-    def _generate(self, pieces: Sequence[Piece], encoded: Any, **how: Any) -> list[Any]:
-        """CTranslate2's results for windows that begin with these pieces."""
-        results: list[Any] = self._whisper.model.generate(
-            encoded,
-            [self._prompt(piece) for piece in pieces],
+    def _said(
+        self,
+        pieces: Sequence[Piece],
+        which: Sequence[int],
+        encoded: Encoded,
+        choose: Callable[[int, Any], Outcome],
+        **how: Any,
+    ) -> list[Outcome]:
+        """What is said in those of a batch's windows with the numbers `which`, in that order.
+
+        Brackets, notes of music and other signs that nobody speaks must not come up (Whisper's
+        `non_speech_tokens`). On a GPU most of them may at first, and a text that holds one is made
+        again without: it seldom does, and keeping them out costs more than all else there.
+
+        Args:
+            pieces: of the batch, with which its windows begin.
+            which: as said.
+            encoded: of the batch.
+            choose: makes of a window's number and CTranslate2's result the text that counts.
+            how: CTranslate2's options.
+        """
+        tokenizer = self.tokenizer_of(pieces[which[0]])
+        unspoken = get_suppressed_tokens(tokenizer, [-1])
+        keep_out = unspoken
+        if self.late:
+            often = {tokenizer.encode(text)[0] for text in OFTEN}
+            keep_out = [token for token in unspoken if token in often]
+        outcomes = self._generate(pieces, which, encoded, choose, suppress_tokens=keep_out, **how)
+        if self.late:
+            barred = frozenset(unspoken)
+            wrong = [n for n in which if not barred.isdisjoint(outcomes[n].tokens)]
+            if wrong:
+                outcomes |= self._generate(
+                    pieces, wrong, encoded, choose, suppress_tokens=unspoken, **how
+                )
+        return [outcomes[n] for n in which]
+
+    def _generate(
+        self,
+        pieces: Sequence[Piece],
+        which: Sequence[int],
+        encoded: Encoded,
+        choose: Callable[[int, Any], Outcome],
+        **how: Any,
+    ) -> dict[int, Outcome]:
+        """As `_said`, by the windows' numbers, with all of CTranslate2's options given."""
+        results = self._whisper.model.generate(
+            encoded.rows(which),
+            [self._prompt(pieces[n]) for n in which],
             length_penalty=1.0,
             max_length=self._whisper.max_length,
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=True,
-            suppress_tokens=get_suppressed_tokens(self.tokenizer_of(pieces[0]), [-1]),
             max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
             **how,
         )
-        return results
+        return {n: choose(n, result) for n, result in zip(which, results, strict=True)}
 
     def _furthest(self, window: Window, result: Any) -> Outcome:
         """The hypothesis that counts: the likeliest, or one that goes on where it ends early."""

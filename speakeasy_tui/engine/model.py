@@ -12,11 +12,11 @@ from typing import Annotated, Any
 
 import msgspec
 
-from speakeasy_tui.core import gpus, models
+from speakeasy_tui.core import models
 from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.engine import cublas
+from speakeasy_tui.engine import cublas, vram
 from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
@@ -69,7 +69,7 @@ class Model:
         self.device, _, index = command.device.partition(":")
         self.index = int(index or 0)
         self.name = command.device if index or self.device == "cpu" else f"{self.device}:0"
-        folder = Path(command.model)
+        self._folder = folder = Path(command.model)
         _check_files(folder)
         injector.check_device()
         if self.device == "cuda":
@@ -162,7 +162,12 @@ class Model:
     @property
     def limit(self) -> int:
         """The most windows of a batch, whoever asks for more."""
-        return sys.maxsize if self.device == "cpu" else most_windows(self._width)
+        return sys.maxsize if self.device == "cpu" else vram.most_windows(self._width)
+
+    def window_bytes(self) -> int:
+        """Bytes that one window takes on a GPU at most."""
+        layers = vram.decoder_layers(self._folder / "model.bin", self._width)
+        return vram.window_bytes(self._width, layers, 2 if "16" in self.compute_type else 4)
 
     def batch_sizes(self) -> tuple[int, int]:
         """When nobody chose one: the batch size to begin with, and the largest that fits.
@@ -174,39 +179,11 @@ class Model:
         if self.device == "cpu":
             size = CPU_BATCH if self._width <= CPU_WIDTH else CPU_BATCH // 2
             return size, size
-        free = _free_memory(self.index)
+        free = vram.free_bytes(self.index)
         if free is None:
             return CUDA_BATCH, CUDA_BATCH
-        size = 2 if "16" in self.compute_type else 4
-        window = window_bytes(self._width, size)
-        fitting = max(1, int(0.8 * free / (self._workers * window)))
+        fitting = max(1, int(0.8 * free / (self._workers * self.window_bytes())))
         return min(CUDA_BATCH, fitting), min(CUDA_MOST, fitting)
-
-
-def window_bytes(width: int, size: int) -> int:
-    """Bytes that one window takes on a GPU at most, with a beam of 5 or sampled five times.
-
-    Args:
-        width: of the model's states: 384 (tiny) to 1280 (large).
-        size: bytes of a number in the activations: 2 or 4.
-
-    Keys and values of the encoder's output and of the text so far in each layer of the decoder,
-    and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
-    texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
-    then the encoder is done.
-    """
-    layers = next((n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32)
-    heads = width // 64
-    listened = 2 * 1500 * width * layers
-    written = 5 * 2 * 224 * width * layers
-    attention = 2 * heads * 1500 * 1500
-    return size * (written + max(listened + attention, 5 * listened))
-
-
-def most_windows(width: int) -> int:
-    """What fits into 32 bits, in which CUDA's softmax in CTranslate2 counts the encoder's
-    attention: beyond that the text is silently wrong."""
-    return int(2**32 // (width // 64 * 1500 * 1500))
 
 
 def _unload(replica: Any) -> None:
@@ -303,13 +280,3 @@ def _compute_type(device: str, index: int, command: Load) -> str:
             f"choose --compute-type auto or one of: {', '.join(sorted(supported))}",
         )
     return asked
-
-
-def _free_memory(index: int) -> int | None:
-    """Bytes free on a GPU; None when neither torch nor the driver can tell."""
-    try:
-        import torch
-
-        return int(torch.cuda.mem_get_info(index)[0])
-    except Exception:  # a torch without CUDA, or none at all: no reason not to work
-        return gpus.free_memory(index)

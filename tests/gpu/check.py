@@ -113,6 +113,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda:0", help="cuda:N or cpu; default: cuda:0")
     parser.add_argument("--compute-type", default=None, help="default: float16, int8 on a CPU")
     parser.add_argument("--batch-size", type=int, default=16, help="of faster-whisper batched")
+    parser.add_argument("--workers", type=int, help="of speakeasy, for speed; default: its own")
     parser.add_argument("--times", type=int, default=1, help="take each recording so many times")
     parser.add_argument("--turns", type=int, default=3, help="of speed; the median counts")
     ways = "speakeasy,sequential,batched"

@@ -50,6 +50,12 @@ class Watch(threading.Thread):
             self._samples.append((time.time(), use / 100))
             time.sleep(0.1)
 
+    def used_mb(self) -> str:
+        """Memory in use on it."""
+        if self._handle is None:
+            return "–"
+        return f"{self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used / 2**20:.0f}"
+
     def busy(self, begun: float, done: float) -> float | None:
         """The mean between two moments (time.time); None where nothing was seen."""
         found = [use for at, use in self._samples if begun <= at <= done]
@@ -116,7 +122,8 @@ def speed(given: argparse.Namespace, files: list[Path], work: Path) -> bool:
     work.mkdir(parents=True)
     watch = Watch(given.device)
     said = _references(given.folder)
-    program = Program(work / "ours")  # one, for it remembers the batch size that it finds
+    more = {} if given.workers is None else {"SPEAKEASY_WORKERS": str(given.workers)}
+    program = Program(work / "ours", more)  # one, for it remembers the batch size that it finds
     for kind, lengths in kinds(files).items():
         those = [path.resolve() for path in lengths]
         turns: dict[str, list[Line]] = {}

@@ -3,7 +3,8 @@
     python -m tests.gpu.sweep MODEL FOLDER [--workers 1,2,3] [--batches 8,16,32,64]
 
 Prints for each pair × real time, the share of the time in which the GPU had work, and the seconds
-spent in each stage, summed over threads; the loading of the model and a first run left out.
+spent in each stage, summed over threads, and the GPU's memory in use at the end, which stays at
+what was most; the loading of the model and a first run left out.
 `runner.devices.CUDA_WORKERS`, `engine.model.CUDA_BATCH` and `engine.frontend.MOST_HELPERS` are
 judged by it. ``--device cpu`` tries it without a GPU.
 """
@@ -65,8 +66,8 @@ def main() -> None:
     found = {
         kind: (list(files), sum(files.values())) for kind, files in kinds([given.folder]).items()
     }
-    print("| | workers | batch | s | × real time | GPU busy | seconds by stage |")
-    print("|---|--:|--:|--:|--:|--:|---|")
+    print("| | workers | batch | s | × real time | GPU busy | MB | seconds by stage |")
+    print("|---|--:|--:|--:|--:|--:|--:|---|")
     for workers in map(int, given.workers.split(",")):
         with tempfile.TemporaryDirectory(prefix="sweep-") as name:
             engine = Engine("real", Path(name) / "log")
@@ -88,7 +89,7 @@ def main() -> None:
                         print(
                             f"| {kind} | {workers} | {batch} | {done - begun:.2f} "
                             f"| {seconds / (done - begun):.0f} "
-                            f"| {'–' if busy is None else f'{busy:.0%}'} | "
+                            f"| {'–' if busy is None else f'{busy:.0%}'} | {watch.used_mb()} | "
                             + ", ".join(f"{k} {v:.1f}" for k, v in spent.items() if v > 0.05)
                             + " |",
                             flush=True,

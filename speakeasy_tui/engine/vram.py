@@ -1,0 +1,87 @@
+"""A GPU's memory: what is free of it, and what the windows of a model need."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from speakeasy_tui.core import gpus
+
+_LAYER = re.compile(r"decoder/layer_(\d+)/")
+_MOST_VARIABLES = 100_000
+"""Of a model's file; large-v3 has 1,400."""
+
+
+def free_bytes(index: int) -> int | None:
+    """Bytes free on a GPU; None when neither torch nor the driver can tell."""
+    try:
+        import torch
+
+        return int(torch.cuda.mem_get_info(index)[0])
+    except Exception:  # a torch without CUDA, or none at all: no reason not to work
+        return gpus.free_memory(index)
+
+
+def window_bytes(width: int, layers: int, size: int) -> int:
+    """Bytes that one window takes on a GPU at most, with a beam of 5 or sampled five times.
+
+    Args:
+        width: of the model's states: 384 (tiny) to 1280 (large).
+        layers: of its decoder: 4 (tiny, large-v3-turbo) to 32 (large).
+        size: bytes of a number in the activations: 2 or 4.
+
+    Keys and values of the encoder's output and of the text so far in each layer of the decoder,
+    and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
+    texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
+    then the encoder is done.
+    """
+    heads = width // 64
+    listened = 2 * 1500 * width * layers
+    written = 5 * 2 * 224 * width * layers
+    attention = 2 * heads * 1500 * 1500
+    return size * (written + max(listened + attention, 5 * listened))
+
+
+def most_windows(width: int) -> int:
+    """What fits into 32 bits, in which CUDA's softmax in CTranslate2 counts the encoder's
+    attention: beyond that the text is silently wrong."""
+    return int(2**32 // (width // 64 * 1500 * 1500))
+
+
+def decoder_layers(model: Path, width: int) -> int:
+    """How many layers the decoder of a ``model.bin`` has, by the names of its variables.
+
+    CTranslate2 does not tell. Where the file is of another format, as many as Whisper's models of
+    that `width` have at most.
+    """
+    try:
+        with model.open("rb") as file:
+            found = [int(match[1]) for name in _variables(file) if (match := _LAYER.match(name))]
+        return 1 + max(found)
+    except (OSError, ValueError, struct.error):
+        return next((n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32)
+
+
+def _variables(file: BinaryIO) -> list[str]:
+    """Names in a ``model.bin`` (CTranslate2's specs/model_spec.py, format 6)."""
+
+    def number(kind: str) -> int:
+        return int(struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))[0])
+
+    def text() -> str:
+        return file.read(number("H")).rstrip(b"\0").decode()
+
+    if number("I") < 4:
+        raise ValueError("an older format")
+    text()
+    number("I")
+    names = []
+    for _ in range(min(number("I"), _MOST_VARIABLES)):
+        names.append(text())
+        file.seek(4 * number("B"), os.SEEK_CUR)
+        number("B")
+        file.seek(number("I"), os.SEEK_CUR)
+    return names
