@@ -25,7 +25,9 @@ Format = Literal["txt", "srt", "vtt", "tsv", "json"]
 ENV_PREFIX = "SPEAKEASY_"
 
 # Variables with our prefix that are not settings.
-RESERVED_ENV = frozenset({"HOME", "FAULTS", "FAULTS_SEED", "SIM_SPEED", "CHAOS_COMMIT", "COMPLETE"})
+RESERVED_ENV = frozenset(
+    {"HOME", "FAULTS", "FAULTS_SEED", "SIM_SPEED", "DECODER", "CHAOS_COMMIT", "COMPLETE"}
+)
 
 # Languages of the multilingual Whisper models (openai/whisper, tokenizer.py).
 _CODES = """

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from speakeasy_tui.engine.work import Mel
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Encoded:
@@ -28,6 +31,8 @@ class Encoded:
         self._on_cpu = whisper.model.device == "cpu"
         self._rows: list[Any] = []
         self._all: Any = None
+        self._tensor: Tensor | None = None
+        """The same memory for torch."""
         if self._on_cpu:
             rows = known or [None] * len(features)
             self._rows = [
@@ -50,6 +55,24 @@ class Encoded:
         if len(which) == len(self._features):
             return self._all
         return self._whisper.encode(np.stack([self._features[n] for n in which]))
+
+    def tensor(self, which: Sequence[int]) -> Tensor:
+        """torch's tensor of the windows with these numbers: windows × 1500 × width."""
+        import torch
+
+        if self._on_cpu:
+            return torch.from_numpy(np.concatenate([self._rows[n] for n in which]))
+        if self._tensor is None:
+            from ctranslate2 import DataType
+
+            device = f"cuda:{self._all.device_index}"
+            # Of bfloat16 neither numpy nor CUDA's array interface has heard.
+            known = self._all.dtype in (DataType.float16, DataType.float32)
+            array = self._all if known else self._all.to(DataType.float32)
+            self._tensor = torch.as_tensor(array, device=device)
+        if len(which) == len(self._features):
+            return self._tensor
+        return self._tensor[list(which)]
 
     def align(
         self,

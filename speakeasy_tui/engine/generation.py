@@ -37,18 +37,23 @@ class Generation:
     """Generates with one loaded model; several threads may do so at the same time."""
 
     def __init__(self, model: Model, meter: Meter, check_device: Callable[[], None]) -> None:
+        self._model = model
         self._whisper = model.whisper
         self._multilingual = model.multilingual
         self._meter = meter
         self._check_device = check_device
         self._tokenizers: dict[tuple[str, str], Any] = {}
-        self.late = model.device == "cuda"
-        """What must not be said is looked for in texts that are made, instead of kept out of them.
+
+    @property
+    def late(self) -> bool:
+        """Whether what must not be said is looked for in texts that are made, instead of kept out.
 
         CTranslate2 keeps the tokens that a step may not take, on a GPU, in one sorted list of all
         rows, into which it inserts one by one (decoding_utils.h). Where a timestamp is due that is
         the whole vocabulary, and each of those moves what is kept out of the rows behind it: with
-        16 windows 0.32 s of a core per window, with 32 windows 0.56 s (docs/throughput.md)."""
+        16 windows 0.32 s of a core per window, with 32 windows 0.56 s (docs/throughput.md).
+        """
+        return self._model.device == "cuda" and self._model.searcher is None
 
     def tokenizer(self, language: str, task: str) -> Any:
         """faster-whisper's tokenizer for a language code and `transcribe` or `translate`."""
@@ -175,17 +180,26 @@ class Generation:
         **how: Any,
     ) -> dict[int, Outcome]:
         """As `_said`, by the windows' numbers, with all of CTranslate2's options given."""
-        results = self._whisper.model.generate(
-            encoded.rows(which),
-            [self._prompt(pieces[n]) for n in which],
-            length_penalty=1.0,
-            max_length=self._whisper.max_length,
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=True,
-            max_initial_timestamp_index=MAX_INITIAL_TIMESTAMP,
+        prompts = [self._prompt(pieces[n]) for n in which]
+        both = {
+            "length_penalty": 1.0,
+            "max_length": self._whisper.max_length,
+            "max_initial_timestamp_index": MAX_INITIAL_TIMESTAMP,
             **how,
-        )
+        }
+        results: list[Any]
+        if (searcher := self._model.searcher) is not None:
+            start = self.tokenizer_of(pieces[which[0]]).sot
+            results = searcher.generate(encoded.tensor(which), prompts, start=start, **both)
+        else:
+            results = self._whisper.model.generate(
+                encoded.rows(which),
+                prompts,
+                return_scores=True,
+                return_no_speech_prob=True,
+                suppress_blank=True,
+                **both,
+            )
         return {n: choose(n, result) for n, result in zip(which, results, strict=True)}
 
     def _furthest(self, window: Window, result: Any) -> Outcome:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -18,8 +19,12 @@ from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine import cublas, vram
 from speakeasy_tui.engine.echo import ECHO, PastEchoes
+from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
+
+if TYPE_CHECKING:
+    from speakeasy_tui.engine.search import Searcher
 
 CPU_BATCH = 8
 CUDA_BATCH = 16
@@ -64,6 +69,8 @@ class Model:
         self._injector = injector
         self._workers = max(1, command.workers)
         self._width = 0
+        self.searcher: Searcher | None = None
+        """Generates text in place of CTranslate2."""
         self.aligns = True
         """Whether it can be told where it listened for each word."""
         self.device, _, index = command.device.partition(":")
@@ -95,6 +102,7 @@ class Model:
                 self.whisper.model = PastEchoes(self.whisper.model)
             self.multilingual = bool(self.whisper.model.is_multilingual)
             self.mel = LogMel(int(self.whisper.model.n_mels))
+            self._make_searcher()
             self.probe()
         except BaseException as error:
             if not _is_of_the_folder(error):
@@ -131,7 +139,11 @@ class Model:
         self._width = int(encoded.shape[-1])
         tokens = self.whisper.hf_tokenizer
         start = [tokens.token_to_id("<|startoftranscript|>")]
-        self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
+        if self.searcher is not None:
+            whole = Encoded(self.whisper, [mel])
+            self.searcher.generate(whole.tensor([0]), [start], start=start[0], max_length=8)
+        else:
+            self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
         try:
             self.whisper.model.align(encoded, start, [[0]], 100)
         except RuntimeError as error:
@@ -140,6 +152,20 @@ class Model:
             print(f"engine: no alignment of words: {error}", file=sys.stderr, flush=True)
             return False
         return True
+
+    def _make_searcher(self) -> None:
+        """torch's decoder, where it is the better one and to be had; else CTranslate2's is used."""
+        asked = os.environ.get("SPEAKEASY_DECODER") or ("torch" if self.device == "cuda" else "")
+        if asked != "torch":
+            return
+        try:
+            from speakeasy_tui.engine.searcher import searcher
+
+            self.searcher = searcher(
+                self._folder / "model.bin", self.whisper, self.device, self.index, self.compute_type
+            )
+        except (ImportError, ValueError, OSError) as error:
+            print(f"engine: CTranslate2 decodes, not torch: {error}", file=sys.stderr, flush=True)
 
     def reload(self) -> None:
         """Unload, collect, clear torch's cache, load, probe.
@@ -151,11 +177,13 @@ class Model:
         self._injector.check_device()
         begun = time.monotonic()
         replica = self.whisper.model
+        self.searcher = None
         _unload(replica)
         gc.collect()
         if "torch" in sys.modules and self.device == "cuda":
             sys.modules["torch"].cuda.empty_cache()
         replica.load_model()
+        self._make_searcher()
         self.probe()
         self.seconds = time.monotonic() - begun
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import struct
 from pathlib import Path
-from typing import BinaryIO
 
 from speakeasy_tui.core import gpus
+from speakeasy_tui.engine import modelfile
 
 _LAYER = re.compile(r"decoder/layer_(\d+)/")
-_MOST_VARIABLES = 100_000
-"""Of a model's file; large-v3 has 1,400."""
 
 
 def free_bytes(index: int) -> int | None:
@@ -58,30 +54,7 @@ def decoder_layers(model: Path, width: int) -> int:
     that `width` have at most.
     """
     try:
-        with model.open("rb") as file:
-            found = [int(match[1]) for name in _variables(file) if (match := _LAYER.match(name))]
-        return 1 + max(found)
-    except (OSError, ValueError, struct.error):
+        names = modelfile.variables(model)
+        return 1 + max(int(match[1]) for name in names if (match := _LAYER.match(name)))
+    except (OSError, ValueError):
         return next((n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32)
-
-
-def _variables(file: BinaryIO) -> list[str]:
-    """Names in a ``model.bin`` (CTranslate2's specs/model_spec.py, format 6)."""
-
-    def number(kind: str) -> int:
-        return int(struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))[0])
-
-    def text() -> str:
-        return file.read(number("H")).rstrip(b"\0").decode()
-
-    if number("I") < 4:
-        raise ValueError("an older format")
-    text()
-    number("I")
-    names = []
-    for _ in range(min(number("I"), _MOST_VARIABLES)):
-        names.append(text())
-        file.seek(4 * number("B"), os.SEEK_CUR)
-        number("B")
-        file.seek(number("I"), os.SEEK_CUR)
-    return names

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.gpu.program import Program, Said
 
 HURT = Path(__file__).with_name("hurt")
-SHARES = (0.5, 0.25, 0.1, 0.05)
+SHARES = (0.25, 0.1, 0.05)
 """Of the memory that a full batch may need; how much it does need depends on the model."""
 
 

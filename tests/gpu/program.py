@@ -73,7 +73,11 @@ class Program:
 
     def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("SPEAKEASY_")}
+        kept = {
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith("SPEAKEASY_") or k == "SPEAKEASY_DECODER"
+        }
         self._environment = kept | {"SPEAKEASY_HOME": str(folder / "home")} | dict(more or {})
         self._command = [sys.executable, "-m", "speakeasy_tui"]
 

@@ -6,12 +6,14 @@ Prints for each pair × real time, the share of the time in which the GPU had wo
 spent in each stage, summed over threads, and the GPU's memory in use at the end, which stays at
 what was most; the loading of the model and a first run left out.
 `runner.devices.CUDA_WORKERS`, `engine.model.CUDA_BATCH` and `engine.frontend.MOST_HELPERS` are
-judged by it. ``--device cpu`` tries it without a GPU.
+judged by it. ``SPEAKEASY_DECODER=ctranslate2`` measures without torch's decoder; ``--device cpu``
+tries it without a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -70,7 +72,8 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|---|")
     for workers in map(int, given.workers.split(",")):
         with tempfile.TemporaryDirectory(prefix="sweep-") as name:
-            engine = Engine("real", Path(name) / "log")
+            decoder = os.environ.get("SPEAKEASY_DECODER", "")
+            engine = Engine("real", Path(name) / "log", SPEAKEASY_DECODER=decoder)
             try:
                 load = {"device": given.device, "compute_type": given.compute_type}
                 engine.load(model=str(given.model), workers=workers, cpu_threads=0, **load)

@@ -1,0 +1,219 @@
+"""Whisper's text decoder in torch, with the weights of a model of CTranslate2.
+
+The network of Radford et al. 2022 (arXiv:2212.04356, section 2.2): tokens in, logits out, one step
+at a time. Whoever searches with it (`engine.search`) has for each window several rows, a text each,
+which listen to the same encoder's output: that is kept once per window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from speakeasy_tui.engine import modelfile
+
+HEAD = 64
+"""Width of an attention head, in every model of Whisper."""
+_BLOCK = 64
+"""Steps by which room for a text's keys and values grows."""
+_KINDS = {
+    0: torch.float32,
+    1: torch.int8,
+    2: torch.int16,
+    3: torch.int32,
+    4: torch.float16,
+    5: torch.bfloat16,
+}
+
+
+class Linear:
+    """A matrix with, perhaps, a bias."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self._weight = weights.matrix(f"{name}/weight")
+        self._bias = weights.get(f"{name}/bias")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.linear(x, self._weight, self._bias)
+
+
+class Norm:
+    """Layer normalisation."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self._gamma = weights[f"{name}/gamma"]
+        self._beta = weights[f"{name}/beta"]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.layer_norm(x, self._gamma.shape, self._gamma, self._beta)
+
+
+class Weights:
+    """The variables of a ``model.bin`` on a device."""
+
+    def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
+        """
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it is of another format.
+        """
+        self._path = path
+        self._found = modelfile.variables(path)
+        self._device = device
+        self._dtype = dtype
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._found
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._load(name).to(self._device, self._dtype)
+
+    def get(self, name: str) -> Tensor | None:
+        """A variable that need not be there."""
+        return None if name not in self._found else self[name]
+
+    def matrix(self, name: str) -> Tensor:
+        """One whose rows may be quantised (int8 or int16, a scale per row or for all)."""
+        values = self._load(name)
+        if not values.is_floating_point():
+            scale = self._load(f"{name}_scale").float()
+            values = values.float() / (scale[:, None] if scale.ndim else scale)
+        return values.to(self._device, self._dtype)
+
+    def _load(self, name: str) -> Tensor:
+        if name not in self._found:
+            raise ValueError(f"{self._path} has no {name}")
+        shape, kind, offset, size = self._found[name]
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            data = bytearray(file.read(size))
+        return torch.frombuffer(data, dtype=_KINDS[kind]).reshape(shape)
+
+
+class Layer:
+    """One layer: it attends to the text so far, then to the recording, then thinks."""
+
+    def __init__(self, weights: Weights, name: str) -> None:
+        self.before_text = Norm(weights, f"{name}/self_attention/layer_norm")
+        self.of_text = Linear(weights, f"{name}/self_attention/linear_0")
+        self.from_text = Linear(weights, f"{name}/self_attention/linear_1")
+        self.before_sound = Norm(weights, f"{name}/attention/layer_norm")
+        self.question = Linear(weights, f"{name}/attention/linear_0")
+        self.of_sound = Linear(weights, f"{name}/attention/linear_1")
+        self.from_sound = Linear(weights, f"{name}/attention/linear_2")
+        self.before_thought = Norm(weights, f"{name}/ffn/layer_norm")
+        self.wide = Linear(weights, f"{name}/ffn/linear_0")
+        self.narrow = Linear(weights, f"{name}/ffn/linear_1")
+
+
+@dataclass
+class State:
+    """What a batch of texts has been so far: keys and values of each layer."""
+
+    sound: list[tuple[Tensor, Tensor]]
+    """Of the encoder's output: windows × heads × 1500 × 64."""
+    text: list[tuple[Tensor, Tensor]]
+    """Of the tokens: rows × heads × room × 64."""
+    length: int = 0
+    """Tokens of each row."""
+
+    def keep(self, rows: Tensor, windows: Tensor | None) -> None:
+        """Go on with these rows, in this order, of these windows (None: all as they are)."""
+        self.text = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self.text]
+        if windows is not None:
+            self.sound = [
+                (k.index_select(0, windows), v.index_select(0, windows)) for k, v in self.sound
+            ]
+
+
+class TextDecoder:
+    """The decoder of one model."""
+
+    def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
+        """
+        Args:
+            path: the ``model.bin``.
+            device: where to calculate.
+            dtype: in which numbers.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it holds no Whisper that is known here.
+        """
+        weights = Weights(path, device, dtype)
+        self.device = device
+        self.dtype = dtype
+        self._tokens = weights.matrix("decoder/embeddings/weight")
+        self._places = weights["decoder/position_encodings/encodings"]
+        self._layers = [
+            Layer(weights, name)
+            for number in range(1000)
+            if f"{(name := f'decoder/layer_{number}')}/self_attention/linear_0/weight" in weights
+        ]
+        self._last = Norm(weights, "decoder/layer_norm")
+        self._logits = Linear(weights, "decoder/projection")
+        self.width = self._tokens.shape[1]
+        self.vocabulary = self._tokens.shape[0]
+        if not self._layers or self.width % HEAD:
+            raise ValueError(f"{path} is no Whisper: {len(self._layers)} layers, {self.width} wide")
+
+    def begin(self, encoded: Tensor) -> State:
+        """Listen to the encoder's output (windows × 1500 × width): a row for each window."""
+        sound = []
+        for layer in self._layers:
+            keys, values = layer.of_sound(encoded).chunk(2, dim=-1)
+            sound.append((_heads(keys).contiguous(), _heads(values).contiguous()))
+        room = encoded.new_empty((len(encoded), self.width // HEAD, 0, HEAD))
+        return State(sound, [(room, room) for _ in self._layers])
+
+    def step(self, state: State, tokens: Tensor) -> Tensor:
+        """Read `tokens` (rows × count), all of them new, and give states (rows × count × width).
+
+        More than one at once only at the beginning. The rows of a window follow one another.
+        """
+        rows, count = tokens.shape
+        begin, end = state.length, state.length + count
+        x = functional.embedding(tokens, self._tokens) + self._places[begin:end]
+        for number, layer in enumerate(self._layers):
+            asked, keys, values = map(_heads, layer.of_text(layer.before_text(x)).chunk(3, dim=-1))
+            known = tuple(_room(old, end) for old in state.text[number])
+            for old, new in zip(known, (keys, values), strict=True):
+                old[:, :, begin:end] = new
+            state.text[number] = (known[0], known[1])
+            heard = functional.scaled_dot_product_attention(
+                asked, known[0][:, :, :end], known[1][:, :, :end], is_causal=count > 1
+            )
+            x = x + layer.from_text(_merged(heard))
+            keys, values = state.sound[number]
+            asked = layer.question(layer.before_sound(x)).reshape(len(keys), -1, self.width)
+            heard = functional.scaled_dot_product_attention(_heads(asked), keys, values)
+            x = x + layer.from_sound(_merged(heard).reshape(rows, count, self.width))
+            x = x + layer.narrow(functional.gelu(layer.wide(layer.before_thought(x))))
+        state.length = end
+        return x
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Of states of the last layer (… × width), in float32."""
+        return self._logits(self._last(states)).float()
+
+
+def _heads(x: Tensor) -> Tensor:
+    """Rows × count × width to rows × heads × count × 64."""
+    return x.unflatten(-1, (-1, HEAD)).transpose(1, 2)
+
+
+def _merged(x: Tensor) -> Tensor:
+    return x.transpose(1, 2).flatten(2)
+
+
+def _room(x: Tensor, length: int) -> Tensor:
+    """`x` with room for so many tokens."""
+    lacking = length - x.shape[2]
+    if lacking <= 0:
+        return x
+    more = -(-lacking // _BLOCK) * _BLOCK
+    return torch.cat([x, x.new_zeros((*x.shape[:2], more, HEAD))], dim=2)
