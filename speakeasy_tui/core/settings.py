@@ -26,7 +26,7 @@ ENV_PREFIX = "SPEAKEASY_"
 
 # Variables with our prefix that are not settings.
 RESERVED_ENV = frozenset(
-    {"HOME", "FAULTS", "FAULTS_SEED", "SIM_SPEED", "DECODER", "CHAOS_COMMIT", "COMPLETE"}
+    {"HOME", "FAULTS", "FAULTS_SEED", "SIM_SPEED", "TORCH", "CHAOS_COMMIT", "COMPLETE"}
 )
 
 # Languages of the multilingual Whisper models (openai/whisper, tokenizer.py).

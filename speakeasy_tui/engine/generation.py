@@ -50,8 +50,8 @@ class Generation:
 
         CTranslate2 keeps the tokens that a step may not take, on a GPU, in one sorted list of all
         rows, into which it inserts one by one (decoding_utils.h). Where a timestamp is due that is
-        the whole vocabulary, and each of those moves what is kept out of the rows behind it: with
-        16 windows 0.32 s of a core per window, with 32 windows 0.56 s (docs/throughput.md).
+        the whole vocabulary, and each of those moves what is kept out of the rows behind it
+        (docs/throughput.md, "On a GPU").
         """
         return self._model.device == "cuda" and self._model.searcher is None
 

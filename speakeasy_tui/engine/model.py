@@ -68,6 +68,7 @@ class Model:
         """
         self._injector = injector
         self._workers = max(1, command.workers)
+        self._cpu_threads = command.cpu_threads
         self._width = 0
         self.searcher: Searcher | None = None
         """Generates text in place of CTranslate2."""
@@ -102,7 +103,7 @@ class Model:
                 self.whisper.model = PastEchoes(self.whisper.model)
             self.multilingual = bool(self.whisper.model.is_multilingual)
             self.mel = LogMel(int(self.whisper.model.n_mels))
-            self._make_searcher()
+            self._take_torch()
             self.probe()
         except BaseException as error:
             if not _is_of_the_folder(error):
@@ -153,19 +154,32 @@ class Model:
             return False
         return True
 
-    def _make_searcher(self) -> None:
-        """torch's decoder, where it is the better one and to be had; else CTranslate2's is used."""
-        asked = os.environ.get("SPEAKEASY_DECODER") or ("torch" if self.device == "cuda" else "")
-        if asked != "torch":
+    def _take_torch(self) -> None:
+        """Have torch write the text on a GPU, where it can; ``SPEAKEASY_TORCH`` says otherwise:
+        ``none``, or ``decoder`` on a CPU, too."""
+        if (
+            os.environ.get("SPEAKEASY_TORCH", "decoder" if self.device == "cuda" else "")
+            != "decoder"
+        ):
             return
         try:
-            from speakeasy_tui.engine.searcher import searcher
+            from speakeasy_tui.engine.withtorch import searcher
 
             self.searcher = searcher(
-                self._folder / "model.bin", self.whisper, self.device, self.index, self.compute_type
+                self._folder / "model.bin",
+                self.whisper,
+                self.device,
+                self.index,
+                self.compute_type,
+                self._cpu_threads,
             )
         except (ImportError, ValueError, OSError) as error:
-            print(f"engine: CTranslate2 decodes, not torch: {error}", file=sys.stderr, flush=True)
+            print(f"engine: without torch: {error}", file=sys.stderr, flush=True)
+
+    def spare(self) -> None:
+        """Give back the GPU's memory that torch keeps for later; CTranslate2 cannot reach it."""
+        if self.searcher is not None and self.device == "cuda":
+            sys.modules["torch"].cuda.empty_cache()
 
     def reload(self) -> None:
         """Unload, collect, clear torch's cache, load, probe.
@@ -183,7 +197,7 @@ class Model:
         if "torch" in sys.modules and self.device == "cuda":
             sys.modules["torch"].cuda.empty_cache()
         replica.load_model()
-        self._make_searcher()
+        self._take_torch()
         self.probe()
         self.seconds = time.monotonic() - begun
 

@@ -151,6 +151,8 @@ class RealEngine:
                 self._drop([note.job])
             case SetBatch():
                 self._waiting = self._waiting and not note.go_on
+                if note.go_on and self._model is not None:
+                    self._model.spare()
                 self._use_batch(note.batch_size)
             case Load() | Reload():
                 self._drop(list(self._files))

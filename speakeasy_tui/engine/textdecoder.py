@@ -14,84 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from speakeasy_tui.engine import modelfile
+from speakeasy_tui.engine.weights import HEAD, Linear, Norm, Weights, heads, merged
 
-HEAD = 64
-"""Width of an attention head, in every model of Whisper."""
 _BLOCK = 64
 """Steps by which room for a text's keys and values grows."""
-_KINDS = {
-    0: torch.float32,
-    1: torch.int8,
-    2: torch.int16,
-    3: torch.int32,
-    4: torch.float16,
-    5: torch.bfloat16,
-}
-
-
-class Linear:
-    """A matrix with, perhaps, a bias."""
-
-    def __init__(self, weights: Weights, name: str) -> None:
-        self._weight = weights.matrix(f"{name}/weight")
-        self._bias = weights.get(f"{name}/bias")
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self._weight, self._bias)
-
-
-class Norm:
-    """Layer normalisation."""
-
-    def __init__(self, weights: Weights, name: str) -> None:
-        self._gamma = weights[f"{name}/gamma"]
-        self._beta = weights[f"{name}/beta"]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return functional.layer_norm(x, self._gamma.shape, self._gamma, self._beta)
-
-
-class Weights:
-    """The variables of a ``model.bin`` on a device."""
-
-    def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
-        """
-        Raises:
-            OSError: the file cannot be read.
-            ValueError: it is of another format.
-        """
-        self._path = path
-        self._found = modelfile.variables(path)
-        self._device = device
-        self._dtype = dtype
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._found
-
-    def __getitem__(self, name: str) -> Tensor:
-        return self._load(name).to(self._device, self._dtype)
-
-    def get(self, name: str) -> Tensor | None:
-        """A variable that need not be there."""
-        return None if name not in self._found else self[name]
-
-    def matrix(self, name: str) -> Tensor:
-        """One whose rows may be quantised (int8 or int16, a scale per row or for all)."""
-        values = self._load(name)
-        if not values.is_floating_point():
-            scale = self._load(f"{name}_scale").float()
-            values = values.float() / (scale[:, None] if scale.ndim else scale)
-        return values.to(self._device, self._dtype)
-
-    def _load(self, name: str) -> Tensor:
-        if name not in self._found:
-            raise ValueError(f"{self._path} has no {name}")
-        shape, kind, offset, size = self._found[name]
-        with self._path.open("rb") as file:
-            file.seek(offset)
-            data = bytearray(file.read(size))
-        return torch.frombuffer(data, dtype=_KINDS[kind]).reshape(shape)
 
 
 class Layer:
@@ -149,24 +75,18 @@ class TextDecoder:
         self.dtype = dtype
         self._tokens = weights.matrix("decoder/embeddings/weight")
         self._places = weights["decoder/position_encodings/encodings"]
-        self._layers = [
-            Layer(weights, name)
-            for number in range(1000)
-            if f"{(name := f'decoder/layer_{number}')}/self_attention/linear_0/weight" in weights
-        ]
+        self._layers = [Layer(weights, name) for name in weights.layers("decoder")]
         self._last = Norm(weights, "decoder/layer_norm")
         self._logits = Linear(weights, "decoder/projection")
         self.width = self._tokens.shape[1]
         self.vocabulary = self._tokens.shape[0]
-        if not self._layers or self.width % HEAD:
-            raise ValueError(f"{path} is no Whisper: {len(self._layers)} layers, {self.width} wide")
 
     def begin(self, encoded: Tensor) -> State:
         """Listen to the encoder's output (windows × 1500 × width): a row for each window."""
         sound = []
         for layer in self._layers:
             keys, values = layer.of_sound(encoded).chunk(2, dim=-1)
-            sound.append((_heads(keys).contiguous(), _heads(values).contiguous()))
+            sound.append((heads(keys).contiguous(), heads(values).contiguous()))
         room = encoded.new_empty((len(encoded), self.width // HEAD, 0, HEAD))
         return State(sound, [(room, room) for _ in self._layers])
 
@@ -179,7 +99,7 @@ class TextDecoder:
         begin, end = state.length, state.length + count
         x = functional.embedding(tokens, self._tokens) + self._places[begin:end]
         for number, layer in enumerate(self._layers):
-            asked, keys, values = map(_heads, layer.of_text(layer.before_text(x)).chunk(3, dim=-1))
+            asked, keys, values = map(heads, layer.of_text(layer.before_text(x)).chunk(3, dim=-1))
             known = tuple(_room(old, end) for old in state.text[number])
             for old, new in zip(known, (keys, values), strict=True):
                 old[:, :, begin:end] = new
@@ -187,11 +107,11 @@ class TextDecoder:
             heard = functional.scaled_dot_product_attention(
                 asked, known[0][:, :, :end], known[1][:, :, :end], is_causal=count > 1
             )
-            x = x + layer.from_text(_merged(heard))
+            x = x + layer.from_text(merged(heard))
             keys, values = state.sound[number]
             asked = layer.question(layer.before_sound(x)).reshape(len(keys), -1, self.width)
-            heard = functional.scaled_dot_product_attention(_heads(asked), keys, values)
-            x = x + layer.from_sound(_merged(heard).reshape(rows, count, self.width))
+            heard = functional.scaled_dot_product_attention(heads(asked), keys, values)
+            x = x + layer.from_sound(merged(heard).reshape(rows, count, self.width))
             x = x + layer.narrow(functional.gelu(layer.wide(layer.before_thought(x))))
         state.length = end
         return x
@@ -199,15 +119,6 @@ class TextDecoder:
     def logits(self, states: Tensor) -> Tensor:
         """Of states of the last layer (… × width), in float32."""
         return self._logits(self._last(states)).float()
-
-
-def _heads(x: Tensor) -> Tensor:
-    """Rows × count × width to rows × heads × count × 64."""
-    return x.unflatten(-1, (-1, HEAD)).transpose(1, 2)
-
-
-def _merged(x: Tensor) -> Tensor:
-    return x.transpose(1, 2).flatten(2)
 
 
 def _room(x: Tensor, length: int) -> Tensor:

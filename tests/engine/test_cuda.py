@@ -6,18 +6,22 @@ import itertools
 import os
 import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from speakeasy_tui.core.models import starter
 from speakeasy_tui.engine import model as models
+from speakeasy_tui.engine import vram
 from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.echo import TRIES, PastEchoes
 from speakeasy_tui.engine.inject import Injector
-from speakeasy_tui.engine.model import CUDA_BATCH, CUDA_MOST, Model, most_windows, window_bytes
+from speakeasy_tui.engine.model import CUDA_BATCH, CUDA_MOST, Model
 from speakeasy_tui.engine.packing import may_share
 from speakeasy_tui.engine.real import RealEngine
+from speakeasy_tui.engine.vram import decoder_layers, most_windows, window_bytes
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import Window
 from tests.fake_nvml import GIB, FakeGpu, FakeNvml
@@ -78,7 +82,8 @@ def test_the_batch_size_fits_what_is_free(
     assert model.batch_sizes() == (8, 8)
     model._width = 768
     assert model.batch_sizes() == (4, 4), "on a CPU, whisper small"
-    monkeypatch.setattr(models, "_free_memory", lambda _: free)
+    monkeypatch.setattr(vram, "free_bytes", lambda _: free)
+    monkeypatch.setattr(vram, "decoder_layers", lambda _, width: 4 if width == 384 else 32)
     model.device, model.compute_type, model._workers, model._width = "cuda", compute_type, 2, 1280
     if free == 130 * GIB:
         model._width = 384
@@ -91,14 +96,24 @@ def test_without_torch_the_driver_says_what_is_free(monkeypatch: pytest.MonkeyPa
         sys.modules, "pynvml", FakeNvml(FakeGpu("GPU-1"), FakeGpu("GPU-2", 8 * GIB))
     )
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-2")
-    assert models._free_memory(0) == 8 * GIB
-    assert models._free_memory(1) is None
+    assert vram.free_bytes(0) == 8 * GIB
+    assert vram.free_bytes(1) is None
 
 
 def test_a_window_is_reckoned_with_what_sampling_takes() -> None:
-    large = window_bytes(1280, 2)
+    large = window_bytes(1280, 32, 2)
     assert large > 5 * 2 * 2 * 1500 * 1280 * 32, "keys and values of the encoder for each text"
-    assert window_bytes(1280, 4) == 2 * large
+    assert window_bytes(1280, 32, 4) == 2 * large
+    assert window_bytes(1280, 4, 2) < large / 5, "large-v3-turbo"
+
+
+def test_a_decoder_is_as_deep_as_its_file_says(tmp_path: Path) -> None:
+    bundled = starter()
+    assert bundled is not None
+    assert decoder_layers(bundled.path / "model.bin", 1280) == 4
+    (tmp_path / "model.bin").write_bytes(b"of another format")
+    assert decoder_layers(tmp_path / "model.bin", 1280) == 32
+    assert decoder_layers(tmp_path / "none", 512) == 6
 
 
 @pytest.mark.parametrize("width", [384, 512, 768, 1024, 1280])
@@ -208,3 +223,45 @@ def test_where_memory_is_short_auto_means_the_smallest_type_that_a_gpu_has(
 def test_memory_that_python_does_not_get_is_not_the_fault_of_the_models_folder() -> None:
     assert not models._is_of_the_folder(MemoryError())
     assert models._is_of_the_folder(ValueError("unexpected end of json"))
+
+
+class Talkative:
+    """CTranslate2's model, but the first window's first text holds a sign that nobody speaks."""
+
+    def __init__(self, model: Any, sign: int) -> None:
+        self._model, self._sign = model, sign
+        self.kept_out: list[tuple[int, int]] = []
+        """Windows and tokens kept out, of each call."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def generate(self, encoded: Any, prompts: Any, **how: Any) -> list[Any]:
+        results = self._model.generate(encoded, prompts, **how)
+        self.kept_out.append((len(prompts), len(how["suppress_tokens"])))
+        if len(self.kept_out) > 1:
+            return list(results)
+        said = results[0].sequences_ids
+        spoilt = [[tokens[0], self._sign, *tokens[1:]] for tokens in said]
+        first = SimpleNamespace(
+            sequences_ids=spoilt,
+            scores=results[0].scores,
+            no_speech_prob=results[0].no_speech_prob,
+        )
+        return [first, *results[1:]]
+
+
+def test_on_a_gpu_a_text_with_a_sign_that_nobody_speaks_is_made_again() -> None:
+    model = Model(load_command(), Injector())
+    windows = [Window((spoken_piece(model, sentences()[n][1]),)) for n in (3, 4)]
+    decoder = Decoder(model, Meter(), lambda: None)
+    usual = decoder.decode(windows)
+    texts = [[segment.text for segment in result.piece.segments] for result in usual]
+    hurt = Talkative(model.whisper.model, decoder.text.tokenizer("en", "transcribe").encode("/")[0])
+    model.whisper.model = hurt
+    model.device = "cuda"  # as if
+    windows = [Window((spoken_piece(model, sentences()[n][1]),)) for n in (3, 4)]
+    results = Decoder(model, Meter(), lambda: None).decode(windows)
+    assert [[segment.text for segment in result.piece.segments] for result in results] == texts
+    assert [count for count, _ in hurt.kept_out] == [2, 1]
+    assert hurt.kept_out[0][1] < 10 < hurt.kept_out[1][1]

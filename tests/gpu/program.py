@@ -76,7 +76,7 @@ class Program:
         kept = {
             k: v
             for k, v in os.environ.items()
-            if not k.startswith("SPEAKEASY_") or k == "SPEAKEASY_DECODER"
+            if not k.startswith("SPEAKEASY_") or k == "SPEAKEASY_TORCH"
         }
         self._environment = kept | {"SPEAKEASY_HOME": str(folder / "home")} | dict(more or {})
         self._command = [sys.executable, "-m", "speakeasy_tui"]

@@ -6,7 +6,7 @@ Prints for each pair × real time, the share of the time in which the GPU had wo
 spent in each stage, summed over threads, and the GPU's memory in use at the end, which stays at
 what was most; the loading of the model and a first run left out.
 `runner.devices.CUDA_WORKERS`, `engine.model.CUDA_BATCH` and `engine.frontend.MOST_HELPERS` are
-judged by it. ``SPEAKEASY_DECODER=ctranslate2`` measures without torch's decoder; ``--device cpu``
+judged by it. ``SPEAKEASY_TORCH=none`` measures without torch's decoder; ``--device cpu``
 tries it without a GPU.
 """
 
@@ -72,8 +72,8 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|---|")
     for workers in map(int, given.workers.split(",")):
         with tempfile.TemporaryDirectory(prefix="sweep-") as name:
-            decoder = os.environ.get("SPEAKEASY_DECODER", "")
-            engine = Engine("real", Path(name) / "log", SPEAKEASY_DECODER=decoder)
+            torch = {k: v for k, v in os.environ.items() if k == "SPEAKEASY_TORCH"}
+            engine = Engine("real", Path(name) / "log", **torch)
             try:
                 load = {"device": given.device, "compute_type": given.compute_type}
                 engine.load(model=str(given.model), workers=workers, cpu_threads=0, **load)

@@ -21,39 +21,31 @@ from typing import BinaryIO
 
 import numpy as np
 
+from speakeasy_tui.engine import modelfile
+
 TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 """numpy's for CTranslate2's numbers of types."""
 CODES = {np.dtype(kind): number for number, kind in TYPES.items()}
 Variables = dict[str, np.ndarray]
 
 
-def read(path: Path) -> tuple[tuple[int, str, int], Variables, dict[str, str]]:
-    """A ``model.bin``: (version of the format, specification, its revision), variables, aliases."""
-    with path.open("rb") as file:
-
-        def number(kind: str) -> int:
-            return int(struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))[0])
-
-        def text() -> str:
-            return file.read(number("H"))[:-1].decode()
-
-        head = number("I"), text(), number("I")
-        variables: Variables = {}
-        for _ in range(number("I")):
-            name = text()
-            shape = [number("I") for _ in range(number("B"))]
-            kind, size = number("B"), number("I")
-            variables[name] = np.frombuffer(file.read(size), TYPES[kind]).reshape(shape)
-        return head, variables, {text(): text() for _ in range(number("I"))}
+def read(path: Path) -> Variables:
+    """The variables of a ``model.bin``, under each of their names."""
+    data = path.read_bytes()
+    return {
+        name: np.frombuffer(
+            data, TYPES[kind], offset=offset, count=size // TYPES[kind]().nbytes
+        ).reshape(shape)
+        for name, (shape, kind, offset, size) in modelfile.variables(path).items()
+    }
 
 
-def write(path: Path, head: tuple[int, str, int], variables: Variables) -> None:
-    """Write a ``model.bin``, without aliases."""
+def write(path: Path, variables: Variables) -> None:
+    """Write a ``model.bin`` of a Whisper."""
     with path.open("wb") as file:
-        version, specification, revision = head
-        file.write(struct.pack("<I", version))
-        _text(file, specification)
-        file.write(struct.pack("<II", revision, len(variables)))
+        file.write(struct.pack("<I", 6))  # the version of the format
+        _text(file, "WhisperSpec")
+        file.write(struct.pack("<II", 3, len(variables)))  # the specification's revision
         for name, values in variables.items():
             _text(file, name)
             file.write(struct.pack("<B", values.ndim))
@@ -128,11 +120,10 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--layers", type=int, default=32)
     given = parser.parse_args()
-    head, variables, aliases = read(given.model / "model.bin")
-    variables |= {name: variables[same] for name, same in aliases.items()}
+    variables = read(given.model / "model.bin")
     wide = {name: widened(name, values, given.times) for name, values in variables.items()}
     given.folder.mkdir(parents=True, exist_ok=True)
-    write(given.folder / "model.bin", head, layered(wide, given.layers))
+    write(given.folder / "model.bin", layered(wide, given.layers))
     for path in given.model.iterdir():
         if path.name != "model.bin":
             shutil.copy(path, given.folder)

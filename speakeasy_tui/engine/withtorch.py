@@ -1,4 +1,4 @@
-"""A `Searcher` for a model that faster-whisper has loaded."""
+"""torch in CTranslate2's place: a `Searcher` for a model that faster-whisper has loaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from speakeasy_tui.engine.search import Searcher
 from speakeasy_tui.engine.textdecoder import TextDecoder
 
 
-def searcher(model: Path, whisper: Any, device: str, index: int, compute_type: str) -> Searcher:
+def searcher(
+    model: Path, whisper: Any, device: str, index: int, compute_type: str, threads: int = 0
+) -> Searcher:
     """The decoder of a ``model.bin`` in torch, beside the encoder that `whisper` has.
 
     Args:
@@ -23,16 +25,21 @@ def searcher(model: Path, whisper: Any, device: str, index: int, compute_type: s
         index: of the GPU.
         compute_type: CTranslate2's; torch calculates in the same floats, with weights of 8 bits
             made floats.
+        threads: of each worker on a CPU; 0: torch's choice.
 
     Raises:
         ValueError: torch cannot use that device, or the file is no Whisper that it knows.
         OSError: the file cannot be read.
     """
     place = torch.device("cpu")
+    if threads:
+        torch.set_num_threads(threads)
     if device == "cuda":
         if not torch.cuda.is_available():
             raise ValueError(f"torch {torch.__version__} has no CUDA that this driver can run")
         place = torch.device("cuda", index)
+        # cuDNN's attention makes a plan for every shape, 60 ms each, and here each step is another.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     floats = {"float16": torch.float16, "bfloat16": torch.bfloat16}
     dtype = floats.get(compute_type.removeprefix("int8_"), torch.float32)
     decoder = TextDecoder(model, place, dtype)

@@ -1,0 +1,194 @@
+"""torch's decoder finds what CTranslate2's does, which is Whisper's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from faster_whisper.audio import pad_or_trim
+from faster_whisper.tokenizer import Tokenizer
+from faster_whisper.transcribe import get_suppressed_tokens
+
+from speakeasy_tui.core.models import starter
+from speakeasy_tui.engine import modelfile
+from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.inject import Injector
+from speakeasy_tui.engine.model import Model
+from tests.gpu.widened import read, write
+
+from .engine import RADIO, Engine, load_command
+from .pieces import sentences
+
+
+def speech(silence: bool = False) -> list[np.ndarray]:
+    """Windows of different lengths, whose texts end at different steps."""
+    said = [samples for _, samples in sentences()]
+    parts = [np.concatenate(said[:2]), said[3], np.concatenate(said[8:11])]
+    if silence:
+        parts.append(np.zeros(16_000, np.int16))
+    return [part.astype(np.float32) / 32768 for part in parts]
+
+
+class Both:
+    """A model, with both decoders, and windows that it has listened to."""
+
+    def __init__(self, model: Model, *, silence: bool = False) -> None:
+        torch.set_num_threads(1)
+        self.model = model
+        whisper = model.whisper
+        extract = whisper.feature_extractor
+        self._parts = speech(silence)
+        self.encoded = Encoded(whisper, [pad_or_trim(extract(part)) for part in self._parts])
+        self.tokenizer = Tokenizer(whisper.hf_tokenizer, False, task="transcribe", language="en")
+        self.unspoken = get_suppressed_tokens(self.tokenizer, [-1])
+
+    def find(self, prompt: str = "", **how: Any) -> tuple[list[Any], list[Any]]:
+        """What CTranslate2 finds, and what torch does."""
+        every = range(len(self._parts))
+        before = self.tokenizer.encode(prompt) if prompt else []
+        prompts = [self.model.whisper.get_prompt(self.tokenizer, before)] * len(every)
+        how = {"length_penalty": 1.0, "suppress_tokens": self.unspoken, **how}
+        theirs = self.model.whisper.model.generate(
+            self.encoded.rows(every),
+            prompts,
+            return_scores=True,
+            return_no_speech_prob=True,
+            max_initial_timestamp_index=50,
+            **how,
+        )
+        assert self.model.searcher is not None
+        start = self.tokenizer.sot
+        return theirs, self.model.searcher.generate(
+            self.encoded.tensor(every), prompts, start=start, **how
+        )
+
+
+def with_torch(monkeypatch: pytest.MonkeyPatch, **load: Any) -> Model:
+    monkeypatch.setenv("SPEAKEASY_TORCH", "decoder")
+    return Model(load_command(compute_type="float32", **load), Injector())
+
+
+@pytest.fixture(scope="module")
+def both() -> Both:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return Both(with_torch(monkeypatch))
+
+
+def assert_same(theirs: list[Any], ours: list[Any]) -> None:
+    for one, other in zip(theirs, ours, strict=True):
+        assert other.sequences_ids == [list(tokens) for tokens in one.sequences_ids]
+        assert other.scores == pytest.approx(one.scores, abs=1e-3)
+        assert other.no_speech_prob == pytest.approx(one.no_speech_prob, abs=1e-4)
+
+
+@pytest.mark.parametrize("prompt", ["", " The lamp, the stairs and the fog."])
+@pytest.mark.parametrize("patience", [1.0, 2.0])
+def test_a_search_finds_the_same_texts_with_the_same_scores(
+    both: Both, patience: float, prompt: str
+) -> None:
+    found = round(5 * patience)
+    theirs, ours = both.find(prompt, beam_size=5, patience=patience, num_hypotheses=found)
+    assert len(theirs[0].sequences_ids) == found
+    assert_same(theirs, ours)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_of_any_beam_and_with_nothing_kept_out(both: Both, beam: int) -> None:
+    assert_same(*both.find(beam_size=beam, num_hypotheses=beam, suppress_tokens=[]))
+
+
+def test_what_is_cut_off_counts_as_it_is(both: Both) -> None:
+    theirs, ours = Both(both.model, silence=True).find(beam_size=5, num_hypotheses=5, max_length=16)
+    assert max(len(tokens) for one in theirs for tokens in one.sequences_ids) == 8
+    assert_same(theirs, ours)
+
+
+def test_samples_of_no_warmth_are_the_likeliest_texts(both: Both) -> None:
+    """At a temperature near 0 only the likeliest token is ever drawn."""
+    theirs, ours = both.find(
+        beam_size=1, num_hypotheses=5, sampling_topk=0, sampling_temperature=1e-4
+    )
+    for one, other in zip(theirs, ours, strict=True):
+        assert other.sequences_ids == [list(tokens) for tokens in one.sequences_ids]
+        assert len(set(map(tuple, other.sequences_ids))) == 1
+        assert other.scores == pytest.approx(one.scores, abs=1e-3)
+
+
+def test_samples_differ_and_come_with_their_scores(both: Both) -> None:
+    _, ours = both.find(beam_size=1, num_hypotheses=5, sampling_topk=0, sampling_temperature=1.0)
+    for one in ours:
+        assert len(one.sequences_ids) == len(one.scores) == 5
+        assert one.scores == sorted(one.scores, reverse=True)
+    assert len({tuple(tokens) for tokens in ours[0].sequences_ids}) > 1
+    begin = both.tokenizer.timestamp_begin
+    assert all(tokens[0] >= begin for one in ours for tokens in one.sequences_ids)
+    said = {token for one in ours for tokens in one.sequences_ids for token in tokens}
+    assert said.isdisjoint(both.unspoken)
+
+
+def test_weights_of_eight_bits_are_taken_as_ctranslate2_takes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = starter()
+    assert bundled is not None
+    folder = tmp_path / "model"
+    shutil.copytree(bundled.path, folder)
+    made = {}
+    for name, values in read(bundled.path / "model.bin").items():
+        if values.ndim == 2 and name.endswith("/weight"):
+            scale = 127 / np.abs(values.astype(np.float32)).max(axis=1)
+            made[name] = np.rint(values.astype(np.float32) * scale[:, None]).astype(np.int8)
+            made[f"{name}_scale"] = scale.astype(np.float32)
+        else:
+            made[name] = values
+    write(folder / "model.bin", made)
+    small = Both(with_torch(monkeypatch, model=str(folder)))
+    assert_same(*small.find(beam_size=5, num_hypotheses=5))
+
+
+def test_a_model_that_is_loaded_again_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = with_torch(monkeypatch)
+    before = model.searcher
+    model.reload()
+    assert model.searcher is not None
+    assert model.searcher is not before
+    both = Both(model)
+    assert_same(*both.find(beam_size=5, num_hypotheses=5))
+
+
+def test_where_torch_cannot_ctranslate2_decodes(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def unknown(path: Path) -> Any:
+        raise ValueError(f"{path.name} is of a later format")
+
+    monkeypatch.setattr(modelfile, "variables", unknown)
+    model = with_torch(monkeypatch)
+    assert model.searcher is None
+    assert "without torch: model.bin is of a later format" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"\6\0\0\0", b"\6\0\0\0\2\0W\0" + b"\xff" * 64])
+def test_a_file_that_is_no_model_is_a_value_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.bin").write_bytes(content)
+    with pytest.raises(ValueError, match="model"):
+        modelfile.variables(tmp_path / "model.bin")
+
+
+def test_an_engine_hears_the_same_with_either(tmp_path: Path) -> None:
+    heard = []
+    for parts in ("decoder", "none"):
+        engine = Engine("real", tmp_path / f"{parts}.log", SPEAKEASY_TORCH=parts)
+        try:
+            engine.load(compute_type="float32")
+            engine.transcribe(1, RADIO, options={"word_timestamps": True})
+            engine.end_of(1)
+            heard.append([json.dumps([s.text for s in c.segments]) for c in engine.chunks(1)])
+        finally:
+            engine.close()
+    assert heard[0] and heard[0] == heard[1]
