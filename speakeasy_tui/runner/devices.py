@@ -49,17 +49,13 @@ class Devices:
         self._handles: dict[str, Any] = {}
         """NVML's, by UUID; to look one up again may wake other GPUs."""
         self.gpus: list[Gpu] = []
-        self.trouble = ""
-        """Why no GPU is seen, when the driver says so."""
-        try:
+        # NVML's errors have no common base that is importable without it.
+        with contextlib.suppress(Exception):
             import pynvml
 
             pynvml.nvmlInit()
             self._nvml = pynvml
             self.gpus = self._find()
-        except Exception as error:
-            # NVML's errors have no common base that is importable without it.
-            self.trouble = str(error)
 
     def _find(self) -> list[Gpu]:
         found = []
