@@ -209,7 +209,8 @@ class Model:
     def window_bytes(self) -> int:
         """Bytes that one window takes on a GPU at most."""
         layers = vram.decoder_layers(self._folder / "model.bin", self._width)
-        return vram.window_bytes(self._width, layers, 2 if "16" in self.compute_type else 4)
+        size = 2 if "16" in self.compute_type else 4
+        return vram.window_bytes(self._width, layers, size, by_torch=self.searcher is not None)
 
     def batch_sizes(self) -> tuple[int, int]:
         """When nobody chose one: the batch size to begin with, and the largest that fits.

@@ -49,11 +49,11 @@ class State:
 
     def keep(self, rows: Tensor, windows: Tensor | None) -> None:
         """Go on with these rows, in this order, of these windows (None: all as they are)."""
-        self.text = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self.text]
-        if windows is not None:
-            self.sound = [
-                (k.index_select(0, windows), v.index_select(0, windows)) for k, v in self.sound
-            ]
+        for layers, kept in ((self.text, rows), (self.sound, windows)):
+            if kept is None:
+                continue
+            for number, (keys, values) in enumerate(layers):  # one after the other, for memory
+                layers[number] = keys.index_select(0, kept), values.index_select(0, kept)
 
 
 class TextDecoder:

@@ -21,23 +21,26 @@ def free_bytes(index: int) -> int | None:
         return gpus.free_memory(index)
 
 
-def window_bytes(width: int, layers: int, size: int) -> int:
+def window_bytes(width: int, layers: int, size: int, *, by_torch: bool) -> int:
     """Bytes that one window takes on a GPU at most, with a beam of 5 or sampled five times.
 
     Args:
         width: of the model's states: 384 (tiny) to 1280 (large).
         layers: of its decoder: 4 (tiny, large-v3-turbo) to 32 (large).
         size: bytes of a number in the activations: 2 or 4.
+        by_torch: the text is torch's (`engine.search`), not CTranslate2's.
 
     Keys and values of the encoder's output and of the text so far in each layer of the decoder,
     and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
     texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
-    then the encoder is done.
+    then the encoder is done. torch keeps them once, and one layer of them twice for a moment.
     """
     heads = width // 64
     listened = 2 * 1500 * width * layers
     written = 5 * 2 * 224 * width * layers
     attention = 2 * heads * 1500 * 1500
+    if by_torch:
+        return size * (written + listened + max(attention, (written + listened) // layers))
     return size * (written + max(listened + attention, 5 * listened))
 
 

@@ -70,6 +70,17 @@ def test_a_gpu_without_cublas_is_an_error_that_says_what_to_install() -> None:
     assert all(check.level == "ok" for check in gpu.engine(facts, any_gpu=True))
 
 
+def test_a_torch_without_cuda_is_a_warning_beside_a_gpu() -> None:
+    facts = EngineFacts(
+        torch="2+cpu", ctranslate2="4", faster_whisper="1", av="14", cuda_devices=1, cublas="there"
+    )
+    warned = [check for check in gpu.engine(facts, any_gpu=True) if check.level != "ok"]
+    assert [(check.check, check.level) for check in warned] == [("torch", "warning")]
+    assert "torch 2+cpu cannot use CUDA" in warned[0].message
+    facts.cuda_devices = 0
+    assert all(check.level == "ok" for check in gpu.engine(facts, any_gpu=False))
+
+
 @pytest.mark.parametrize(
     ("asked", "levels", "first"),
     [

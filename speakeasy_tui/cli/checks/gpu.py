@@ -108,6 +108,9 @@ def engine(facts: EngineFacts | str, any_gpu: bool) -> Iterator[Check]:
         yield ok("cublas", facts.cublas)
     else:
         yield error("cublas", "libcublas.so.12 was not found; no GPU work without it", _CUBLAS)
+    if facts.torch and not facts.gpus:
+        text = f"torch {facts.torch} cannot use CUDA here: CTranslate2 writes the text, more slowly"
+        yield warning("torch", text, "PyPI's torch, not the CPU's build; or a newer driver")
     for gpu in facts.gpus:
         types = ", ".join(sorted(gpu.compute_types)) or "unknown"
         text = f"{gpu.device}: {gpu.name}, compute capability {gpu.capability}, {types}"
