@@ -69,6 +69,7 @@ class Model:
         self._injector = injector
         self._workers = max(1, command.workers)
         self._cpu_threads = command.cpu_threads
+        self._quantize = command.quantize
         self._width = 0
         self.searcher: Searcher | None = None
         """Generates text in place of CTranslate2."""
@@ -155,12 +156,12 @@ class Model:
         return True
 
     def _take_torch(self) -> None:
-        """Have torch write the text on a GPU, where it can; ``SPEAKEASY_TORCH`` says otherwise:
-        ``none``, or ``decoder`` on a CPU, too."""
-        if (
-            os.environ.get("SPEAKEASY_TORCH", "decoder" if self.device == "cuda" else "")
-            != "decoder"
-        ):
+        """Have torch write the text on a GPU, where it can and there is room for its weights.
+
+        ``SPEAKEASY_TORCH`` says otherwise: ``none``, or ``decoder`` on a CPU, too.
+        """
+        usual = "decoder" if self.device == "cuda" and not self._quantize else "none"
+        if os.environ.get("SPEAKEASY_TORCH", usual) != "decoder":
             return
         try:
             from speakeasy_tui.engine.withtorch import searcher
@@ -173,12 +174,19 @@ class Model:
                 self.compute_type,
                 self._cpu_threads,
             )
-        except (ImportError, ValueError, OSError) as error:
+        except (ImportError, ValueError, OSError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and classify(str(error)) is not ErrorKind.OOM:
+                raise
             print(f"engine: without torch: {error}", file=sys.stderr, flush=True)
+            self._empty_cache()
 
     def spare(self) -> None:
         """Give back the GPU's memory that torch keeps for later; CTranslate2 cannot reach it."""
-        if self.searcher is not None and self.device == "cuda":
+        if self.searcher is not None:
+            self._empty_cache()
+
+    def _empty_cache(self) -> None:
+        if "torch" in sys.modules and self.device == "cuda":
             sys.modules["torch"].cuda.empty_cache()
 
     def reload(self) -> None:
@@ -194,8 +202,7 @@ class Model:
         self.searcher = None
         _unload(replica)
         gc.collect()
-        if "torch" in sys.modules and self.device == "cuda":
-            sys.modules["torch"].cuda.empty_cache()
+        self._empty_cache()
         replica.load_model()
         self._take_torch()
         self.probe()
