@@ -137,13 +137,13 @@ class Model:
 
     def _probe(self, mel: Any) -> bool:
         """One call of each kind; False where words cannot be aligned."""
-        encoded = self.whisper.encode(mel)
+        window = Encoded(self.whisper, [mel])
+        encoded = window.rows([0])
         self._width = int(encoded.shape[-1])
         tokens = self.whisper.hf_tokenizer
         start = [tokens.token_to_id("<|startoftranscript|>")]
         if self.searcher is not None:
-            whole = Encoded(self.whisper, [mel])
-            self.searcher.generate(whole.tensor([0]), [start], start=start[0], max_length=8)
+            self.searcher.generate(window.tensor([0]), [start], start=start[0], max_length=8)
         else:
             self.whisper.model.generate(encoded, [start], beam_size=1, max_length=8)
         try:

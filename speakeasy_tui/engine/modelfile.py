@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -38,6 +39,14 @@ def variables(path: Path) -> dict[str, Variable]:
             return _read(file)
     except (struct.error, UnicodeDecodeError, KeyError) as error:
         raise ValueError(f"{path} is no model of CTranslate2: {error}") from None
+
+
+def decoder_layers(names: Collection[str]) -> int:
+    """How many layers the decoder has in a model with variables of these names; 0: it has none."""
+    count = 0
+    while f"decoder/layer_{count}/self_attention/linear_0/weight" in names:
+        count += 1
+    return count
 
 
 def _read(file: BinaryIO) -> dict[str, Variable]:

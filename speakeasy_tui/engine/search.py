@@ -8,6 +8,7 @@ in a few operations of the GPU.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -144,7 +145,7 @@ class Searcher:
                 self._tokens,
                 self._decoder.vocabulary,
                 self._decoder.device,
-                never=[token for token in suppress_tokens if token >= 0],
+                never=list(suppress_tokens),
                 not_first=self._not_first,
                 latest_first=max_initial_timestamp_index,
             )
@@ -205,7 +206,7 @@ class Searcher:
         return beside
 
 
-class Way:
+class Way(ABC):
     """How the next tokens are chosen."""
 
     def __init__(self, found: list[Found], end: int, penalty: float) -> None:
@@ -213,6 +214,7 @@ class Way:
         self._end = end
         self._penalty = penalty
 
+    @abstractmethod
     def choose(
         self, likely: Tensor, texts: Texts, last: bool
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -226,7 +228,6 @@ class Way:
         Returns:
             Parents and tokens (windows × width), and the places of the windows that go on.
         """
-        raise NotImplementedError
 
 
 class Beam(Way):

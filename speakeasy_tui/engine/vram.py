@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from speakeasy_tui.core import gpus
 from speakeasy_tui.engine import modelfile
-
-_LAYER = re.compile(r"decoder/layer_(\d+)/")
 
 
 def free_bytes(index: int) -> int | None:
@@ -51,13 +48,15 @@ def most_windows(width: int) -> int:
 
 
 def decoder_layers(model: Path, width: int) -> int:
-    """How many layers the decoder of a ``model.bin`` has, by the names of its variables.
+    """How many layers the decoder of a ``model.bin`` has.
 
     CTranslate2 does not tell. Where the file is of another format, as many as Whisper's models of
     that `width` have at most.
     """
     try:
-        names = modelfile.variables(model)
-        return 1 + max(int(match[1]) for name in names if (match := _LAYER.match(name)))
+        found = modelfile.decoder_layers(modelfile.variables(model))
     except (OSError, ValueError):
-        return next((n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32)
+        found = 0
+    return found or next(
+        (n for w, n in ((384, 4), (512, 6), (768, 12), (1024, 24)) if width <= w), 32
+    )

@@ -10,8 +10,6 @@ from torch.nn import functional
 
 from speakeasy_tui.engine import modelfile
 
-HEAD = 64
-"""Width of an attention head, in every model of Whisper."""
 _KINDS = {
     0: torch.float32,
     1: torch.int8,
@@ -58,9 +56,6 @@ class Weights:
         self._device = device
         self._dtype = dtype
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._found
-
     def __getitem__(self, name: str) -> Tensor:
         return self._load(name).to(self._device, self._dtype)
 
@@ -68,18 +63,16 @@ class Weights:
         """A variable that need not be there."""
         return None if name not in self._found else self[name]
 
-    def layers(self, part: str) -> list[str]:
-        """Names of the layers of the ``encoder`` or the ``decoder``, in their order.
+    def layers(self) -> list[str]:
+        """Names of the decoder's layers, in their order.
 
         Raises:
             ValueError: there are none.
         """
-        count = 0
-        while f"{part}/layer_{count}/self_attention/linear_0/weight" in self:
-            count += 1
+        count = modelfile.decoder_layers(self._found)
         if not count:
-            raise ValueError(f"{self._path} is no Whisper: its {part} has no layers")
-        return [f"{part}/layer_{number}" for number in range(count)]
+            raise ValueError(f"{self._path} is no Whisper: its decoder has no layers")
+        return [f"decoder/layer_{number}" for number in range(count)]
 
     def matrix(self, name: str) -> Tensor:
         """One whose rows may be quantised (int8 or int16, a scale per row or for all)."""
@@ -97,13 +90,3 @@ class Weights:
             file.seek(offset)
             data = bytearray(file.read(size))
         return torch.frombuffer(data, dtype=_KINDS[kind]).reshape(shape)
-
-
-def heads(x: Tensor) -> Tensor:
-    """Rows × count × width to rows × heads × count × 64."""
-    return x.unflatten(-1, (-1, HEAD)).transpose(1, 2)
-
-
-def merged(x: Tensor) -> Tensor:
-    """The other way."""
-    return x.transpose(1, 2).flatten(2)

@@ -38,7 +38,8 @@ def searcher(
         if not torch.cuda.is_available():
             raise ValueError(f"torch {torch.__version__} has no CUDA that this driver can run")
         place = torch.device("cuda", index)
-        # cuDNN's attention makes a plan for every shape, 60 ms each, and here each step is another.
+        # cuDNN's attention makes a plan for every shape, and here each step is another: a first
+        # batch of 95 steps took 6 s (docs/throughput.md).
         torch.backends.cuda.enable_cudnn_sdp(False)
     floats = {"float16": torch.float16, "bfloat16": torch.bfloat16}
     dtype = floats.get(compute_type.removeprefix("int8_"), torch.float32)
