@@ -114,21 +114,23 @@ class Verdict(Struct, frozen=True):
     """Counts towards `max_attempts`."""
 
 
-def climb(kind: ErrorKind, *, batch_size: int = 1, ooms: int = 0) -> Verdict:
+def climb(kind: ErrorKind, *, batch_size: int = 1, before: Rung = Rung.NONE) -> Verdict:
     """The rung for a fault of class `kind`.
 
     Args:
         kind: the fault's class.
         batch_size: in use when it happened.
-        ooms: out-of-memory faults on this engine just before, without a success between.
+        before: the rung of the last out-of-memory fault of this engine, without a success since.
     """
     match kind:
         case ErrorKind.OOM:
-            if ooms == 0 and batch_size > 1:
-                return Verdict(Rung.HALVE, retry=True, charged=False)
-            if ooms <= 1:
-                return Verdict(Rung.RELOAD, retry=True, charged=batch_size <= 1)
-            return Verdict(Rung.RESPAWN, retry=True, charged=batch_size <= 1)
+            if before is Rung.NONE and batch_size > 1:
+                rung = Rung.HALVE
+            elif before in (Rung.NONE, Rung.HALVE):
+                rung = Rung.RELOAD
+            else:
+                rung = Rung.RESPAWN
+            return Verdict(rung, retry=True, charged=batch_size <= 1)
         case ErrorKind.CUDA:
             return Verdict(Rung.RELOAD, retry=True, charged=True)
         case ErrorKind.STICKY | ErrorKind.CRASH | ErrorKind.HANG:

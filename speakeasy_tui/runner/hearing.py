@@ -115,7 +115,7 @@ class Hearing(Station):
             return
         before = note(self._work.store, flight, part, report)
         if isinstance(report, say.ChunkDone):
-            self._ooms = 0
+            self._overflow = Rung.NONE
             self._owner.emit("chunk", flight.id, report.chunk)
         elif isinstance(report, say.Finished):
             self._watch.file_done()
@@ -160,7 +160,7 @@ class Hearing(Station):
         kind = kind or classify(text)
         now = self.view.batch_size or 1
         batch = batch or now
-        verdict = climb(kind, batch_size=batch, ooms=self._ooms)
+        verdict = climb(kind, batch_size=batch, before=self._overflow)
         rung = verdict.rung
         if kind is ErrorKind.CRASH:
             # Not the device's: a mistake met in this file. The engine is well.
@@ -168,7 +168,7 @@ class Hearing(Station):
         self.view.last_fault = f"{kind.value}: {text}"
         log.warning("lane %d: %s, files %s: %s → %s", self.view.number, kind, jobs, text, rung)
         if kind is ErrorKind.OOM:
-            self._ooms += 1
+            self._overflow = rung
             now = self._seat.overflowed(batch)
             if rung is Rung.RESPAWN:
                 self._seat.shrink()

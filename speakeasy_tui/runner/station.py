@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import Struct
 
 from speakeasy_tui.core import engineprotocol as say
+from speakeasy_tui.core.faults import Rung
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState, State
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
@@ -82,7 +83,7 @@ class Station:
         self._feeder = Feeder(owner, device, self._searching, self._searched)
         self._early = Early(owner.work, self._seat, number)
         self._load_failures = 0
-        self._ooms = 0
+        self._overflow = Rung.NONE
         self._busy = time.monotonic()
         self._hung = 0.0
         """The limit (s) that the engine overran, when that is why it was killed."""
@@ -144,7 +145,7 @@ class Station:
         self._inbox.put_nowait((engine, item))
 
     async def _end_engine(self, *, kill: bool = False) -> None:
-        self._ooms = 0
+        self._overflow = Rung.NONE
         self._owner.ledger.ended(self.view.number)
         self._early.let_go()
         await self._seat.end(kill=kill)

@@ -189,11 +189,11 @@ def test_every_class_has_a_rung_and_only_files_own_faults_are_final(kind: ErrorK
     assert (verdict.rung is Rung.NONE) is (kind in final)
 
 
-@given(st.integers(1, 4096), st.integers(0, 50))
+@given(st.integers(1, 4096), st.sampled_from(Rung))
 def test_out_of_memory_is_charged_only_when_the_batch_can_shrink_no_more(
-    batch: int, ooms: int
+    batch: int, before: Rung
 ) -> None:
-    assert climb(ErrorKind.OOM, batch_size=batch, ooms=ooms).charged is (batch == 1)
+    assert climb(ErrorKind.OOM, batch_size=batch, before=before).charged is (batch == 1)
 
 
 @given(st.integers(-200, 300))
