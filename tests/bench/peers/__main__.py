@@ -31,7 +31,7 @@ from tests.bench.accuracy import normal
 from tests.bench.peers.contenders import Contender, Result, Task, contenders
 from tests.bench.peers.corpus import references
 
-ROWS = ("clips", "long", "one", "mixed", "half")
+ROWS = ("clips", "long", "one", "mixed", "half", "many-clips", "many-long")
 BUSY = 0.3
 """Runnable processes a core before a turn, above which the machine is called busy."""
 

@@ -19,12 +19,15 @@ What is made, each a folder with a ``references.tsv``:
   pauses of 0.2–2.5 s, now and then 4–8 s (a sentence that comes again, comes in another room
   and pace); ``one``: the first of them alone;
 - ``mixed``: 60 clips in four formats, 10 files of 1–5 min, one of 30 min;
-- ``half``: that of 30 min alone.
+- ``half``: that of 30 min alone;
+- ``many-clips``: 360 clips, ``many-long``: eight of 12 min, all of them others than above. One bad
+  room decides the errors of two recordings, and what is drawn at random those of 120 clips.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import random
 import shutil
@@ -49,6 +52,7 @@ VOICES = (
 CLIPS, SHORT = 120, (2.0, 10.0)
 LONG_S, HALF_S = 12 * 60, 30 * 60
 MIXED_CLIPS, MEDIUM = 60, 10
+MANY_CLIPS, MANY_LONG = 360, 8
 
 Audio = npt.NDArray[np.float32]
 """Mono at `RATE`."""
@@ -257,15 +261,20 @@ class Corpus:
         seconds = sum(len(audio) for _, _, audio in files) / RATE
         print(f"{name}: {len(files)} files, {seconds:.0f} s", flush=True)
 
-    def make(self) -> None:
-        """All folders."""
-        clips: list[tuple[str, str, Audio]] = []
-        number = 0
-        while len(clips) < CLIPS:
+    def short(self, count: int, first: int) -> list[tuple[str, str, Audio]]:
+        """So many clips that are neither too short nor too long, from number `first` on."""
+        found: list[tuple[str, str, Audio]] = []
+        for number in itertools.count(first):
             text, audio = self.clip(number)
             if SHORT[0] <= len(audio) / RATE <= SHORT[1]:
-                clips.append((f"clip-{number:03}.wav", text, audio))
-            number += 1
+                found.append((f"clip-{number:03}.wav", text, audio))
+            if len(found) == count:
+                break
+        return found
+
+    def make(self) -> None:
+        """All folders."""
+        clips = self.short(CLIPS, 0)
         self.folder("clips", clips)
         long = [(f"long-{n + 1}.mp3", *self.recording(LONG_S, 80 * n, 1000 + n)) for n in range(2)]
         self.folder("long", long)
@@ -281,6 +290,12 @@ class Corpus:
             for n in range(MEDIUM)
         ]
         self.folder("mixed", [*short, *medium, half])
+        self.folder("many-clips", self.short(MANY_CLIPS, 1000))
+        many = [
+            (f"long-{n}.mp3", *self.recording(LONG_S, (37 * n) % len(self.spoken), 5000 + n))
+            for n in range(MANY_LONG)
+        ]
+        self.folder("many-long", many)
         for name, source, file in (("one", "long", long[0]), ("half", "mixed", half)):
             target = self.base / name
             shutil.rmtree(target, ignore_errors=True)
