@@ -13,11 +13,8 @@ from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, say, warn
 from speakeasy_tui.core.configfile import write_setting
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import (
-    ALL_FIELDS,
-    from_file,
-    help_of,
-)
+from speakeasy_tui.core.settings import ALL_FIELDS, help_of
+from speakeasy_tui.core.values import from_file
 
 
 @click.group(cls=Door, default="show")

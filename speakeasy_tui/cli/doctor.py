@@ -47,7 +47,8 @@ def examine(home: Home, *, smoke: bool = True) -> Iterator[Check]:
     from speakeasy_tui.cli.checks import error, gpu, machine, queue
     from speakeasy_tui.cli.checks.smoke import smoke as run_sample
     from speakeasy_tui.core.models import find_local, local_models
-    from speakeasy_tui.core.settings import DEFAULTS, SettingsError
+    from speakeasy_tui.core.settings import DEFAULTS
+    from speakeasy_tui.core.values import SettingsError
 
     yield from machine.python_and_platform()
     yield from machine.terminal()

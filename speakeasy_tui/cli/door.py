@@ -13,17 +13,8 @@ from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli.say import Stop, warn
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import (
-    DEFAULTS,
-    JOB_FIELDS,
-    JobOptions,
-    Resolved,
-    choices_of,
-    help_of,
-    load,
-    nearest,
-    options_of,
-)
+from speakeasy_tui.core.settings import DEFAULTS, JOB_FIELDS, JobOptions, help_of, options_of
+from speakeasy_tui.core.values import Resolved, choices_of, load, nearest
 
 if TYPE_CHECKING:
     from speakeasy_tui.client.link import Link

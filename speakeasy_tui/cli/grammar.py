@@ -7,7 +7,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from speakeasy_tui.core.settings import nearest
+from speakeasy_tui.core.values import nearest
 
 
 def _options(command: click.Command) -> list[click.Parameter]:

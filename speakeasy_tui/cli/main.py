@@ -13,7 +13,7 @@ from speakeasy_tui.cli.demo import demo
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, warn
 from speakeasy_tui.core.paths import Home, HomeError
-from speakeasy_tui.core.settings import SettingsError
+from speakeasy_tui.core.values import SettingsError
 
 EXIT_USAGE = 2
 EXIT_MACHINE = 3

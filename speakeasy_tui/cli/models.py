@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, table, warn
-from speakeasy_tui.core.settings import nearest
+from speakeasy_tui.core.values import nearest
 
 WAYS_OUT = """ways to get a model:
   - check the network, then run this again: what has arrived is kept

@@ -14,7 +14,7 @@ from speakeasy_tui.cli.door import live_link, with_home
 from speakeasy_tui.cli.say import clock, say, say_json, several, table, times
 from speakeasy_tui.core.job import Job, State, public
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import nearest
+from speakeasy_tui.core.values import nearest
 
 if TYPE_CHECKING:
     from speakeasy_tui.core.job import Batch

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 from speakeasy_tui.client.link import Link, LinkError
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import Settings, load
+from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.core.values import load
 
 
 @contextmanager

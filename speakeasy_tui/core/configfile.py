@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli_w
 
-from speakeasy_tui.core.settings import SettingsError, convert
+from speakeasy_tui.core.values import SettingsError, convert
 
 
 def write_setting(file: Path, key: str, value: object) -> object:

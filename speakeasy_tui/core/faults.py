@@ -94,6 +94,22 @@ def describe_exit(status: int | None) -> str:
     return f"engine process ended with status {status}"
 
 
+FAULT_WORDS: dict[ErrorKind, str] = {
+    ErrorKind.OOM: "out of memory",
+    ErrorKind.CUDA: "CUDA error",
+    ErrorKind.STICKY: "sticky CUDA error",
+    ErrorKind.CRASH: "a crash",
+    ErrorKind.HANG: "a hang",
+    ErrorKind.DEVICE: "loss of the device",
+    ErrorKind.DISK: "full disk",
+    ErrorKind.INPUT: "bad input",
+    ErrorKind.NO_AUDIO: "no audio",
+    ErrorKind.OUTPUT: "output error",
+    ErrorKind.MODEL: "model error",
+}
+"""A class of faults in a sentence: "reloaded model after …"."""
+
+
 class Rung(StrEnum):
     """What happens to the engine."""
 

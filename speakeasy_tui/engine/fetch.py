@@ -25,8 +25,8 @@ from msgspec import Struct
 from speakeasy_tui.core import models
 from speakeasy_tui.core.engineprotocol import FetchDone, FetchFailed, FetchProgress
 from speakeasy_tui.core.lines import encode
-from speakeasy_tui.core.settings import nearest
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.core.values import nearest
 
 # faster_whisper.utils.download_model, and what an optional README is not needed for.
 FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "vocabulary.*", "model.bin")

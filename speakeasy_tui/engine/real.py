@@ -12,15 +12,12 @@ from typing import NoReturn
 
 from speakeasy_tui.core.engineprotocol import (
     Abandon,
-    ChunkDone,
     Failed,
     Fault,
-    Finished,
     FullBatch,
     Load,
     Loaded,
     LoadFailed,
-    Progress,
     Quit,
     Reload,
     SetBatch,
@@ -29,12 +26,11 @@ from speakeasy_tui.core.engineprotocol import (
 )
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.text import printable, printable_lines
-from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.crew import Advanced, Crew, Decoded
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd
-from speakeasy_tui.engine.hand import opened
+from speakeasy_tui.engine.inflight import InFlight
 from speakeasy_tui.engine.inject import BadSpec, Injector
 from speakeasy_tui.engine.model import LoadError, Model
 from speakeasy_tui.engine.packing import TRIES
@@ -65,11 +61,7 @@ class RealEngine:
         self._model: Model | None = None
         self._decoder: Decoder | None = None
         self._batch_size = 1
-        self._files: dict[int, FileWork] = {}
-        self._begun: set[int] = set()
-        """Of them, those of which something was said."""
-        self._named: set[int] = set()
-        """Of them, those whose language was said."""
+        self._files = InFlight(writer)
         self._ready = Ready()
         self._faults: list[Decoded] = []
         """Batches that met an error, until the others under way have ended, too."""
@@ -126,8 +118,8 @@ class RealEngine:
                 self._settle()
             case Advanced():
                 if not note.file.dropped:
-                    self._tell_language(note.file)
-                    self._progress(note.file)
+                    self._files.tell_language(note.file)
+                    self._files.tell_progress(note.file)
             case Brought():
                 self._brought(note)
                 self._settle()
@@ -139,14 +131,14 @@ class RealEngine:
                 self._waiting = False
                 self._drop([note.job])
                 trap = self._injector.trap(note.path, note.attempt)
-                until = math.inf if note.until is None else note.until
-                self._files[note.job] = FileWork(note, trap, until)
-                self._front.add(self._files[note.job])
+                file = FileWork(note, trap, math.inf if note.until is None else note.until)
+                self._files.add(file)
+                self._front.add(file)
             case Shorten():
-                if (file := self._files.get(note.job)) is not None:
-                    file.until = note.until
+                if (shorter := self._files.get(note.job)) is not None:
+                    shorter.until = note.until
                     self._forget_pieces()
-                    self._finish(file)
+                    self._files.finish(shorter)
             case Abandon():
                 self._drop([note.job])
             case SetBatch():
@@ -155,7 +147,7 @@ class RealEngine:
                     self._model.spare()
                 self._use_batch(note.batch_size)
             case Load() | Reload():
-                self._drop(list(self._files))
+                self._drop(self._files.jobs())
                 self._to_load = note
                 if isinstance(note, Load):
                     self._expect_model(note)
@@ -260,26 +252,25 @@ class RealEngine:
 
     def _begin(self, file: FileWork) -> None:
         """Something is known of a file."""
-        if file.dropped or file.job in self._begun:
+        if file.dropped or self._files.begun(file):
             return
-        self._begun.add(file.job)
-        self._writer.send(opened(file))
+        self._files.begin(file)
         expected = file.todo if file.whole else math.ceil(file.audio_s / 30) or 1
         self._spring(file, lambda: file.trap.cut(expected))
         if not file.dropped:
-            self._progress(file)
+            self._files.tell_progress(file)
 
     def _cut(self, file: FileWork) -> None:
         """All of a file is known."""
         if file.dropped:
             return
-        if file.job in self._begun:
-            self._writer.send(opened(file))
+        if self._files.begun(file):
+            self._files.begin(file)  # with all that is known now
             self._spring(file, lambda: file.trap.all_cut(file.todo))
         self._begin(file)
         file.told_whole = True
         if not file.dropped:
-            self._finish(file)
+            self._files.finish(file)
 
     def _spring(self, file: FileWork, trap: Callable[[], None]) -> None:
         """Let an injected fault strike that belongs to no chunk."""
@@ -340,8 +331,8 @@ class RealEngine:
         self._forget_pieces()
         for file in {piece.file.job: piece.file for piece in pieces}.values():
             if not file.dropped:
-                self._progress(file)
-                self._finish(file)
+                self._files.tell_progress(file)
+                self._files.finish(file)
 
     def _finish_piece(self, result: Result) -> None:
         piece, file = result.piece, result.piece.file
@@ -349,71 +340,14 @@ class RealEngine:
             lines = traceback.format_exception(result.error)
             self._fail(file, result.error, "".join(lines))
             return
-        self._tell_language(file)
-        if piece.only_language or not result.complete:
-            return
-        file.done += 1
-        file.done_s += piece.end - piece.start
-        self._writer.send(
-            ChunkDone(
-                job=file.job,
-                chunk=Chunk(
-                    index=piece.index,
-                    start=round(piece.start, 3),
-                    end=round(piece.end, 3),
-                    segments=tuple(piece.segments),
-                ),
-            )
-        )
-
-    def _tell_language(self, file: FileWork) -> None:
-        """Report on a file once its language is known."""
-        if file.language is not None and file.job not in self._named:
-            self._named.add(file.job)
-            self._writer.send(opened(file))
-
-    def _progress(self, file: FileWork) -> None:
-        self._writer.send(
-            Progress(
-                job=file.job,
-                progress=round(file.progress, 4),
-                stage="transcribe",
-                work_s=round(file.work_s, 3),
-            )
-        )
-
-    def _finish(self, file: FileWork) -> None:
-        """Say so, if a file is finished."""
-        if not (file.finished and file.told_whole):
-            return
-        self._forget(file.job)
-        language = file.language
-        if language is None:  # nothing was decoded, so nothing was detected
-            asked = file.options.language
-            language = "en" if asked == "auto" else asked
-        self._writer.send(
-            Finished(
-                job=file.job,
-                language=language,
-                language_probability=file.language_probability,
-                warnings=list(file.warnings),
-                work_s=round(file.work_s, 3),
-                ticket=file.command.ticket,
-            )
-        )
+        self._files.tell_language(file)
+        if result.complete and not piece.only_language:
+            self._files.tell_chunk(piece)
 
     # ------------------------------------------------------------- failures
 
-    def _forget(self, job: int) -> FileWork | None:
-        self._begun.discard(job)
-        self._named.discard(job)
-        return self._files.pop(job, None)
-
     def _drop(self, jobs: Iterable[int]) -> None:
-        for job in jobs:
-            file = self._forget(job)
-            if file is not None:
-                file.drop()
+        self._files.drop(jobs)
         self._forget_pieces()
 
     def _forget_pieces(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from speakeasy_tui.core.leaving import ANOTHER_RUNS, leave
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import SettingsError, load
+from speakeasy_tui.core.values import SettingsError, load
 from speakeasy_tui.runner.lock import LockedError
 from speakeasy_tui.runner.schema import DatabaseError
 from speakeasy_tui.runner.serve import serve

@@ -9,7 +9,14 @@ import logging
 import os
 
 from speakeasy_tui.core import engineprotocol as say
-from speakeasy_tui.core.faults import Rung, classify, classify_exit, climb, describe_exit
+from speakeasy_tui.core.faults import (
+    FAULT_WORDS,
+    Rung,
+    classify,
+    classify_exit,
+    climb,
+    describe_exit,
+)
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState
 from speakeasy_tui.runner.dividing import is_whole
 from speakeasy_tui.runner.engineprocess import Died, Item
@@ -17,7 +24,6 @@ from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.reports import FileReport, note, stale
 from speakeasy_tui.runner.station import Station
 from speakeasy_tui.runner.watchdog import BAD_FILES
-from speakeasy_tui.runner.work import FAULT_WORDS
 
 log = logging.getLogger(__name__)
 

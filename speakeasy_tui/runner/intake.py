@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.runner.queueing import Found, Taken
 from speakeasy_tui.runner.scan import search
-from speakeasy_tui.runner.store import Found, Taken
 
 if TYPE_CHECKING:
     from speakeasy_tui.runner.runner import Runner

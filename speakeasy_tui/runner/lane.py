@@ -20,7 +20,7 @@ from speakeasy_tui.runner.flight import Flight, order
 from speakeasy_tui.runner.hearing import Hearing
 from speakeasy_tui.runner.sharing import spare
 from speakeasy_tui.runner.station import Owner, Wake
-from speakeasy_tui.runner.store import StoreFullError
+from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 

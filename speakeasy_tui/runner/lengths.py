@@ -15,7 +15,8 @@ from typing import Protocol
 import msgspec
 
 from speakeasy_tui.runner.probe import probed
-from speakeasy_tui.runner.store import Store, StoreFullError
+from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 

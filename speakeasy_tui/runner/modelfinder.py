@@ -19,7 +19,7 @@ from speakeasy_tui.core.models import (
     preferred,
     rank,
 )
-from speakeasy_tui.core.settings import nearest
+from speakeasy_tui.core.values import nearest
 from speakeasy_tui.runner.devices import Devices, cores
 
 WAYS_OUT = (

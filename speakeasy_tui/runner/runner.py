@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
 import sqlite3
-import time
 from pathlib import Path
 from typing import Any
 
@@ -35,24 +33,19 @@ from speakeasy_tui.runner.ledger import Ledger
 from speakeasy_tui.runner.lengths import Lengths
 from speakeasy_tui.runner.modelfinder import ModelFinder
 from speakeasy_tui.runner.record import Claim, Request
-from speakeasy_tui.runner.rescue import Journal, Reserve, open_store
+from speakeasy_tui.runner.rescue import Journal, open_store
 from speakeasy_tui.runner.server import Server
 from speakeasy_tui.runner.sharing import take_over
-from speakeasy_tui.runner.store import StoreFullError
+from speakeasy_tui.runner.watch import Watch
 from speakeasy_tui.runner.work import Work
+from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 
-DISK_ROOM = 64 * 2**20
-"""Bytes that must be free before a batch that a full disk paused goes on; of a small disk a
-quarter."""
-VITALS_S = 2.0
 COMMIT_PATIENCE_S = 5.0
 """Seconds a runner that is told to end waits for outputs that are being written."""
 CLOSE_PATIENCE_S = 12.0
 """Seconds it waits for its lanes: an engine that is stuck gets a few before it is killed."""
-DEVICE_WAIT_S, DEVICE_WAIT_MAX_S = 30.0, 600.0
-"""Seconds after which devices that were all lost are tried again; doubled each time."""
 
 
 class Runner:
@@ -62,15 +55,14 @@ class Runner:
         self.home = home
         self.settings = settings
         self.store, self._damaged = open_store(home)
-        self._database = home.database.stat()
         self.journal = Journal(home.journal)
-        self._reserve = Reserve(home.reserve)
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
         self.work = Work(self.store, self, settings)
         self.server = server
         self.intake = Intake(self)
         self.ledger = Ledger()
+        self.watch = Watch(self)
         self._lengths = Lengths(self.store, self)
         self.lanes: list[Lane] = []
         self.pause: Pause | None = None
@@ -80,13 +72,10 @@ class Runner:
         self.scanning = 0
         """Folders being searched."""
         self._notice = ""
-        self._disk_full: bytes | None = None
         self._output_folder: bytes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._finishing: set[asyncio.Task[Any]] = set()
         self._requests: dict[str, Request] = {}
-        self._idle_since = self._paused_at = time.monotonic()
-        self._device_wait = DEVICE_WAIT_S
         self._lost: JobError | None = None
         """Why the last lane that was retired was."""
         self._why = ""
@@ -95,7 +84,7 @@ class Runner:
 
     def recover(self) -> None:
         """Pick up what an earlier runner left, and say so."""
-        self._reserve.take()
+        self.watch.reserve.take()
         completed, given_back = self.work.recover()
         self.store.put("pid", str(os.getpid()))
         wanted = self.store.get("wanted") or RunnerState.STOPPED
@@ -103,7 +92,7 @@ class Runner:
         why = self.store.get("pause")
         self.pause = msgspec.json.decode(why, type=Pause) if why else None
         if self.pause is not None and self.pause.kind == "disk":
-            self._disk_full = os.fsencode(self.home.state)  # looked at again soon
+            self.watch.wait_for_room(os.fsencode(self.home.state))
         if completed or given_back:
             self._notice = f"resumed after the runner had ended: {given_back} files given back"
             if completed:
@@ -132,8 +121,8 @@ class Runner:
 
     async def run(self) -> None:
         """Work until told to end, or nobody needs this runner."""
-        self._spawn(self._watch())
-        self._spawn(self._take_vitals())
+        self._spawn(self.watch.run())
+        self._spawn(self.watch.take_vitals())
         self._spawn(self._lengths.run())
         self._lengths.wake()
         if self._damaged is not None:
@@ -167,71 +156,6 @@ class Runner:
         self.ended.set()
         if stop:
             self._set(RunnerState.STOPPED)
-
-    async def _watch(self) -> None:
-        """The home, the disk, lost devices, and whether anybody needs this runner."""
-        while True:
-            await asyncio.sleep(VITALS_S)
-            try:
-                await self._check_home()
-                self._look()
-            except Exception:
-                log.exception("watching")
-            self._end_if_idle()  # whatever else is wrong
-
-    async def _take_vitals(self) -> None:
-        """How the GPUs fare. Apart from `_watch`: a driver may never answer."""
-        while True:
-            await asyncio.sleep(VITALS_S)
-            for lane in list(self.lanes):
-                gpu = self.devices.gpu(lane.view.device)
-                vitals = await asyncio.to_thread(self.devices.vitals, gpu) if gpu else None
-                if vitals is not None:
-                    lane.view.use = None if vitals.use is None else round(vitals.use, 2)
-                    lane.view.memory_used = vitals.memory_used
-                    lane.view.temperature = vitals.temperature
-                    self.server.pulse()
-
-    async def _check_home(self) -> None:
-        """End without a home of our own; listen anew where only the socket was removed."""
-        try:
-            ours = os.path.samestat(self.home.database.stat(), self._database)
-        except (FileNotFoundError, NotADirectoryError):
-            ours = False
-        if not ours:
-            self.end("the home was removed")
-            return
-        found = self.server.socket_is_ours
-        if found is None:
-            log.warning("the socket was removed: listening anew")
-            await self.server.listen()
-        elif not found:  # the lock file was removed, too
-            self.end("another runner has the home")
-
-    def _look(self) -> None:
-        for lane in self.lanes:
-            speed = self.work.lane_speed(lane.view.number)
-            speed = None if speed is None else round(speed, 1)
-            if speed != lane.view.speed:
-                lane.view.speed = speed
-                self.server.pulse()
-        if self._disk_full is not None:
-            self._try_disk_again(self._disk_full)
-        self._try_devices_again()
-        self._pause_if_stuck()
-        if self.active():
-            self.server.pulse()
-
-    def _end_if_idle(self) -> None:
-        try:
-            active = self.active()
-        except sqlite3.Error as error:  # a queue that cannot be read is nothing to work on
-            log.error("the queue cannot be read: %s", error)
-            active = False
-        if self.server.attended or active or self.scanning:
-            self._idle_since = time.monotonic()
-        elif time.monotonic() - self._idle_since > self.settings.linger_s:
-            self.end("idle, and nobody attached", stop=self.wanted is RunnerState.RUNNING)
 
     def active(self) -> bool:
         """Whether work is done or could be."""
@@ -277,7 +201,7 @@ class Runner:
         """Work, whatever was paused or stopped; retired lanes get another try."""
         before = self.wanted
         self._unload = False
-        self._disk_full = None
+        self.watch.started()
         self.lanes = [lane for lane in self.lanes if not self._drop_retired(lane)]
         self._set(RunnerState.RUNNING)
         if before is RunnerState.PAUSED:
@@ -294,7 +218,7 @@ class Runner:
         """Begin no more files; those running finish."""
         if self.wanted is RunnerState.PAUSED and self.pause == why:
             return
-        self._paused_at = time.monotonic()
+        self.watch.paused()
         self._set(RunnerState.PAUSED, why)
         self.emit("paused", detail=why)
         self.wake()
@@ -410,9 +334,9 @@ class Runner:
         """A lane takes no more work; if no other can do what waits, the batch pauses."""
         log.warning("lane %d (%s) retired: %s", lane.number, lane.device, error.message)
         self._lost = error
-        self._pause_if_stuck()
+        self.pause_if_stuck()
 
-    def _pause_if_stuck(self) -> None:
+    def pause_if_stuck(self) -> None:
         """Pause when work waits, nothing is done, and the devices it asks for are all lost."""
         alive = [lane for lane in self.lanes if not lane.retired]
         if self._lost is None or not self.working() or any(lane.busy for lane in alive):
@@ -449,7 +373,7 @@ class Runner:
 
     def begin_finish(self, flight: Flight) -> None:
         """Write a finished file's outputs, while its lane goes on."""
-        self._device_wait = DEVICE_WAIT_S
+        self.watch.device_works()
         self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
         task = self._spawn(self.work.finish(flight))
         self._finishing.add(task)
@@ -457,36 +381,15 @@ class Runner:
 
     def store_full(self, error: StoreFullError) -> None:
         """The queue's own disk is full: nothing more can be kept until there is room."""
-        self._reserve.give_up()
+        self.watch.reserve.give_up()
         message = f"the disk of the queue ({self.home.state}) is full: {error}"
         hint = "make room; the batch goes on by itself"
         self.disk_full(os.fsencode(self.home.state), JobError(ErrorKind.DISK, message, hint))
 
     def disk_full(self, folder: bytes, error: JobError) -> None:
         """Something found no room in `folder`."""
-        self._disk_full = folder
+        self.watch.wait_for_room(folder)
         self.pause_batch(Pause("disk", error.message, error.hint))
-
-    def _try_devices_again(self) -> None:
-        """A batch that waits for a device tries again by itself, ever less often."""
-        lost = self.pause is not None and self.pause.kind == "device"
-        if lost and time.monotonic() - self._paused_at > self._device_wait:
-            self._device_wait = min(DEVICE_WAIT_MAX_S, self._device_wait * 2)
-            log.info("trying the devices again")
-            self.start()
-
-    def _try_disk_again(self, folder: bytes) -> None:
-        with contextlib.suppress(OSError):
-            disk = shutil.disk_usage(os.fsdecode(folder))
-            room = disk.free > min(DISK_ROOM, disk.total // 4)
-            if room and self.pause is not None and self.pause.kind == "disk":
-                self._reserve.take()
-                try:
-                    self.work.recover()  # what could not be kept, or was cut off
-                except StoreFullError as error:  # room, but no writing: it is tried again
-                    log.warning("the queue's disk: %s", error)
-                    return
-                self.start()
 
     # ------------------------------------------------------------------ telling
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from speakeasy_tui.core.job import ErrorKind, JobError
 from speakeasy_tui.core.protocol import Source
-from speakeasy_tui.runner.store import Found
+from speakeasy_tui.runner.queueing import Found
 
 # What FFmpeg reads and people record or publish speech in.
 MEDIA = frozenset(

@@ -29,8 +29,8 @@ from speakeasy_tui.runner.ledger import Ledger
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.record import Claim
 from speakeasy_tui.runner.seat import Seat
-from speakeasy_tui.runner.store import StoreFullError
 from speakeasy_tui.runner.watchdog import Watchdog
+from speakeasy_tui.runner.writing import StoreFullError
 
 if TYPE_CHECKING:
     from speakeasy_tui.runner.lane import Lane

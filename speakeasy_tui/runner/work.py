@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from speakeasy_tui.core.faults import FAULT_WORDS
 from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import show_path
@@ -26,7 +27,8 @@ from speakeasy_tui.runner.order import Order
 from speakeasy_tui.runner.pace import Pace
 from speakeasy_tui.runner.record import Claim, content_identity, made_of, to_job
 from speakeasy_tui.runner.rows import Staged, Told
-from speakeasy_tui.runner.store import Store, StoreFullError
+from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 
@@ -408,18 +410,3 @@ class Work:
                 for part in parts:
                     with contextlib.suppress(OSError):
                         os.unlink(part)
-
-
-FAULT_WORDS: dict[ErrorKind, str] = {
-    ErrorKind.OOM: "out of memory",
-    ErrorKind.CUDA: "CUDA error",
-    ErrorKind.STICKY: "sticky CUDA error",
-    ErrorKind.CRASH: "a crash",
-    ErrorKind.HANG: "a hang",
-    ErrorKind.DEVICE: "loss of the device",
-    ErrorKind.DISK: "full disk",
-    ErrorKind.INPUT: "bad input",
-    ErrorKind.NO_AUDIO: "no audio",
-    ErrorKind.OUTPUT: "output error",
-    ErrorKind.MODEL: "model error",
-}

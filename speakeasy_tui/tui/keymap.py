@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from textual.binding import Binding
 from textual.keys import _character_to_key
 
-from speakeasy_tui.core.settings import nearest
+from speakeasy_tui.core.values import nearest
 
 
 def check(

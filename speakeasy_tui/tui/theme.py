@@ -16,8 +16,8 @@ from textual.color import Color, ColorParseError
 from textual.css.constants import VALID_STYLE_FLAGS
 from textual.theme import Theme
 
-from speakeasy_tui.core.settings import nearest
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.core.values import nearest
 
 DEFAULT = "speakeasy-dark"
 

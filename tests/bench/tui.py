@@ -30,7 +30,8 @@ from speakeasy_tui.client.link import Link, LinkError
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.store import Found, Store
+from speakeasy_tui.runner.queueing import Found
+from speakeasy_tui.runner.store import Store
 from tests.bench.feed import row
 from tests.bench.tables import MARK
 from tests.bench.terminal import Terminal

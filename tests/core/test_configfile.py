@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from speakeasy_tui.core.configfile import write_setting
-from speakeasy_tui.core.settings import SettingsError
+from speakeasy_tui.core.values import SettingsError
 
 TEXT = """\
 # My box

@@ -11,13 +11,10 @@ from speakeasy_tui.core.settings import (
     DEFAULTS,
     JOB_FIELDS,
     LANGUAGES,
-    SettingsError,
-    choices_of,
-    convert,
     help_of,
-    load,
     options_of,
 )
+from speakeasy_tui.core.values import SettingsError, choices_of, convert, load
 
 
 @pytest.mark.parametrize("name", ALL_FIELDS)

@@ -24,12 +24,14 @@ from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.runner import runner as runner_module
+from speakeasy_tui.runner import watch
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.lock import HomeLock
 from speakeasy_tui.runner.office import Office
+from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Server
-from speakeasy_tui.runner.store import Found, StoreFullError
+from speakeasy_tui.runner.writing import StoreFullError
 
 from .conftest import Desk, silence, wait_gone
 
@@ -131,19 +133,19 @@ async def test_a_runner_that_can_write_nothing_ends_when_told_and_when_idle(
     monkeypatch.setattr(runner.store, "put", readonly)
     runner.wanted = RunnerState.RUNNING
     await asyncio.sleep(0.01)
-    runner._end_if_idle()
+    runner.watch.end_if_idle()
     assert runner.ended.is_set()
 
 
 async def test_a_runner_ends_when_idle_though_looking_after_the_rest_fails(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "VITALS_S", 0.01)
+    monkeypatch.setattr(watch, "VITALS_S", 0.01)
 
     def broken() -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
-    monkeypatch.setattr(runner, "_look", broken)
+    monkeypatch.setattr(runner.watch, "look", broken)
     await runner.server.listen()
     await asyncio.wait_for(runner.run(), 5)
 
@@ -179,9 +181,9 @@ async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
     with monkeypatch.context() as broken:
         broken.setattr(runner.work, "recover", readonly)
         runner.store_full(StoreFullError("disk I/O error"))
-        runner._look()
+        runner.watch.look()
     assert runner.wanted is RunnerState.PAUSED
-    runner._look()
+    runner.watch.look()
     assert runner.wanted is RunnerState.RUNNING
 
 

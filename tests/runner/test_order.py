@@ -14,8 +14,9 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.runner.lengths import Lengths
 from speakeasy_tui.runner.order import Order
+from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.sharing import spare
-from speakeasy_tui.runner.store import Found, Store
+from speakeasy_tui.runner.store import Store
 
 from .conftest import Desk, silence
 from .test_feeder import flight

@@ -15,8 +15,10 @@ from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.schema import SCHEMA_VERSION
-from speakeasy_tui.runner.store import Found, Store, StoreFullError
+from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StoreFullError
 
 from .conftest import Desk, silence, wait_gone
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from speakeasy_tui.core.protocol import Source
+from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.scan import search
-from speakeasy_tui.runner.store import Found
 
 
 def found(folder: Path) -> dict[str, Found]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.store import Found, Store
+from speakeasy_tui.runner.queueing import Found
+from speakeasy_tui.runner.store import Store
 
 
 def test_removed_rows_come_back_as_they_were(tmp_path: Path) -> None:

@@ -14,10 +14,12 @@ from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.record import to_job
 from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.schema import DamagedError, DatabaseError
-from speakeasy_tui.runner.store import Found, StateError, Store
+from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StateError
 
 SIM = JobOptions(engine="sim")
 

@@ -21,8 +21,10 @@ from hypothesis.stateful import (
 from speakeasy_tui.core.job import FINAL_STATES, NEXT_STATES, ErrorKind, JobError, State
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.rows import Staged
-from speakeasy_tui.runner.store import Found, StateError, Store
+from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StateError
 
 OPTIONS = [
     JobOptions(engine="sim"),

@@ -14,7 +14,8 @@ from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.lines import MAX_LINE, encode
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.store import Found, Store
+from speakeasy_tui.runner.queueing import Found
+from speakeasy_tui.runner.store import Store
 
 from .conftest import Desk, silence
 

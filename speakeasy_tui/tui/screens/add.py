@@ -19,8 +19,9 @@ from textual.widgets import Input
 from speakeasy_tui.client.lengths import Sample, lengths_of
 from speakeasy_tui.client.manifests import ManifestError
 from speakeasy_tui.client.sources import SourceError, adds, find_sources
-from speakeasy_tui.core.settings import SettingsError, load, options_of
+from speakeasy_tui.core.settings import options_of
 from speakeasy_tui.core.text import printable, show_path
+from speakeasy_tui.core.values import SettingsError, load
 from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.completion import complete, completions

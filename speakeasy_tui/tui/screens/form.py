@@ -12,8 +12,9 @@ from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.widgets import Input
 
-from speakeasy_tui.core.settings import DEFAULTS, SettingsError, choices_of, convert, help_of
+from speakeasy_tui.core.settings import DEFAULTS, help_of
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.core.values import SettingsError, choices_of, convert
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing

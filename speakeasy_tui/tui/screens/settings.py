@@ -8,15 +8,9 @@ from typing import ClassVar
 
 from speakeasy_tui.core.configfile import write_setting
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import (
-    ALL_FIELDS,
-    JOB_FIELDS,
-    Resolved,
-    Settings,
-    SettingsError,
-    load,
-)
+from speakeasy_tui.core.settings import ALL_FIELDS, JOB_FIELDS, Settings
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.core.values import Resolved, SettingsError, load
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.overview import justified
 from speakeasy_tui.tui.rows import Line, Span

@@ -1,0 +1,222 @@
+"""What people have done to the queue: files put in, moved, held, taken off, tried again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from speakeasy_tui.core.job import FINAL_STATES, JobError, State
+from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.runner.record import Request, job_identity
+from speakeasy_tui.runner.shelf import Shelf
+from speakeasy_tui.runner.writing import Writing
+
+_FRESH = (
+    "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
+    "error = NULL, warnings = '[]', message = '', finished = NULL, placed = 0, "
+    "series = series + 1"
+)
+
+
+class Found(Struct, frozen=True):
+    """A file to queue; `error` when the search already knows that it cannot be done."""
+
+    path: bytes
+    root: bytes = b""
+    error: JobError | None = None
+
+
+class Taken(Struct):
+    """What became of files to queue, by job id."""
+
+    new: list[int]
+    again: list[int]
+    """Finished before; queued once more."""
+    known: list[int]
+    """In the queue already, left as they are."""
+    failed: list[int]
+
+
+class Queueing(Writing):
+    """Every public method is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._shelf = Shelf()
+        rows = self._db.execute("SELECT DISTINCT request FROM jobs")
+        self._requests = {str(row[0]) for row in rows}
+
+    def requests(self) -> list[Request]:
+        """The different requests ever seen; there are few, so they are kept in memory."""
+        return [msgspec.json.decode(text, type=Request) for text in self._requests]
+
+    def add(self, found: Sequence[Found], options: JobOptions) -> Taken:
+        """Queue files, or queue finished ones again."""
+        taken = Taken([], [], [], [])
+        request = Request.of(options).text()
+        self._requests.add(request)
+        with self._transaction() as db:
+            asked = self._options_id(options)
+            (position,) = db.execute("SELECT COALESCE(MAX(position), 0) FROM jobs").fetchone()
+            for item in found:
+                identity = job_identity(item.path, options)
+                row = db.execute(
+                    "SELECT id, state FROM jobs WHERE identity = ?", (identity,)
+                ).fetchone()
+                if row is None:
+                    position += 1
+                    cursor = db.execute(
+                        "INSERT INTO jobs (path, root, options, identity, request, state, "
+                        "position, added) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
+                        (item.path, item.root, asked, identity, request, position, time.time()),
+                    )
+                    job = cursor.lastrowid
+                    assert job is not None
+                    taken.new.append(job)
+                elif State(row["state"]) in FINAL_STATES:
+                    job = row["id"]
+                    db.execute(
+                        f"UPDATE jobs SET state = 'queued', options = ?, request = ?, root = ?, "
+                        f"{_FRESH} WHERE id = ?",
+                        (asked, request, item.root, job),
+                    )
+                    taken.again.append(job)
+                else:
+                    # Not begun yet: device, overwrite and the like are as asked last.
+                    db.execute(
+                        "UPDATE jobs SET options = ?, request = ? "
+                        "WHERE id = ? AND state IN ('queued', 'held')",
+                        (asked, request, row["id"]),
+                    )
+                    taken.known.append(row["id"])
+                    continue
+                if item.error is not None:
+                    self._fail(db, job, State.FAILED, item.error)
+                    taken.failed.append(job)
+        return taken
+
+    def rerun(self, ids: Iterable[int], options: JobOptions | None = None) -> list[int]:
+        """Start a new series of tries for finished jobs; returns those it did start.
+
+        With new `options` a row that would become equal to another keeps its own.
+        """
+        changed = []
+        if options is not None:
+            self._requests.add(Request.of(options).text())
+        with self._transaction() as db:
+            asked = None if options is None else self._options_id(options)
+            for job in ids:
+                row = db.execute("SELECT state, path FROM jobs WHERE id = ?", (job,)).fetchone()
+                if row is None or State(row["state"]) not in FINAL_STATES:
+                    continue
+                db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
+                if options is not None:
+                    db.execute(
+                        "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? "
+                        "WHERE id = ?",
+                        (
+                            asked,
+                            Request.of(options).text(),
+                            job_identity(row["path"], options),
+                            job,
+                        ),
+                    )
+                changed.append(job)
+        return changed
+
+    def turn(self, ids: Iterable[int], old: frozenset[State], new: State) -> list[int]:
+        """Change the state of those of `ids` that are in one of `old`; returns them."""
+        changed = []
+        with self._transaction() as db:
+            for job in ids:
+                row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+                if row is None or State(row[0]) not in old:
+                    continue
+                self._turn(db, job, new)
+                finished = time.time() if new in FINAL_STATES else None
+                message = {State.CANCELLED: "cancelled", State.HELD: "held"}.get(new, "")
+                db.execute(
+                    "UPDATE jobs SET finished = ?, message = ? WHERE id = ?",
+                    (finished, message, job),
+                )
+                changed.append(job)
+        return changed
+
+    def remove(self, ids: Iterable[int]) -> list[int]:
+        """Take jobs that are not running off the table; returns them."""
+        changed = []
+        with self._transaction() as db:
+            for job in ids:
+                self._shelf.keep(db, job)
+                cursor = db.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job,))
+                if cursor.rowcount:
+                    changed.append(job)
+        return changed
+
+    def restore(self, ids: Iterable[int]) -> list[int]:
+        """Put removed jobs back as they were; returns those that could be."""
+        with self._transaction() as db:
+            changed = [job for job in ids if self._shelf.put_back(db, job)]
+        for job in changed:
+            self._shelf.forget(job)
+        return changed
+
+    def place(self, ids: Sequence[int], positions: Sequence[int]) -> list[int] | None:
+        """Give jobs each other's positions; None when `positions` are not just those."""
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT id, position FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(ids)),),
+            ).fetchall()
+            if sorted(row["position"] for row in rows) != sorted(positions):
+                return None
+            db.executemany(
+                "UPDATE jobs SET position = ? WHERE id = ?", zip(positions, ids, strict=True)
+            )
+        return list(ids)
+
+    def move(self, ids: Sequence[int], by: int) -> list[int]:
+        """Move queued jobs `by` places among the queued; returns the rows whose place changed."""
+        chosen = set(ids)
+        with self._transaction() as db:
+            rows = db.execute(
+                "SELECT id, position FROM jobs WHERE state IN ('queued', 'held') ORDER BY position"
+            ).fetchall()
+            order = [row["id"] for row in rows]
+            places = [row["position"] for row in rows]
+            before = dict(zip(order, places, strict=True))
+            for _ in range(abs(by)):
+                _shift(order, chosen, up=by < 0)
+            after = dict(zip(order, places, strict=True))
+            changed = [job for job in order if before[job] != after[job]]
+            db.executemany(
+                "UPDATE jobs SET position = ? WHERE id = ?",
+                [(after[job], job) for job in changed],
+            )
+            if changed:
+                db.execute(
+                    "UPDATE jobs SET placed = 1 WHERE id IN (SELECT value FROM json_each(?))",
+                    (json.dumps([job for job in order if job in chosen]),),
+                )
+        return changed
+
+    def _options_id(self, options: JobOptions) -> int:
+        text = msgspec.json.encode(options).decode()
+        self._db.execute("INSERT OR IGNORE INTO options (json) VALUES (?)", (text,))
+        row = self._db.execute("SELECT id FROM options WHERE json = ?", (text,)).fetchone()
+        return int(row[0])
+
+
+def _shift(order: list[int], chosen: set[int], *, up: bool) -> None:
+    """Move each chosen entry one place, blocks keeping their order."""
+    places = range(1, len(order)) if up else range(len(order) - 2, -1, -1)
+    step = -1 if up else 1
+    for place in places:
+        other = place + step
+        if order[place] in chosen and order[other] not in chosen:
+            order[place], order[other] = order[other], order[place]

@@ -1,0 +1,95 @@
+"""Writing the queue: one transaction for each change, and the steps that several changes take."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from speakeasy_tui.core.job import NEXT_STATES, JobError, State
+from speakeasy_tui.runner.rows import Rows
+from speakeasy_tui.runner.schema import open_database
+
+_FULL = re.compile(r"full|disk I/O error")
+"""SQLITE_FULL; and SQLITE_IOERR, which a full disk gives in the write-ahead log."""
+
+
+class StoreFullError(Exception):
+    """The queue's disk is full. Nothing of the change was kept; the database is sound."""
+
+
+class StateError(Exception):
+    """A change of state that the diagram does not have; a mistake of the program's."""
+
+
+class Writing(Rows):
+    """The queue's database, for its one writer."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(open_database(path))
+        self.epoch = int(self.get("epoch") or "0") + 1
+        self.put("epoch", str(self.epoch))
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        self._db.close()
+
+    def put(self, key: str, value: str) -> None:
+        """Keep a value across runs."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield self._db
+            self._db.execute("COMMIT")
+        except BaseException as error:
+            # SQLite itself rolls back on some errors, a full disk among them.
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError) and _FULL.search(str(error)):
+                raise StoreFullError(str(error)) from None
+            raise
+
+    # -------------------------------------------------------------- inside a transaction
+
+    def _turn(self, db: sqlite3.Connection, job: int, new: State) -> None:
+        row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
+        if row is None:
+            raise StateError(f"job {job} is not there")
+        if new not in NEXT_STATES[State(row[0])]:
+            raise StateError(f"job {job}: {row[0]} → {new}")
+        db.execute("UPDATE jobs SET state = ? WHERE id = ?", (new, job))
+
+    def _end_attempt(
+        self,
+        db: sqlite3.Connection,
+        job: int,
+        outcome: str,
+        message: str,
+        detail: str,
+        charged: bool,
+    ) -> None:
+        db.execute(
+            "UPDATE attempts SET outcome = ?, message = ?, detail = ?, charged = ?, ended = ? "
+            "WHERE job = ? AND outcome = 'running'",
+            (outcome, message, detail, charged, time.time(), job),
+        )
+
+    def _fail(
+        self, db: sqlite3.Connection, job: int, state: State, error: JobError, detail: str = ""
+    ) -> None:
+        self._turn(db, job, state)
+        self._end_attempt(db, job, error.kind, error.message, detail, charged=True)
+        db.execute(
+            "UPDATE jobs SET error = ?, message = ?, finished = ?, suspect = 0, "
+            "charged = charged + 1 WHERE id = ?",
+            (msgspec.json.encode(error).decode(), error.message, time.time(), job),
+        )
