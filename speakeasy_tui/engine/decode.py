@@ -67,8 +67,7 @@ class Decoder:
         """
         self._check_device()
         with self.meter.stage("encode"):
-            encoded = Encoded(
-                self._whisper,
+            encoded = self._model.encode(
                 [one.features(self.frames) for one in windows],
                 [one.first.encoded for one in windows],
             )

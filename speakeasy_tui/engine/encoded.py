@@ -12,6 +12,8 @@ from speakeasy_tui.engine.work import Mel
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from speakeasy_tui.engine.soundencoder import SoundEncoder
+
 
 class Encoded:
     """Encoder output of the windows of one batch.
@@ -19,13 +21,24 @@ class Encoded:
     On a CPU each window is encoded alone: a batch there only costs memory (the attention of
     one window of tiny is 54 MB) and some speed (docs/throughput.md), and the output, being in
     reach, can be put together again as it is wanted. On a GPU the batch is one call, and a
-    part of it another.
+    part of it another, where torch has not seen it.
     """
 
     def __init__(
-        self, whisper: Any, features: Sequence[Mel], known: Sequence[Any] | None = None
+        self,
+        whisper: Any,
+        features: Sequence[Mel],
+        known: Sequence[Any] | None = None,
+        encoder: SoundEncoder | None = None,
     ) -> None:
-        """Encode `features`; of those whose row is `known` from before, nothing on a CPU."""
+        """Encode `features`.
+
+        Args:
+            whisper: faster-whisper's model.
+            features: spectrograms of the windows.
+            known: rows from before, on a CPU: nothing is encoded of those whose row is there.
+            encoder: torch's, in place of CTranslate2's.
+        """
         self._whisper = whisper
         self._features = features
         self._on_cpu = whisper.model.device == "cpu"
@@ -33,12 +46,18 @@ class Encoded:
         self._all: Any = None
         self._tensor: Tensor | None = None
         """The same memory for torch."""
+        self._kept: list[Tensor] = []
+        """Memory of torch's that CTranslate2 looks at."""
         if self._on_cpu:
+            listen = whisper.encode if encoder is None else lambda one: encoder([one])
             rows = known or [None] * len(features)
             self._rows = [
-                np.asarray(whisper.encode(one)) if row is None else row
+                np.asarray(listen(one)) if row is None else row
                 for one, row in zip(features, rows, strict=True)
             ]
+        elif encoder is not None:
+            self._tensor = encoder(features)
+            self._all = self._shown(self._tensor)
         else:
             self._all = whisper.encode(np.stack(features))
 
@@ -54,7 +73,23 @@ class Encoded:
             return StorageView.from_array(np.concatenate([self._rows[n] for n in which]))
         if len(which) == len(self._features):
             return self._all
+        if self._tensor is not None:
+            return self._shown(self._tensor[list(which)])
         return self._whisper.encode(np.stack([self._features[n] for n in which]))
+
+    def _shown(self, tensor: Tensor) -> Any:
+        """CTranslate2's view of it."""
+        import torch
+        from ctranslate2 import StorageView
+
+        if tensor.dtype is torch.bfloat16:  # see `tensor`
+            tensor = tensor.float()
+        self._kept.append(tensor)
+        if not tensor.is_cuda:
+            return StorageView.from_array(tensor.numpy())
+        with torch.cuda.device(tensor.device):  # of which CTranslate2 then takes it to be
+            torch.cuda.current_stream().synchronize()
+            return StorageView.from_array(tensor)
 
     def tensor(self, which: Sequence[int]) -> Tensor:
         """torch's tensor of the windows with these numbers: windows × 1500 × width."""

@@ -7,6 +7,7 @@ import hashlib
 import os
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +26,8 @@ from speakeasy_tui.engine.melspec import LogMel
 
 if TYPE_CHECKING:
     from speakeasy_tui.engine.search import Searcher
+    from speakeasy_tui.engine.soundencoder import SoundEncoder
+    from speakeasy_tui.engine.work import Mel
 
 CPU_BATCH = 8
 CUDA_BATCH = 16
@@ -73,6 +76,8 @@ class Model:
         self._width = 0
         self.searcher: Searcher | None = None
         """Generates text in place of CTranslate2."""
+        self.encoder: SoundEncoder | None = None
+        """Listens in place of CTranslate2."""
         self.aligns = True
         """Whether it can be told where it listened for each word."""
         self.device, _, index = command.device.partition(":")
@@ -137,7 +142,7 @@ class Model:
 
     def _probe(self, mel: Any) -> bool:
         """One call of each kind; False where words cannot be aligned."""
-        window = Encoded(self.whisper, [mel])
+        window = self.encode([mel])
         encoded = window.rows([0])
         self._width = int(encoded.shape[-1])
         tokens = self.whisper.hf_tokenizer
@@ -155,18 +160,24 @@ class Model:
             return False
         return True
 
+    def encode(self, features: Sequence[Mel], known: Sequence[Any] | None = None) -> Encoded:
+        """What the encoder makes of windows; `known` as `Encoded` takes it."""
+        return Encoded(self.whisper, features, known, self.encoder)
+
     def _take_torch(self) -> None:
-        """Have torch write the text on a GPU, where it can and there is room for its weights.
+        """Have torch listen and write on a GPU, where it can and there is room for its weights.
 
-        ``SPEAKEASY_TORCH`` says otherwise: ``none``, or ``decoder`` on a CPU, too.
+        ``SPEAKEASY_TORCH`` says otherwise: ``none``; ``decoder`` or ``all``, on a CPU, too.
         """
-        usual = "decoder" if self.device == "cuda" and not self._quantize else "none"
-        if os.environ.get("SPEAKEASY_TORCH", usual) != "decoder":
+        usual = "all" if self.device == "cuda" and not self._quantize else "none"
+        wanted = os.environ.get("SPEAKEASY_TORCH", usual)
+        if wanted not in ("decoder", "all"):
             return
+        part = "decoder"
         try:
-            from speakeasy_tui.engine.withtorch import searcher
+            from speakeasy_tui.engine.withtorch import Torch
 
-            self.searcher = searcher(
+            torch = Torch(
                 self._folder / "model.bin",
                 self.whisper,
                 self.device,
@@ -174,10 +185,14 @@ class Model:
                 self.compute_type,
                 self._cpu_threads,
             )
+            self.searcher = torch.searcher()
+            if wanted == "all":
+                part = "encoder"
+                self.encoder = torch.encoder()
         except (ImportError, ValueError, OSError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and classify(str(error)) is not ErrorKind.OOM:
                 raise
-            print(f"engine: without torch: {error}", file=sys.stderr, flush=True)
+            print(f"engine: without torch's {part}: {error}", file=sys.stderr, flush=True)
             self._empty_cache()
 
     def spare(self) -> None:
@@ -199,7 +214,7 @@ class Model:
         self._injector.check_device()
         begun = time.monotonic()
         replica = self.whisper.model
-        self.searcher = None
+        self.searcher = self.encoder = None
         _unload(replica)
         gc.collect()
         self._empty_cache()

@@ -41,10 +41,10 @@ def variables(path: Path) -> dict[str, Variable]:
         raise ValueError(f"{path} is no model of CTranslate2: {error}") from None
 
 
-def decoder_layers(names: Collection[str]) -> int:
-    """How many layers the decoder has in a model with variables of these names; 0: it has none."""
+def layers(names: Collection[str], part: str) -> int:
+    """How many layers ``encoder`` or ``decoder`` has in a model with variables of these names."""
     count = 0
-    while f"decoder/layer_{count}/self_attention/linear_0/weight" in names:
+    while f"{part}/layer_{count}/self_attention/linear_0/weight" in names:
         count += 1
     return count
 

@@ -7,18 +7,16 @@ in a few operations of the GPU.
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from speakeasy_tui.engine.rules import NO_TIME, Rules, Tokens
+from speakeasy_tui.engine.streams import Streams
 from speakeasy_tui.engine.textdecoder import State, TextDecoder
 
 LONGEST = 448
@@ -89,17 +87,20 @@ class Texts:
 class Searcher:
     """Generates with one decoder; several threads may do so at the same time."""
 
-    def __init__(self, decoder: TextDecoder, tokens: Tokens, not_first: list[int]) -> None:
+    def __init__(
+        self, decoder: TextDecoder, streams: Streams, tokens: Tokens, not_first: list[int]
+    ) -> None:
         """
         Args:
             decoder: of the model.
+            streams: of its device.
             tokens: of the model that the rules speak of.
             not_first: tokens that must not come first (`suppress_ids_begin` of its configuration).
         """
         self._decoder = decoder
         self._tokens = tokens
         self._not_first = not_first
-        self._own = threading.local()
+        self._streams = streams
 
     def generate(
         self,
@@ -140,7 +141,7 @@ class Searcher:
             width = beam_size
             way = Beam(found, end, round(beam_size * patience), length_penalty)
         steps = min(max_length // 2, max_length - (len(prompts[0]) - 1))
-        with torch.inference_mode(), self._stream():
+        with torch.inference_mode(), self._streams.own():
             rules = Rules(
                 self._tokens,
                 self._decoder.vocabulary,
@@ -195,15 +196,6 @@ class Searcher:
     def _there(self, numbers: np.ndarray) -> Tensor:
         """On the decoder's device."""
         return torch.from_numpy(np.ascontiguousarray(numbers)).to(self._decoder.device)
-
-    def _stream(self) -> AbstractContextManager[Any]:
-        """This thread's own queue of work on the GPU: those of others go on beside it."""
-        if self._decoder.device.type != "cuda":
-            return nullcontext()
-        if not hasattr(self._own, "stream"):
-            self._own.stream = torch.cuda.Stream(self._decoder.device)
-        beside: AbstractContextManager[Any] = torch.cuda.stream(self._own.stream)
-        return beside
 
 
 class Way(ABC):

@@ -8,16 +8,13 @@ which listen to the same encoder's output: that is kept once per window.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from speakeasy_tui.engine.weights import Linear, Norm, Weights
+from speakeasy_tui.engine.weights import HEAD, Linear, Norm, Weights, heads, merged
 
-HEAD = 64
-"""Width of an attention head, in every model of Whisper."""
 _BLOCK = 64
 """Steps by which room for a text's keys and values grows."""
 
@@ -61,23 +58,19 @@ class State:
 class TextDecoder:
     """The decoder of one model."""
 
-    def __init__(self, path: Path, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, weights: Weights) -> None:
         """
         Args:
-            path: the ``model.bin``.
-            device: where to calculate.
-            dtype: in which numbers.
+            weights: of the model, on the device where to calculate.
 
         Raises:
             OSError: the file cannot be read.
             ValueError: it holds no Whisper that is known here.
         """
-        weights = Weights(path, device, dtype)
-        self.device = device
-        self.dtype = dtype
+        self.device, self.dtype = weights.device, weights.dtype
         self._tokens = weights.matrix("decoder/embeddings/weight")
         self._places = weights["decoder/position_encodings/encodings"]
-        self._layers = [Layer(weights, name) for name in weights.layers()]
+        self._layers = [Layer(weights, name) for name in weights.layers("decoder")]
         self._last = Norm(weights, "decoder/layer_norm")
         self._logits = Linear(weights, "decoder/projection")
         self.width = self._tokens.shape[1]
@@ -88,7 +81,7 @@ class TextDecoder:
         sound = []
         for layer in self._layers:
             keys, values = layer.of_sound(encoded).chunk(2, dim=-1)
-            sound.append((_heads(keys).contiguous(), _heads(values).contiguous()))
+            sound.append((heads(keys).contiguous(), heads(values).contiguous()))
         room = encoded.new_empty((len(encoded), self.width // HEAD, 0, HEAD))
         return State(sound, [(room, room) for _ in self._layers])
 
@@ -101,7 +94,7 @@ class TextDecoder:
         begin, end = state.length, state.length + count
         x = functional.embedding(tokens, self._tokens) + self._places[begin:end]
         for number, layer in enumerate(self._layers):
-            asked, keys, values = map(_heads, layer.of_text(layer.before_text(x)).chunk(3, dim=-1))
+            asked, keys, values = map(heads, layer.of_text(layer.before_text(x)).chunk(3, dim=-1))
             known = tuple(_room(old, end) for old in state.text[number])
             for old, new in zip(known, (keys, values), strict=True):
                 old[:, :, begin:end] = new
@@ -109,11 +102,11 @@ class TextDecoder:
             heard = functional.scaled_dot_product_attention(
                 asked, known[0][:, :, :end], known[1][:, :, :end], is_causal=count > 1
             )
-            x = x + layer.from_text(_merged(heard))
+            x = x + layer.from_text(merged(heard))
             keys, values = state.sound[number]
             asked = layer.question(layer.before_sound(x)).reshape(len(keys), -1, self.width)
-            heard = functional.scaled_dot_product_attention(_heads(asked), keys, values)
-            x = x + layer.from_sound(_merged(heard).reshape(rows, count, self.width))
+            heard = functional.scaled_dot_product_attention(heads(asked), keys, values)
+            x = x + layer.from_sound(merged(heard).reshape(rows, count, self.width))
             x = x + layer.narrow(functional.gelu(layer.wide(layer.before_thought(x))))
         state.length = end
         return x
@@ -121,16 +114,6 @@ class TextDecoder:
     def logits(self, states: Tensor) -> Tensor:
         """Of states of the last layer (… × width), in float32."""
         return self._logits(self._last(states)).float()
-
-
-def _heads(x: Tensor) -> Tensor:
-    """Rows × count × width to rows × heads × count × 64."""
-    return x.unflatten(-1, (-1, HEAD)).transpose(1, 2)
-
-
-def _merged(x: Tensor) -> Tensor:
-    """The other way."""
-    return x.transpose(1, 2).flatten(2)
 
 
 def _room(x: Tensor, length: int) -> Tensor:

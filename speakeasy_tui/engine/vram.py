@@ -54,7 +54,7 @@ def decoder_layers(model: Path, width: int) -> int:
     that `width` have at most.
     """
     try:
-        found = modelfile.decoder_layers(modelfile.variables(model))
+        found = modelfile.layers(modelfile.variables(model), "decoder")
     except (OSError, ValueError):
         found = 0
     return found or next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -18,6 +19,10 @@ _KINDS = {
     4: torch.float16,
     5: torch.bfloat16,
 }
+
+
+HEAD = 64
+"""Width of an attention head, in every model of Whisper."""
 
 
 class Linear:
@@ -53,34 +58,39 @@ class Weights:
         """
         self._path = path
         self._found = modelfile.variables(path)
-        self._device = device
-        self._dtype = dtype
+        self.device = device
+        self.dtype = dtype
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._load(name).to(self._device, self._dtype)
+        return self._load(name).to(self.device, self.dtype)
 
     def get(self, name: str) -> Tensor | None:
         """A variable that need not be there."""
         return None if name not in self._found else self[name]
 
-    def layers(self) -> list[str]:
-        """Names of the decoder's layers, in their order.
+    def bytes_of(self, part: str) -> int:
+        """What the weights of ``encoder`` or ``decoder`` take on the device."""
+        found = (one for name, one in self._found.items() if name.startswith(f"{part}/"))
+        return sum(math.prod(one.shape) for one in found) * self.dtype.itemsize
+
+    def layers(self, part: str) -> list[str]:
+        """Names of the layers of ``encoder`` or ``decoder``, in their order.
 
         Raises:
             ValueError: there are none.
         """
-        count = modelfile.decoder_layers(self._found)
+        count = modelfile.layers(self._found, part)
         if not count:
-            raise ValueError(f"{self._path} is no Whisper: its decoder has no layers")
-        return [f"decoder/layer_{number}" for number in range(count)]
+            raise ValueError(f"{self._path} is no Whisper: its {part} has no layers")
+        return [f"{part}/layer_{number}" for number in range(count)]
 
     def matrix(self, name: str) -> Tensor:
         """One whose rows may be quantised (int8 or int16, a scale per row or for all)."""
         values = self._load(name)
         if not values.is_floating_point():
             scale = self._load(f"{name}_scale").float()
-            values = values.float() / (scale[:, None] if scale.ndim else scale)
-        return values.to(self._device, self._dtype)
+            values = values.float() / scale.reshape(-1, *[1] * (values.ndim - 1))
+        return values.to(self.device, self.dtype)
 
     def _load(self, name: str) -> Tensor:
         if name not in self._found:
@@ -90,3 +100,13 @@ class Weights:
             file.seek(offset)
             data = bytearray(file.read(size))
         return torch.frombuffer(data, dtype=_KINDS[kind]).reshape(shape)
+
+
+def heads(x: Tensor) -> Tensor:
+    """Rows × count × width to rows × heads × count × 64."""
+    return x.unflatten(-1, (-1, HEAD)).transpose(1, 2)
+
+
+def merged(x: Tensor) -> Tensor:
+    """The other way."""
+    return x.transpose(1, 2).flatten(2)

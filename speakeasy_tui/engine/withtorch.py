@@ -1,57 +1,129 @@
-"""torch in CTranslate2's place: a `Searcher` for a model that faster-whisper has loaded."""
+"""torch in CTranslate2's place: parts of a model that faster-whisper has loaded."""
 
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
+from speakeasy_tui.engine import vram
+from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.rules import Tokens
 from speakeasy_tui.engine.search import Searcher
+from speakeasy_tui.engine.soundencoder import SoundEncoder
+from speakeasy_tui.engine.streams import Streams
 from speakeasy_tui.engine.textdecoder import TextDecoder
+from speakeasy_tui.engine.weights import Weights
+
+COMPARED = 4
+"""Windows on which the two encoders are compared."""
+AWAY = 0.2
+"""Of the length of CTranslate2's output, by which torch's may lie away from it. tiny.en on a CPU,
+of noise: 0.000002 where both calculate in float32, 0.05 beside CTranslate2's in int8."""
+ROOM = 3
+"""Times the encoder's weights that must be free for them: batches need memory, too."""
 
 
-def searcher(
-    model: Path, whisper: Any, device: str, index: int, compute_type: str, threads: int = 0
-) -> Searcher:
-    """The decoder of a ``model.bin`` in torch, beside the encoder that `whisper` has.
+class Torch:
+    """What torch needs to be parts of a model."""
 
-    Args:
-        model: the file; its folder holds the configuration, too.
-        whisper: faster-whisper's model of it.
-        device: ``cuda`` or ``cpu``.
-        index: of the GPU.
-        compute_type: CTranslate2's; torch calculates in the same floats, with weights of 8 bits
-            made floats.
-        threads: of each worker on a CPU; 0: torch's choice.
+    def __init__(
+        self,
+        model: Path,
+        whisper: Any,
+        device: str,
+        index: int,
+        compute_type: str,
+        threads: int = 0,
+    ) -> None:
+        """
+        Args:
+            model: the ``model.bin``; its folder holds the configuration, too.
+            whisper: faster-whisper's model of it.
+            device: ``cuda`` or ``cpu``.
+            index: of the GPU.
+            compute_type: CTranslate2's; torch calculates in the same floats, with weights of 8 bits
+                made floats.
+            threads: of each worker on a CPU; 0: torch's choice.
 
-    Raises:
-        ValueError: torch cannot use that device, or the file is no Whisper that it knows.
-        OSError: the file cannot be read.
-    """
-    place = torch.device("cpu")
-    if threads:
-        torch.set_num_threads(threads)
-    if device == "cuda":
-        if not torch.cuda.is_available():
-            raise ValueError(f"torch {torch.__version__} has no CUDA that this driver can run")
-        place = torch.device("cuda", index)
-        # cuDNN's attention makes a plan for every shape, and here each step is another: a first
-        # batch of 95 steps took 6 s (docs/throughput.md).
-        torch.backends.cuda.enable_cudnn_sdp(False)
-    floats = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-    dtype = floats.get(compute_type.removeprefix("int8_"), torch.float32)
-    decoder = TextDecoder(model, place, dtype)
-    names = whisper.hf_tokenizer.token_to_id
-    no_timestamps = names("<|notimestamps|>")
-    no_speech = names("<|nospeech|>")
-    tokens = Tokens(
-        end=names("<|endoftext|>"),
-        no_timestamps=no_timestamps,
-        no_speech=names("<|nocaptions|>") if no_speech is None else no_speech,
-        begin=no_timestamps + 1,
-    )
-    config = json.loads((model.parent / "config.json").read_bytes())
-    return Searcher(decoder, tokens, config["suppress_ids_begin"])
+        Raises:
+            ValueError: torch cannot use that device, or the file is no model of CTranslate2.
+            OSError: the file cannot be read.
+        """
+        place = torch.device("cpu")
+        if threads:
+            torch.set_num_threads(threads)
+        if device == "cuda":
+            if not torch.cuda.is_available():
+                raise ValueError(f"torch {torch.__version__} has no CUDA that this driver can run")
+            place = torch.device("cuda", index)
+            # cuDNN's attention makes a plan for every shape, and here each step is another: a
+            # first batch of 95 steps took 6 s (docs/throughput.md).
+            torch.backends.cuda.enable_cudnn_sdp(False)
+        floats = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+        dtype = floats.get(compute_type.removeprefix("int8_"), torch.float32)
+        self._model = model
+        self._whisper = whisper
+        self._weights = Weights(model, place, dtype)
+        self._streams = Streams(place)
+
+    def searcher(self) -> Searcher:
+        """Writes the text.
+
+        Raises:
+            ValueError: the file is no Whisper that is known here.
+            OSError: it cannot be read.
+        """
+        names = self._whisper.hf_tokenizer.token_to_id
+        no_timestamps = names("<|notimestamps|>")
+        no_speech = names("<|nospeech|>")
+        tokens = Tokens(
+            end=names("<|endoftext|>"),
+            no_timestamps=no_timestamps,
+            no_speech=names("<|nocaptions|>") if no_speech is None else no_speech,
+            begin=no_timestamps + 1,
+        )
+        config = json.loads((self._model.parent / "config.json").read_bytes())
+        decoder = TextDecoder(self._weights)
+        return Searcher(decoder, self._streams, tokens, config["suppress_ids_begin"])
+
+    def encoder(self) -> SoundEncoder:
+        """Listens, where it hears what CTranslate2's encoder does, on a GPU in less time.
+
+        Raises:
+            ValueError: it does not, or there is no room for its weights, or as `searcher`.
+            OSError: as `searcher`.
+        """
+        device = self._weights.device
+        free = vram.free_bytes(device.index) if device.type == "cuda" else None
+        needed = self._weights.bytes_of("encoder")
+        if free is not None and free < ROOM * needed:
+            raise ValueError(f"{free >> 20} MB are free, and its weights take {needed >> 20}")
+        made = SoundEncoder(self._weights, self._streams)
+        mels = int(self._whisper.model.n_mels)
+        noise = np.random.default_rng(0).uniform(-0.5, 1.5, (COMPARED, mels, 3000))
+        features = list(noise.astype(np.float32))
+        seconds: dict[str, float] = {}
+        states: dict[str, torch.Tensor] = {}
+        for _ in range(2):  # at the first time kernels are loaded
+            for name, encoder in (("theirs", None), ("ours", made)):
+                begun = time.monotonic()
+                encoded = Encoded(self._whisper, features, encoder=encoder)
+                seconds[name] = time.monotonic() - begun
+                states[name] = encoded.tensor(range(COMPARED)).float()
+        away = float((states["ours"] - states["theirs"]).norm() / states["theirs"].norm())
+        if not away < AWAY:  # nor not a number
+            raise ValueError(f"its output lies {away:.0%} away from CTranslate2's")
+        if device.type == "cuda":
+            worth_it(**seconds)
+        return made
+
+
+def worth_it(ours: float, theirs: float) -> None:
+    """Raises ValueError where torch's encoder takes longer (s) than CTranslate2's."""
+    if ours > theirs:
+        raise ValueError(f"it takes {ours:.3f} s where CTranslate2's takes {theirs:.3f}")

@@ -183,7 +183,7 @@ def test_where_torch_cannot_ctranslate2_decodes(
     monkeypatch.setattr(modelfile, "variables", unknown)
     model = with_torch(monkeypatch)
     assert model.searcher is None
-    assert "without torch: model.bin is of a later format" in capfd.readouterr().err
+    assert "without torch's decoder: model.bin is of a later format" in capfd.readouterr().err
 
 
 def test_where_there_is_no_room_for_torchs_weights_ctranslate2_decodes(
@@ -194,10 +194,10 @@ def test_where_there_is_no_room_for_torchs_weights_ctranslate2_decodes(
     def full(*_: Any) -> Any:
         raise RuntimeError(says)
 
-    monkeypatch.setattr(withtorch, "searcher", full)
+    monkeypatch.setattr(withtorch, "TextDecoder", full)
     model = with_torch(monkeypatch)
     assert model.searcher is None
-    assert f"without torch: {says}" in capfd.readouterr().err
+    assert f"without torch's decoder: {says}" in capfd.readouterr().err
     says = "CUDA error: an illegal memory access was encountered"
     with pytest.raises(RuntimeError, match="illegal memory access"):
         with_torch(monkeypatch)

@@ -1,0 +1,137 @@
+"""torch's encoder hears what CTranslate2's does, or it is not taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from faster_whisper.audio import pad_or_trim
+
+from speakeasy_tui.core.models import starter
+from speakeasy_tui.engine import vram, withtorch
+from speakeasy_tui.engine.decode import Decoder
+from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.inject import Injector
+from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.soundencoder import SoundEncoder
+from speakeasy_tui.engine.weights import Weights
+from speakeasy_tui.engine.wire import Meter
+from speakeasy_tui.engine.work import Mel, Window
+from tests.gpu.widened import read, write
+
+from .engine import load_command
+from .pieces import sentences, spoken_piece
+
+CPU = torch.device("cpu")
+
+
+def with_torch(monkeypatch: pytest.MonkeyPatch, wanted: str = "all", **load: Any) -> Model:
+    monkeypatch.setenv("SPEAKEASY_TORCH", wanted)
+    return Model(load_command(compute_type="float32", **load), Injector())
+
+
+def features(model: Model) -> list[Mel]:
+    """Windows of a sentence each."""
+    extract = model.whisper.feature_extractor
+    parts = [sentences()[n][1].astype(np.float32) / 32768 for n in (3, 4, 8)]
+    return [pad_or_trim(extract(part)) for part in parts]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        return with_torch(monkeypatch)
+
+
+def test_states_are_those_of_ctranslate2(model: Model) -> None:
+    assert model.encoder is not None
+    windows = features(model)
+    theirs = np.concatenate([np.asarray(model.whisper.encode(one)) for one in windows])
+    ours = model.encoder(windows).numpy()
+    assert ours.shape == theirs.shape == (3, 1500, 384)
+    assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max()
+
+
+def test_a_batch_is_decoded_to_the_same_text(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = []
+    for one in (model, with_torch(monkeypatch, "none")):
+        windows = [Window((spoken_piece(one, sentences()[n][1]),)) for n in (3, 4, 8)]
+        results = Decoder(one, Meter(), lambda: None).decode(windows)
+        texts.append([[s.text for s in result.piece.segments] for result in results])
+    assert texts[0] == texts[1]
+    assert all(texts[0])
+
+
+def test_on_a_gpu_ctranslate2_is_shown_what_torch_has_heard(model: Model) -> None:
+    """As on a GPU, on this CPU: nothing is encoded a second time, no part of it either."""
+    windows = features(model)
+    silent = SimpleNamespace(model=SimpleNamespace(device="cuda"))
+    encoded = Encoded(silent, windows, encoder=model.encoder)
+    theirs = model.whisper.model
+    for which in ([0, 1, 2], [2], [2, 0]):
+        rows = encoded.rows(which)
+        assert np.array_equal(np.asarray(rows), encoded.tensor(which).numpy())
+        alone = [np.asarray(model.whisper.encode(windows[n])) for n in which]
+        assert np.abs(np.asarray(rows) - np.concatenate(alone)).max() < 0.02
+        prompts = [[model.whisper.hf_tokenizer.token_to_id("<|startoftranscript|>")]] * len(which)
+        assert len(theirs.generate(rows, prompts, beam_size=1, max_length=8)) == len(which)
+
+
+def test_of_a_model_that_is_loaded_again_it_is_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = with_torch(monkeypatch)
+    before = model.encoder
+    model.reload()
+    assert model.encoder is not None and model.encoder is not before
+
+
+def test_ctranslate2_listens_where_only_the_decoder_is_wanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = with_torch(monkeypatch, "decoder")
+    assert model.searcher is not None and model.encoder is None
+
+
+@pytest.mark.parametrize("how", [0.5, float("nan")])
+def test_an_encoder_that_hears_something_else_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], how: float
+) -> None:
+    honest = SoundEncoder.__call__
+    monkeypatch.setattr(SoundEncoder, "__call__", lambda self, windows: honest(self, windows) * how)
+    model = with_torch(monkeypatch)
+    assert model.encoder is None
+    assert model.searcher is not None, "the decoder is another matter"
+    assert "without torch's encoder: its output lies" in capfd.readouterr().err
+
+
+def test_an_encoder_that_takes_longer_is_not_worth_it() -> None:
+    withtorch.worth_it(0.1, 0.2)
+    with pytest.raises(ValueError, match=r"0.200 s where CTranslate2's takes 0.100"):
+        withtorch.worth_it(0.2, 0.1)
+
+
+def test_on_a_gpu_its_weights_must_leave_room(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = starter()
+    assert bundled is not None
+    part = withtorch.Torch(bundled.path / "model.bin", model.whisper, "cpu", 0, "float32")
+    needed = part._weights.bytes_of("encoder")
+    assert 8_000_000 * 4 < needed < 9_000_000 * 4, "parameters of tiny's encoder"
+    part._weights.device = torch.device("cuda", 0)
+    monkeypatch.setattr(vram, "free_bytes", lambda _: 2 * needed)
+    with pytest.raises(ValueError, match=r"MB are free, and its weights take 3\d"):
+        part.encoder()
+
+
+def test_a_convolution_of_eight_bits_has_a_scale_for_each_channel(tmp_path: Path) -> None:
+    values = np.arange(-12, 12, dtype=np.int8).reshape(2, 4, 3)
+    scale = np.array([2.0, 4.0], np.float32)
+    file = tmp_path / "model.bin"
+    write(file, {"encoder/conv1/weight": values, "encoder/conv1/weight_scale": scale})
+    assert read(file).keys() == {"encoder/conv1/weight", "encoder/conv1/weight_scale"}
+    found = Weights(file, CPU, torch.float32).matrix("encoder/conv1/weight")
+    assert np.array_equal(found.numpy(), values / scale[:, None, None])
