@@ -71,7 +71,7 @@ class Weights:
     def bytes_of(self, part: str) -> int:
         """What the weights of ``encoder`` or ``decoder`` take on the device."""
         found = (one for name, one in self._found.items() if name.startswith(f"{part}/"))
-        return sum(math.prod(one.shape) for one in found) * self.dtype.itemsize
+        return sum(math.prod(one.shape) for one in found) * int(self.dtype.itemsize)
 
     def layers(self, part: str) -> list[str]:
         """Names of the layers of ``encoder`` or ``decoder``, in their order.
