@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from speakeasy_tui.engine.streams import Streams
-from speakeasy_tui.engine.weights import Linear, Norm, Weights, heads, merged
+from speakeasy_tui.engine.weights import Linear, Norm, Thought, Weights, heads, merged
 from speakeasy_tui.engine.work import Mel
 
 
@@ -27,16 +27,30 @@ class Layer:
         self.before_sound = Norm(weights, f"{name}/self_attention/layer_norm")
         self.of_sound = Linear(weights, f"{name}/self_attention/linear_0")
         self.from_sound = Linear(weights, f"{name}/self_attention/linear_1")
-        self.before_thought = Norm(weights, f"{name}/ffn/layer_norm")
-        self.wide = Linear(weights, f"{name}/ffn/linear_0")
-        self.narrow = Linear(weights, f"{name}/ffn/linear_1")
+        self.think = Thought(weights, name)
 
     def __call__(self, x: Tensor) -> Tensor:
         """States, windows × 1500 × width."""
         asked, keys, values = map(heads, self.of_sound(self.before_sound(x)).chunk(3, dim=-1))
         heard = functional.scaled_dot_product_attention(asked, keys, values)
-        x = x + self.from_sound(merged(heard))
-        return x + self.narrow(functional.gelu(self.wide(self.before_thought(x))))
+        return self.think(x + self.from_sound(merged(heard)))
+
+
+class Convolution:
+    """Three states into one, as a product of matrices: torch's own would need cuDNN on a GPU."""
+
+    def __init__(self, weights: Weights, name: str, stride: int) -> None:
+        kernels = weights.matrix(f"{name}/weight")  # out × in × 3
+        self._size = kernels.shape[-1]
+        self._weight = kernels.flatten(1)
+        self._bias = weights[f"{name}/bias"]
+        self._stride = stride
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Windows × time × in to windows × time ÷ stride × out."""
+        padded = functional.pad(x, (0, 0, 1, 1))
+        beside = padded.unfold(1, self._size, self._stride)  # … × in × 3
+        return functional.linear(beside.flatten(2), self._weight, self._bias)
 
 
 class SoundEncoder:
@@ -55,7 +69,7 @@ class SoundEncoder:
         self._device, self._dtype = weights.device, weights.dtype
         self._streams = streams
         self._convolutions = [
-            (weights.matrix(f"encoder/{name}/weight"), weights[f"encoder/{name}/bias"], stride)
+            Convolution(weights, f"encoder/{name}", stride)
             for name, stride in (("conv1", 1), ("conv2", 2))
         ]
         self._places = weights["encoder/position_encodings/encodings"]
@@ -70,9 +84,9 @@ class SoundEncoder:
         """
         with torch.inference_mode(), self._streams.own():
             x = torch.from_numpy(np.stack(features)).to(self._device, self._dtype)
-            for weight, bias, stride in self._convolutions:
-                x = functional.gelu(functional.conv1d(x, weight, bias, stride, padding=1))
             x = x.transpose(1, 2)
+            for convolution in self._convolutions:
+                x = functional.gelu(convolution(x))
             x = x + self._places[: x.shape[1]]
             for layer in self._layers:
                 x = layer(x)

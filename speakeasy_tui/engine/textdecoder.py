@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from speakeasy_tui.engine.weights import HEAD, Linear, Norm, Weights, heads, merged
+from speakeasy_tui.engine.weights import HEAD, Linear, Norm, Thought, Weights, heads, merged
 
 _BLOCK = 64
 """Steps by which room for a text's keys and values grows."""
@@ -30,9 +30,7 @@ class Layer:
         self.question = Linear(weights, f"{name}/attention/linear_0")
         self.of_sound = Linear(weights, f"{name}/attention/linear_1")
         self.from_sound = Linear(weights, f"{name}/attention/linear_2")
-        self.before_thought = Norm(weights, f"{name}/ffn/layer_norm")
-        self.wide = Linear(weights, f"{name}/ffn/linear_0")
-        self.narrow = Linear(weights, f"{name}/ffn/linear_1")
+        self.think = Thought(weights, name)
 
 
 @dataclass
@@ -107,7 +105,7 @@ class TextDecoder:
             asked = layer.question(layer.before_sound(x)).reshape(len(keys), -1, self.width)
             heard = functional.scaled_dot_product_attention(heads(asked), keys, values)
             x = x + layer.from_sound(merged(heard).reshape(rows, count, self.width))
-            x = x + layer.narrow(functional.gelu(layer.wide(layer.before_thought(x))))
+            x = layer.think(x)
         state.length = end
         return x
 

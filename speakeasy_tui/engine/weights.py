@@ -47,6 +47,18 @@ class Norm:
         return functional.layer_norm(x, self._gamma.shape, self._gamma, self._beta)
 
 
+class Thought:
+    """The end of a layer, encoder's or decoder's: each state by itself, widened and narrowed."""
+
+    def __init__(self, weights: Weights, layer: str) -> None:
+        self._before = Norm(weights, f"{layer}/ffn/layer_norm")
+        self._wide = Linear(weights, f"{layer}/ffn/linear_0")
+        self._narrow = Linear(weights, f"{layer}/ffn/linear_1")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x + self._narrow(functional.gelu(self._wide(self._before(x))))
+
+
 class Weights:
     """The variables of a ``model.bin`` on a device."""
 
