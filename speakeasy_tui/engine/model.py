@@ -198,6 +198,7 @@ class Model:
     def spare(self) -> None:
         """Give back the GPU's memory that torch keeps for later; CTranslate2 cannot reach it."""
         if self.searcher is not None:
+            self.searcher.spare()
             self._empty_cache()
 
     def _empty_cache(self) -> None:

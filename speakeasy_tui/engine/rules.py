@@ -7,6 +7,7 @@ and do not decrease, one comes first, and one comes where together they are like
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,38 +33,41 @@ class Tokens:
 class Rules:
     """For a batch of texts, a row each."""
 
-    def __init__(
-        self,
-        tokens: Tokens,
-        vocabulary: int,
-        device: torch.device,
-        *,
-        never: list[int],
-        not_first: list[int],
-        latest_first: int,
-    ) -> None:
+    def __init__(self, tokens: Tokens, vocabulary: int, device: torch.device) -> None:
         """
         Args:
             tokens: of the model.
             vocabulary: number of tokens.
             device: where logits are.
-            never: tokens that must not come.
-            not_first: tokens that must not come first.
-            latest_first: the last timestamp that may come first, in steps of 20 ms.
         """
         self._tokens = tokens
-        self._never = torch.tensor([*never, tokens.no_timestamps], device=device)
-        self._not_first = torch.tensor(not_first, dtype=torch.int64, device=device)
-        self._latest_first = latest_first
+        self._never = self._not_first = frozenset[int]()
+        # Changed where they are: what a GPU plays again looks there.
+        self._is_never, self._is_not_first = torch.zeros(
+            (2, vocabulary), dtype=torch.bool, device=device
+        )
         self._numbers = torch.arange(vocabulary, device=device)
+        self.bar(never=(), not_first=())
 
-    def first(self, logits: Tensor) -> None:
-        """Rule out (`NEVER`) what no text may begin with, in `logits` (rows × vocabulary)."""
+    def bar(self, never: Iterable[int], not_first: Iterable[int]) -> None:
+        """From now on the tokens `never` must not come, and `not_first` must not come first."""
+        unspoken = frozenset(never) | {self._tokens.no_timestamps}
+        if unspoken != self._never:
+            self._never = _mark(self._is_never, unspoken)
+        if (opening := unspoken | frozenset(not_first)) != self._not_first:
+            self._not_first = _mark(self._is_not_first, opening)
+
+    def first(self, logits: Tensor, latest: int) -> None:
+        """Rule out (`NEVER`) what no text may begin with, in `logits` (rows × vocabulary).
+
+        Args:
+            logits: of the first token.
+            latest: the last timestamp that may come first, in steps of 20 ms.
+        """
         begin = self._tokens.begin
-        logits[:, self._never] = NEVER
-        logits[:, self._not_first] = NEVER
+        logits.masked_fill_(self._is_not_first, NEVER)
         logits[:, :begin] = NEVER
-        logits[:, begin + self._latest_first + 1 :] = NEVER
+        logits[:, begin + latest + 1 :] = NEVER
 
     def bounds(self, last: np.ndarray, before: np.ndarray, time: np.ndarray) -> np.ndarray:
         """What is known of texts with at least one token, for `later`; each argument has a number
@@ -90,10 +94,16 @@ class Rules:
     def later(self, logits: Tensor, bounds: Tensor) -> None:
         """Rule out what texts may not go on with, by their `bounds`."""
         begin = self._tokens.begin
-        logits[:, self._never] = NEVER
+        logits.masked_fill_(self._is_never, NEVER)
         word, time, undecided = bounds[:, :, None]
         words, times = logits[:, :begin], logits[:, begin:]
         words.masked_fill_(self._numbers[:begin] < word, NEVER)
         times.masked_fill_(self._numbers[begin:] < time, NEVER)
         likelier = times.logsumexp(dim=1, keepdim=True) > words.amax(dim=1, keepdim=True)
         words.masked_fill_(likelier & (undecided > 0), NEVER)
+
+
+def _mark(flags: Tensor, numbers: frozenset[int]) -> frozenset[int]:
+    flags.zero_()
+    flags[torch.tensor(sorted(numbers), dtype=torch.int64, device=flags.device)] = True
+    return numbers

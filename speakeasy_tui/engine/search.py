@@ -7,17 +7,20 @@ in a few operations of the GPU.
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from speakeasy_tui.engine.rules import NO_TIME, Rules, Tokens
+from speakeasy_tui.engine.rules import NO_TIME, Tokens
+from speakeasy_tui.engine.steps import Likely, Steps
 from speakeasy_tui.engine.streams import Streams
-from speakeasy_tui.engine.textdecoder import State, TextDecoder
+from speakeasy_tui.engine.textdecoder import TextDecoder
 
 LONGEST = 448
 """Tokens of a text and its prompt together, of every model of Whisper."""
@@ -84,6 +87,18 @@ class Texts:
         return last.ravel(), before.ravel(), self._times.ravel()
 
 
+class Chosen(NamedTuple):
+    """What a batch's texts go on with; the first three are windows × width."""
+
+    parents: np.ndarray
+    """Which of its window's texts each goes on with."""
+    tokens: np.ndarray
+    scores: np.ndarray
+    """To be added to what comes next."""
+    going: np.ndarray
+    """Places of the windows that go on, of those that there are."""
+
+
 class Searcher:
     """Generates with one decoder; several threads may do so at the same time."""
 
@@ -101,6 +116,12 @@ class Searcher:
         self._tokens = tokens
         self._not_first = not_first
         self._streams = streams
+        self._steps: dict[int, Steps] = {}
+        """Of each thread."""
+
+    def spare(self) -> None:
+        """Let go of memory that is kept for the next batch; while none is under way."""
+        self._steps.clear()
 
     def generate(
         self,
@@ -132,70 +153,56 @@ class Searcher:
             For each window `num_hypotheses` texts, or fewer.
         """
         found = [Found() for _ in prompts]
-        end, begin = self._tokens.end, self._tokens.begin
-        way: Way
-        if sampling_topk == 0:
-            width = num_hypotheses
-            way = Sampling(found, end, sampling_temperature, length_penalty)
-        else:
-            width = beam_size
-            way = Beam(found, end, round(beam_size * patience), length_penalty)
-        steps = min(max_length // 2, max_length - (len(prompts[0]) - 1))
+        samples = sampling_topk == 0
+        width = num_hypotheses if samples else beam_size
+        most = min(max_length // 2, max_length - (len(prompts[0]) - 1))
         with torch.inference_mode(), self._streams.own():
-            rules = Rules(
-                self._tokens,
-                self._decoder.vocabulary,
-                self._decoder.device,
-                never=list(suppress_tokens),
-                not_first=self._not_first,
-                latest_first=max_initial_timestamp_index,
-            )
-            decoder = self._decoder
-            state = decoder.begin(encoded.to(decoder.dtype))
-            read = decoder.step(state, torch.tensor(prompts, device=decoder.device))
-            at = list(prompts[0]).index(start)
-            silence = decoder.logits(read[:, at]).softmax(dim=-1)[:, self._tokens.no_speech]
-            for one, probability in zip(found, silence.tolist(), strict=True):
+            steps = self._room(len(found), width, len(prompts[0]) + most)
+            steps.rules.bar(never=suppress_tokens, not_first=self._not_first)
+            silence, likely = steps.begin(encoded, prompts, start, max_initial_timestamp_index)
+            for one, probability in zip(found, silence, strict=True):
                 one.no_speech_prob = probability
-            texts = Texts(len(found), width, steps, begin)
-            self._write(texts, state, read[:, -1], rules, way, steps)
+            way: Way
+            if samples:
+                way = Sampling(found, self._tokens.end, sampling_temperature, length_penalty)
+                way.random = steps.random
+            else:
+                enough = round(beam_size * patience)
+                way = Beam(found, self._tokens.end, enough, length_penalty)
+            texts = Texts(len(found), width, most, self._tokens.begin)
+            self._write(steps, likely, texts, way, most)
         for one in found:
             one.sort(num_hypotheses)
         return found
 
-    def _write(
-        self, texts: Texts, state: State, read: Tensor, rules: Rules, way: Way, steps: int
-    ) -> None:
+    def _room(self, windows: int, width: int, longest: int) -> Steps:
+        """This thread's steps, with room for so much."""
+        thread = threading.get_ident()
+        known = self._steps.get(thread)
+        if known is not None:
+            if known.fits(windows, width, longest):
+                return known
+            if width == known.room.width:
+                windows = max(windows, known.room.windows)
+                longest = max(longest, known.room.longest)
+            del self._steps[thread]  # its memory before there is more
+            del known
+        made = Steps(self._decoder, self._tokens, windows, width, longest)
+        self._steps[thread] = made
+        return made
+
+    @staticmethod
+    def _write(steps: Steps, likely: Likely, texts: Texts, way: Way, most: int) -> None:
         """Token by token, until no window goes on."""
-        decoder = self._decoder
-        for step in range(steps):
-            logits = decoder.logits(read)
-            if step:
-                rules.later(logits, self._there(rules.bounds(*texts.ends())))
-            else:
-                rules.first(logits)
-            likely = logits.log_softmax(dim=-1)
-            parents, tokens, going = way.choose(likely, texts, last=step + 1 == steps)
-            if not going.size:
+        for step in range(most):
+            chosen = way.choose(likely, texts, last=step + 1 == most)
+            if not chosen.going.size:
                 break
-            texts.add(parents, tokens)
-            self._go_on(state, texts, parents, going, first=not step)
-            read = decoder.step(state, self._there(texts.ends()[0][:, None]))[:, -1]
-
-    def _go_on(
-        self, state: State, texts: Texts, parents: np.ndarray, going: np.ndarray, first: bool
-    ) -> None:
-        """Have the decoder's state follow: the rows of `parents`, of the windows `going` alone."""
-        # At first there is one row for each window.
-        rows = np.arange(len(parents))[:, None] * (1 if first else texts.width)
-        rows = np.broadcast_to(rows + (0 if first else parents), parents.shape)[going].ravel()
-        windows = None if len(going) == len(parents) else self._there(going)
-        state.keep(self._there(rows), windows)
-        texts.keep(going)
-
-    def _there(self, numbers: np.ndarray) -> Tensor:
-        """On the decoder's device."""
-        return torch.from_numpy(np.ascontiguousarray(numbers)).to(self._decoder.device)
+            texts.add(chosen.parents, chosen.tokens)
+            texts.keep(chosen.going)
+            parents, tokens, scores = (one[chosen.going] for one in chosen[:3])
+            bounds = steps.rules.bounds(*texts.ends())
+            likely = steps.go_on(chosen.going, parents, tokens, bounds, scores, first=not step)
 
 
 class Way(ABC):
@@ -207,19 +214,8 @@ class Way(ABC):
         self._penalty = penalty
 
     @abstractmethod
-    def choose(
-        self, likely: Tensor, texts: Texts, last: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What the texts go on with.
-
-        Args:
-            likely: log-probabilities, rows × vocabulary; at first a row for each window.
-            texts: so far.
-            last: no further token may come.
-
-        Returns:
-            Parents and tokens (windows × width), and the places of the windows that go on.
-        """
+    def choose(self, likely: Likely, texts: Texts, last: bool) -> Chosen:
+        """What the texts so far go on with; `last`: no further token may come."""
 
 
 class Beam(Way):
@@ -229,19 +225,14 @@ class Beam(Way):
     def __init__(self, found: list[Found], end: int, enough: int, penalty: float) -> None:
         super().__init__(found, end, penalty)
         self._enough = enough
-        self._scores: Tensor | None = None
-        """Of the texts so far: windows × width."""
 
-    def choose(
-        self, likely: Tensor, texts: Texts, last: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        windows, width, size = len(texts.windows), texts.width, likely.shape[-1]
-        if self._scores is not None:
-            likely += self._scores.reshape(-1, 1)
-        # Twice as many as there are texts: if those that end are the likelier half, enough go on.
-        best, places = likely.reshape(windows, -1).topk(2 * width)
-        scores, flat = best.cpu().numpy(), places.cpu().numpy()
-        parents, tokens = flat // size, flat % size
+    def choose(self, likely: Likely, texts: Texts, last: bool) -> Chosen:
+        """The likeliest of a window's texts with a token more.
+
+        There are twice as many as texts: if those that end are the likelier half, enough go on.
+        """
+        windows, width = len(texts.windows), texts.width
+        scores, parents, tokens = likely.scores, likely.parents, likely.tokens
         chosen = np.tile(np.arange(width), (windows, 1))
         going = []
         ends = tokens == self._end
@@ -259,15 +250,15 @@ class Beam(Way):
             if not last and len(found.scores) < self._enough:
                 going.append(place)
         rows = np.arange(windows)[:, None]
-        kept = np.array(going, np.int64)
-        self._scores = best.gather(1, torch.from_numpy(chosen).to(best.device))[
-            torch.from_numpy(kept).to(best.device)
-        ]
-        return parents[rows, chosen], tokens[rows, chosen], kept
+        parents, tokens, scores = (one[rows, chosen] for one in (parents, tokens, scores))
+        return Chosen(parents, tokens, scores, np.array(going, np.int64))
 
 
 class Sampling(Way):
     """So many texts of each window, token by token as likely as the model finds them."""
+
+    random: torch.Generator | None = None
+    """torch's own if there is none."""
 
     def __init__(self, found: list[Found], end: int, temperature: float, penalty: float) -> None:
         super().__init__(found, end, penalty)
@@ -275,18 +266,19 @@ class Sampling(Way):
         self._scores: np.ndarray | None = None
         self._ended: np.ndarray | None = None
 
-    def choose(
-        self, likely: Tensor, texts: Texts, last: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def choose(self, likely: Likely, texts: Texts, last: bool) -> Chosen:
+        """A token of each text, drawn."""
         windows, width = len(texts.windows), texts.width
+        every = likely.every()
         if self._scores is None or self._ended is None:
-            likely = likely.repeat_interleave(width, dim=0)
+            every = every.repeat_interleave(width, dim=0)
             self._scores = np.zeros((windows, width))
             self._ended = np.zeros((windows, width), bool)
-        drawn = (likely / self._temperature).softmax(dim=-1).multinomial(1)
+        chances = (every / self._temperature).softmax(dim=-1)
+        drawn = chances.multinomial(1, generator=self.random)
         shape = (windows, width)
         tokens = drawn.cpu().numpy().reshape(shape)
-        gained = likely.gather(1, drawn).cpu().numpy().reshape(shape)
+        gained = every.gather(1, drawn).cpu().numpy().reshape(shape)
         self._scores = self._scores + np.where(self._ended, 0.0, gained)
         for place, n in np.argwhere(~self._ended & ((tokens == self._end) | last)):
             text = texts.so_far(place, n)
@@ -298,4 +290,4 @@ class Sampling(Way):
         going = np.flatnonzero(~self._ended.all(axis=1)) if not last else np.zeros(0, np.int64)
         parents = np.tile(np.arange(width), (windows, 1))
         self._scores, self._ended = self._scores[going], self._ended[going]
-        return parents, tokens, going
+        return Chosen(parents, tokens, np.zeros(shape), going)

@@ -2,12 +2,11 @@
 
 The network of Radford et al. 2022 (arXiv:2212.04356, section 2.2): tokens in, logits out, one step
 at a time. Whoever searches with it (`engine.search`) has for each window several rows, a text each,
-which listen to the same encoder's output: that is kept once per window.
+which listen to the same encoder's output: that is kept once per window. All that a batch needs lies
+in a `Room`, at the same place for every step, so that a GPU can play steps again (`engine.steps`).
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,42 +14,74 @@ from torch.nn import functional
 
 from speakeasy_tui.engine.weights import HEAD, Linear, Norm, Thought, Weights, heads, merged
 
-_BLOCK = 64
-"""Steps by which room for a text's keys and values grows."""
+Memory = tuple[Tensor, Tensor]
+"""Keys and values."""
 
 
 class Layer:
     """One layer: it attends to the text so far, then to the recording, then thinks."""
 
     def __init__(self, weights: Weights, name: str) -> None:
-        self.before_text = Norm(weights, f"{name}/self_attention/layer_norm")
-        self.of_text = Linear(weights, f"{name}/self_attention/linear_0")
-        self.from_text = Linear(weights, f"{name}/self_attention/linear_1")
-        self.before_sound = Norm(weights, f"{name}/attention/layer_norm")
-        self.question = Linear(weights, f"{name}/attention/linear_0")
-        self.of_sound = Linear(weights, f"{name}/attention/linear_1")
-        self.from_sound = Linear(weights, f"{name}/attention/linear_2")
-        self.think = Thought(weights, name)
+        self._before_text = Norm(weights, f"{name}/self_attention/layer_norm")
+        self._of_text = Linear(weights, f"{name}/self_attention/linear_0")
+        self._from_text = Linear(weights, f"{name}/self_attention/linear_1")
+        self._before_sound = Norm(weights, f"{name}/attention/layer_norm")
+        self._question = Linear(weights, f"{name}/attention/linear_0")
+        self._of_sound = Linear(weights, f"{name}/attention/linear_1")
+        self._from_sound = Linear(weights, f"{name}/attention/linear_2")
+        self._think = Thought(weights, name)
+
+    def listen(self, encoded: Tensor) -> Memory:
+        """Keys and values of the encoder's output (windows × 1500 × width)."""
+        keys, values = self._of_sound(encoded).chunk(2, dim=-1)
+        return heads(keys), heads(values)
+
+    def ask(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of rows of states."""
+        asked, keys, values = map(heads, self._of_text(self._before_text(x)).chunk(3, dim=-1))
+        return asked, keys, values
+
+    def go_on(self, x: Tensor, text: Tensor, sound: Memory) -> Tensor:
+        """With what was found in the text, and what the recording has to say."""
+        x = x + self._from_text(merged(text))
+        keys, values = sound
+        # The rows of a window follow one another, and ask together.
+        asked = self._question(self._before_sound(x)).reshape(len(keys), -1, x.shape[-1])
+        heard = functional.scaled_dot_product_attention(heads(asked), keys, values)
+        return self._think(x + self._from_sound(merged(heard).reshape(x.shape)))
 
 
-@dataclass
-class State:
-    """What a batch of texts has been so far: keys and values of each layer."""
+class Room:
+    """What texts of a batch have been so far: keys and values of each layer."""
 
-    sound: list[tuple[Tensor, Tensor]]
-    """Of the encoder's output: windows × heads × 1500 × 64."""
-    text: list[tuple[Tensor, Tensor]]
-    """Of the tokens: rows × heads × room × 64."""
-    length: int = 0
-    """Tokens of each row."""
+    def __init__(self, decoder: TextDecoder, windows: int, width: int, longest: int) -> None:
+        """
+        Args:
+            decoder: whose texts they are.
+            windows: of a batch at most.
+            width: texts of a window.
+            longest: tokens of a text, its prompt's among them, at most.
+        """
+        self.windows, self.width, self.longest = windows, width, longest
 
-    def keep(self, rows: Tensor, windows: Tensor | None) -> None:
-        """Go on with these rows, in this order, of these windows (None: all as they are)."""
-        for layers, kept in ((self.text, rows), (self.sound, windows)):
-            if kept is None:
-                continue
-            for number, (keys, values) in enumerate(layers):  # one after the other, for memory
-                layers[number] = keys.index_select(0, kept), values.index_select(0, kept)
+        def empty(rows: int, length: int) -> Memory:
+            shape = (rows, decoder.width // HEAD, length, HEAD)
+            # Zeros, for what is not attended to counts 0 times, and nothing times NaN is NaN.
+            keys, values = (
+                torch.zeros(shape, dtype=decoder.dtype, device=decoder.device) for _ in range(2)
+            )
+            return keys, values
+
+        self.sound = [empty(windows, decoder.frames) for _ in range(decoder.layers)]
+        """Of the encoder's output: windows × heads × 1500 × 64."""
+        self.text = [empty(windows * width, longest) for _ in range(decoder.layers)]
+        """Of the tokens: windows · width × heads × longest × 64."""
+
+    def move(self, which: Tensor) -> None:
+        """Have these windows' recordings (numbers, ascending) lie at the beginning."""
+        for memory in self.sound:
+            for one in memory:
+                one[: len(which)] = one.index_select(0, which)
 
 
 class TextDecoder:
@@ -71,53 +102,56 @@ class TextDecoder:
         self._layers = [Layer(weights, name) for name in weights.layers("decoder")]
         self._last = Norm(weights, "decoder/layer_norm")
         self._logits = Linear(weights, "decoder/projection")
+        self.frames = len(weights["encoder/position_encodings/encodings"])
+        """Of the encoder's output: 1500."""
+        self.layers = len(self._layers)
         self.width = self._tokens.shape[1]
         self.vocabulary = self._tokens.shape[0]
 
-    def begin(self, encoded: Tensor) -> State:
-        """Listen to the encoder's output (windows × 1500 × width): a row for each window."""
-        sound = []
-        for layer in self._layers:
-            keys, values = layer.of_sound(encoded).chunk(2, dim=-1)
-            sound.append((heads(keys).contiguous(), heads(values).contiguous()))
-        room = encoded.new_empty((len(encoded), self.width // HEAD, 0, HEAD))
-        return State(sound, [(room, room) for _ in self._layers])
+    def begin(self, room: Room, encoded: Tensor, prompts: Tensor) -> Tensor:
+        """Listen to windows (windows × 1500 × width) and read their prompts (windows × count).
 
-    def step(self, state: State, tokens: Tensor) -> Tensor:
-        """Read `tokens` (rows × count), all of them new, and give states (rows × count × width).
-
-        More than one at once only at the beginning. The rows of a window follow one another.
+        Gives states (windows × count × width). In `room` a window's first row has its prompt.
         """
-        rows, count = tokens.shape
-        begin, end = state.length, state.length + count
-        x = functional.embedding(tokens, self._tokens) + self._places[begin:end]
-        for number, layer in enumerate(self._layers):
-            asked, keys, values = map(heads, layer.of_text(layer.before_text(x)).chunk(3, dim=-1))
-            known = tuple(_room(old, end) for old in state.text[number])
-            for old, new in zip(known, (keys, values), strict=True):
-                old[:, :, begin:end] = new
-            state.text[number] = (known[0], known[1])
-            heard = functional.scaled_dot_product_attention(
-                asked, known[0][:, :, :end], known[1][:, :, :end], is_causal=count > 1
-            )
-            x = x + layer.from_text(merged(heard))
-            keys, values = state.sound[number]
-            asked = layer.question(layer.before_sound(x)).reshape(len(keys), -1, self.width)
-            heard = functional.scaled_dot_product_attention(heads(asked), keys, values)
-            x = x + layer.from_sound(merged(heard).reshape(rows, count, self.width))
-            x = layer.think(x)
-        state.length = end
+        windows, count = prompts.shape
+        x = functional.embedding(prompts, self._tokens) + self._places[:count]
+        for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
+            for kept, new in zip(sound, layer.listen(encoded), strict=True):
+                kept[:windows] = new
+            asked, keys, values = layer.ask(x)
+            for kept, new in zip(text, (keys, values), strict=True):
+                kept[: windows * room.width : room.width, :, :count] = new
+            found = functional.scaled_dot_product_attention(asked, keys, values, is_causal=True)
+            x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
         return x
+
+    def step(self, room: Room, length: int, tokens: Tensor, parents: Tensor, at: Tensor) -> Tensor:
+        """Read a token of each row of the first windows, and give states (rows × width).
+
+        Args:
+            room: of the batch.
+            length: how many tokens of the texts are looked at; those behind `at` count nothing.
+            tokens: a number for each row.
+            parents: the row whose text each row goes on with.
+            at: the tokens' place in their texts, one number.
+        """
+        rows = len(tokens)
+        windows = rows // room.width
+        x = functional.embedding(tokens[:, None], self._tokens) + self._places.index_select(0, at)
+        reach = torch.zeros(length, dtype=self.dtype, device=self.device)
+        reach.masked_fill_(torch.arange(length, device=self.device) > at, float("-inf"))
+        reach = reach.expand(rows, 1, 1, length)
+        for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
+            asked, *new = layer.ask(x)
+            known = [one[:, :, :length].index_select(0, parents) for one in text]
+            for kept, own, one in zip(text, known, new, strict=True):
+                own.index_copy_(2, at, one)
+                kept[:rows, :, :length] = own
+            keys, values = known
+            found = functional.scaled_dot_product_attention(asked, keys, values, attn_mask=reach)
+            x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
+        return x[:, 0]
 
     def logits(self, states: Tensor) -> Tensor:
         """Of states of the last layer (… × width), in float32."""
         return self._logits(self._last(states)).float()
-
-
-def _room(x: Tensor, length: int) -> Tensor:
-    """`x` with room for so many tokens."""
-    lacking = length - x.shape[2]
-    if lacking <= 0:
-        return x
-    more = -(-lacking // _BLOCK) * _BLOCK
-    return torch.cat([x, x.new_zeros((*x.shape[:2], more, HEAD))], dim=2)

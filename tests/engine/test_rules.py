@@ -16,15 +16,10 @@ UNSPOKEN = [2, 7, 8]
 NOT_FIRST = [0, 6]
 
 
-def rules(latest_first: int = 3) -> Rules:
-    return Rules(
-        TOKENS,
-        VOCABULARY,
-        torch.device("cpu"),
-        never=UNSPOKEN,
-        not_first=NOT_FIRST,
-        latest_first=latest_first,
-    )
+def rules() -> Rules:
+    made = Rules(TOKENS, VOCABULARY, torch.device("cpu"))
+    made.bar(never=UNSPOKEN, not_first=NOT_FIRST)
+    return made
 
 
 def ruled_out(text: list[int], logits: np.ndarray) -> set[int]:
@@ -75,7 +70,7 @@ def test_each_text_is_ruled_as_if_it_were_alone(rows: list[list[int]], seed: int
 
 def test_a_text_begins_with_an_early_timestamp() -> None:
     logits = torch.zeros((2, VOCABULARY))
-    rules().first(logits)
+    rules().first(logits, latest=3)
     for row in logits.numpy():
         assert set(np.flatnonzero(row == NEVER)) == ruled_out([], row)
         assert list(np.flatnonzero(row == 0)) == [10, 11, 12, 13]
