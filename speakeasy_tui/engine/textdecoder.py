@@ -33,13 +33,13 @@ class Layer:
 
     def listen(self, encoded: Tensor) -> Memory:
         """Keys and values of the encoder's output (windows × 1500 × width)."""
-        keys, values = self._of_sound(encoded).chunk(2, dim=-1)
-        return heads(keys), heads(values)
+        return apart(self._of_sound(encoded))
 
-    def ask(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of rows of states."""
-        asked, keys, values = map(heads, self._of_text(self._before_text(x)).chunk(3, dim=-1))
-        return asked, keys, values
+    def ask(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries of rows of states, and keys and values of each, one behind the other."""
+        width = x.shape[-1]
+        asked, known = self._of_text(self._before_text(x)).split((width, 2 * width), dim=-1)
+        return heads(asked), known
 
     def go_on(self, x: Tensor, text: Tensor, sound: Memory) -> Tensor:
         """With what was found in the text, and what the recording has to say."""
@@ -63,19 +63,23 @@ class Room:
             longest: tokens of a text, its prompt's among them, at most.
         """
         self.windows, self.width, self.longest = windows, width, longest
+        self.rows = windows * width
+        device, dtype = decoder.device, decoder.dtype
 
-        def empty(rows: int, length: int) -> Memory:
-            shape = (rows, decoder.width // HEAD, length, HEAD)
-            # Zeros, for what is not attended to counts 0 times, and nothing times NaN is NaN.
-            keys, values = (
-                torch.zeros(shape, dtype=decoder.dtype, device=decoder.device) for _ in range(2)
-            )
-            return keys, values
+        def empty() -> Tensor:
+            shape = (windows, decoder.width // HEAD, decoder.frames, HEAD)
+            return torch.zeros(shape, dtype=dtype, device=device)
 
-        self.sound = [empty(windows, decoder.frames) for _ in range(decoder.layers)]
+        self.sound = [(empty(), empty()) for _ in range(decoder.layers)]
         """Of the encoder's output: windows × heads × 1500 × 64."""
-        self.text = [empty(windows * width, longest) for _ in range(decoder.layers)]
-        """Of the tokens: windows · width × heads × longest × 64."""
+        # Zeros, for what is not attended to counts 0 times, and nothing times NaN is NaN.
+        shape = (longest * self.rows, 2 * decoder.width)
+        self.text = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(decoder.layers)]
+        """Of the tokens, place by place and row by row: keys, then values. What was once written
+        stays where it is, whichever rows go on with it: copying all of it took a quarter of the
+        GPU's time."""
+        self.lines = torch.zeros((self.rows, longest), dtype=torch.int64, device=device)
+        """Where in `text` each row has each of its tokens."""
 
     def move(self, which: Tensor) -> None:
         """Have these windows' recordings (numbers, ascending) lie at the beginning."""
@@ -115,12 +119,16 @@ class TextDecoder:
         """
         windows, count = prompts.shape
         x = functional.embedding(prompts, self._tokens) + self._places[:count]
+        first = torch.arange(0, windows * room.width, room.width, device=self.device)
+        places = torch.arange(count, device=self.device) * room.rows
+        lines = first[:, None] + places
+        room.lines[first, :count] = lines
         for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
             for kept, new in zip(sound, layer.listen(encoded), strict=True):
                 kept[:windows] = new
-            asked, keys, values = layer.ask(x)
-            for kept, new in zip(text, (keys, values), strict=True):
-                kept[: windows * room.width : room.width, :, :count] = new
+            asked, known = layer.ask(x)
+            text[lines] = known
+            keys, values = apart(known)
             found = functional.scaled_dot_product_attention(asked, keys, values, is_causal=True)
             x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
         return x
@@ -141,13 +149,14 @@ class TextDecoder:
         reach = torch.zeros(length, dtype=self.dtype, device=self.device)
         reach.masked_fill_(torch.arange(length, device=self.device) > at, float("-inf"))
         reach = reach.expand(rows, 1, 1, length)
+        own = at * room.rows + torch.arange(rows, device=self.device)
+        lines = room.lines[:, :length].index_select(0, parents)
+        lines.index_copy_(1, at, own[:, None])
+        room.lines[:rows, :length] = lines
         for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
-            asked, *new = layer.ask(x)
-            known = [one[:, :, :length].index_select(0, parents) for one in text]
-            for kept, own, one in zip(text, known, new, strict=True):
-                own.index_copy_(2, at, one)
-                kept[:rows, :, :length] = own
-            keys, values = known
+            asked, new = layer.ask(x)
+            text.index_copy_(0, own, new[:, 0])
+            keys, values = apart(text.index_select(0, lines.flatten()).unflatten(0, lines.shape))
             found = functional.scaled_dot_product_attention(asked, keys, values, attn_mask=reach)
             x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
         return x[:, 0]
@@ -155,3 +164,9 @@ class TextDecoder:
     def logits(self, states: Tensor) -> Tensor:
         """Of states of the last layer (… × width), in float32."""
         return self._logits(self._last(states)).float()
+
+
+def apart(known: Tensor) -> Memory:
+    """Keys and values (rows × heads × count × 64) that lie one behind the other."""
+    keys, values = known.chunk(2, dim=-1)
+    return heads(keys), heads(values)
