@@ -109,8 +109,10 @@ class RealEngine:
                 self._begin(note.file)
                 if self._model is not None and not self._model.aligns:
                     note.packings = TRIES  # nothing would tell it from others
-                self._ready.add(note)
-                self._forget_pieces()
+                if note.wanted:
+                    self._ready.add(note)
+                else:
+                    self._let_go([note])
             case Decoded():
                 self._crew.back()
                 self._whole -= _is_whole(note.windows)
@@ -320,15 +322,12 @@ class RealEngine:
         for result in batch.results:
             if not result.piece.file.dropped:
                 self._finish_piece(result)
-        again = [
-            result.piece
-            for result in batch.results
-            if not (result.complete or result.error or result.piece.file.dropped)
-        ]
-        going = {id(piece) for piece in again}
-        self._front.release([piece for piece in pieces if id(piece) not in going])
-        self._ready.add_again(again)
-        self._forget_pieces()
+        again = [result.piece for result in batch.results if not (result.complete or result.error)]
+        self._let_go([piece for piece in again if not piece.wanted])
+        going = [piece for piece in again if piece.wanted]
+        back = {id(piece) for piece in again}
+        self._front.release([piece for piece in pieces if id(piece) not in back])
+        self._ready.add_again(going)
         for file in {piece.file.job: piece.file for piece in pieces}.values():
             if not file.dropped:
                 self._files.tell_progress(file)
@@ -351,8 +350,10 @@ class RealEngine:
         self._forget_pieces()
 
     def _forget_pieces(self) -> None:
-        """Let go of pieces that nobody wants from this engine any more."""
-        gone = self._ready.forget()
+        """Let go of waiting pieces that nobody wants from this engine any more."""
+        self._let_go(self._ready.forget())
+
+    def _let_go(self, gone: Sequence[Piece]) -> None:
         for piece in gone:
             piece.file.given_up += 1
         self._front.release(gone)

@@ -1,13 +1,14 @@
 """A small model's knowledge in a large model's shape, for speed at full size.
 
-    python -m tests.gpu.widened MODEL FOLDER [--times 3] [--layers 32]
+    python -m tests.gpu.widened MODEL FOLDER [--times 3] [--layers 32] [--decoder-layers 4]
 
 Writes a model that is `times` as wide as MODEL (a folder in CTranslate2's format) with so many
-layers in the encoder, and says what MODEL says: each unit is there `times` over, every matrix sums
-over the copies and divides, and the layers that are added add nothing to what passes through. So it
-ends its texts where the small one does, doubts what that doubts, and costs what its shape costs,
-which random weights would not: tiny.en three times as wide, with 32 layers before its own 4, is
-1152 wide where large-v3-turbo (32 and 4 as well) has 1280.
+layers in the encoder and in the decoder, and says what MODEL says: each unit is there `times` over,
+every matrix sums over the copies and divides, and the layers that are added add nothing to what
+passes through. So it ends its texts where the small one does, doubts what that doubts, and costs
+what its shape costs, which random weights would not: tiny.en three times as wide, with 32 layers in
+the encoder, is 1152 wide where large-v3-turbo (32 and 4 as well) has 1280; with 32 in the decoder,
+too, it is as deep as large-v3.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
 """numpy's for CTranslate2's numbers of types."""
 CODES = {np.dtype(kind): number for number, kind in TYPES.items()}
 Variables = dict[str, np.ndarray]
+LAST = ("self_attention/linear_1/", "attention/linear_2/", "ffn/linear_1/")
+"""What a layer adds to what passes through comes out of these."""
 
 
 def read(path: Path) -> Variables:
@@ -93,9 +96,9 @@ def _summing(weights: np.ndarray, times: int) -> np.ndarray:
     return copies.astype(weights.dtype)
 
 
-def layered(variables: Variables, layers: int) -> Variables:
-    """The same with so many layers in the encoder; those that are added pass on what they get."""
-    pattern = re.compile(r"encoder/layer_(\d+)/(.*)")
+def layered(variables: Variables, part: str, layers: int) -> Variables:
+    """The same with so many layers in a part; those that are added pass on what they get."""
+    pattern = re.compile(rf"{part}/layer_(\d+)/(.*)")
     found = [match for name in variables if (match := pattern.fullmatch(name))]
     own = 1 + max(int(match[1]) for match in found)
     more: Variables = {}
@@ -103,9 +106,8 @@ def layered(variables: Variables, layers: int) -> Variables:
         for match in found:
             if int(match[1]) == number % own:
                 values = variables[match[0]]
-                last = match[2].startswith(("self_attention/linear_1/", "ffn/linear_1/"))
-                more[f"encoder/layer_{number}/{match[2]}"] = (
-                    np.zeros_like(values) if last else values
+                more[f"{part}/layer_{number}/{match[2]}"] = (
+                    np.zeros_like(values) if match[2].startswith(LAST) else values
                 )
     return variables | more
 
@@ -119,11 +121,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--layers", type=int, default=32)
+    parser.add_argument("--decoder-layers", type=int, default=4)
     given = parser.parse_args()
     variables = read(given.model / "model.bin")
     wide = {name: widened(name, values, given.times) for name, values in variables.items()}
     given.folder.mkdir(parents=True, exist_ok=True)
-    write(given.folder / "model.bin", layered(wide, given.layers))
+    deep = layered(wide, "encoder", given.layers)
+    write(given.folder / "model.bin", layered(deep, "decoder", given.decoder_layers))
     for path in given.model.iterdir():
         if path.name != "model.bin":
             shutil.copy(path, given.folder)
