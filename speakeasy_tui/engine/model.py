@@ -139,6 +139,7 @@ class Model:
         calls = self._workers if self.device == "cuda" else 1
         with ThreadPoolExecutor(calls, "probe") as threads:
             self.aligns = all(list(threads.map(self._probe, [mel] * calls)))
+        self.spare()  # of what those threads would have kept for their next batch
 
     def _probe(self, mel: Any) -> bool:
         """One call of each kind; False where words cannot be aligned."""
