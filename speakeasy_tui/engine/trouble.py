@@ -44,8 +44,13 @@ def trouble(error: Exception) -> Trouble:
 
 
 def worded(error: Exception) -> str:
-    """An error as CTranslate2 words it, or with its type where it is Python's."""
+    """An error as CTranslate2 words it, or with its type where it is Python's.
+
+    torch adds three lines of advice to an error of CUDA, for who debugs it with its sources.
+    """
     said = str(error)
+    if said.startswith("CUDA error: "):
+        said = said.partition("\n")[0]
     if not isinstance(error, (RuntimeError, OSError)):
         said = f"{type(error).__name__}: {said}"
     return printable(said)
