@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from speakeasy_tui.core.models import starter
+from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine import model as models
 from speakeasy_tui.engine import vram
 from speakeasy_tui.engine.decode import Decoder
@@ -21,6 +22,7 @@ from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import CUDA_BATCH, CUDA_MOST, Model
 from speakeasy_tui.engine.packing import may_share
 from speakeasy_tui.engine.real import RealEngine
+from speakeasy_tui.engine.trouble import worded
 from speakeasy_tui.engine.vram import decoder_layers, most_windows, window_bytes
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import Window
@@ -267,3 +269,11 @@ def test_on_a_gpu_a_text_with_a_sign_that_nobody_speaks_is_made_again() -> None:
     assert [[segment.text for segment in result.piece.segments] for result in results] == texts
     assert [count for count, _ in hurt.kept_out] == [2, 1]
     assert hurt.kept_out[0][1] < 10 < hurt.kept_out[1][1]
+
+
+def test_an_error_of_cuda_is_said_without_torchs_advice() -> None:
+    said = "CUDA error: an illegal memory access was encountered"
+    advice = "\nCUDA kernel errors might be asynchronously reported at some other API call."
+    assert worded(RuntimeError(said + advice)) == said
+    assert worded(RuntimeError("CUDA failed with error out of memory")).endswith("out of memory")
+    assert worded(RuntimeError("one\ntwo")) == printable("one\ntwo"), "others are said whole"

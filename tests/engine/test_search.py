@@ -19,6 +19,7 @@ from speakeasy_tui.engine import modelfile, withtorch
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.steps import Steps
 from tests.gpu.widened import read, write
 
 from .engine import RADIO, Engine, load_command
@@ -162,6 +163,43 @@ def test_weights_of_eight_bits_are_taken_as_ctranslate2_takes_them(
     write(folder / "model.bin", made)
     small = Both(with_torch(monkeypatch, model=str(folder)))
     assert_same(*small.find(beam_size=5, num_hypotheses=5))
+
+
+def test_a_batch_finds_nothing_of_the_one_before_in_its_room(both: Both) -> None:
+    """One that is smaller, then the same again: what they find is the same."""
+    searcher = both.model.searcher
+    assert searcher is not None
+    prompt = both.model.whisper.get_prompt(both.tokenizer, [])
+
+    def find(which: list[int]) -> list[tuple[list[list[int]], float]]:
+        found = searcher.generate(
+            both.encoded.tensor(which),
+            [prompt] * len(which),
+            start=both.tokenizer.sot,
+            num_hypotheses=5,
+            suppress_tokens=both.unspoken,
+        )
+        return [(one.sequences_ids, pytest.approx(one.no_speech_prob, abs=1e-4)) for one in found]
+
+    searcher.spare()
+    first = find([0, 1, 2])
+    (steps,) = searcher._steps.values()
+    assert steps.room.windows == 3
+    assert find([2]) == first[2:]
+    assert find([2, 0]) == [first[2], first[0]]
+    assert find([0, 1, 2]) == first
+    assert list(searcher._steps.values()) == [steps], "the same room for all of them"
+    searcher.spare()
+    assert not searcher._steps
+
+
+def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Both) -> None:
+    """Few shapes, for each is recorded by itself on a GPU."""
+    assert both.model.searcher is not None
+    decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
+    steps = Steps(decoder, tokens, windows=12, width=1, longest=65)
+    assert [steps._shape(going) for going in range(1, 13)] == [1, 2, 3, 6, 6, 6, *[12] * 6]
+    assert steps.room.longest == 128
 
 
 def test_a_model_that_is_loaded_again_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
