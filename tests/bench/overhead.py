@@ -7,8 +7,9 @@
 all cores; CPU time of client and runner beside the engine's, and its time from the first file's
 start to the last one's end beside that of a bare engine that is fed the same over its protocol.
 
-``growth``: the simulated engine finishes the first files of queues of different lengths; the
-runner's CPU time and memory for each file that is finished.
+``growth``: the simulated engine finishes files of queues of different lengths; the runner's CPU
+time and memory for each file that is finished. It begins when the length of every file is known:
+that is found out in the background, once, for all of the queue while its first files are heard.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ import argparse
 import json
 import os
 import resource
+import sqlite3
 import struct
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -141,6 +144,13 @@ def finished(out: Path) -> int:
     return sum(name.endswith(".txt") for _, _, names in os.walk(out) for name in names)
 
 
+def unmeasured(home: Path) -> int:
+    """Files whose length the runner has not found out yet."""
+    with closing(sqlite3.connect(f"file:{home / 'queue.db'}?mode=ro", uri=True)) as db:
+        ask = "SELECT count(*) FROM jobs WHERE state = 'queued' AND audio_s IS NULL"
+        return int(db.execute(ask).fetchone()[0])
+
+
 def grown(rows: int) -> tuple[float, float, float]:
     """Runner's CPU ms for a finished file, files a second, memory MB."""
     with tempfile.TemporaryDirectory(prefix="sp-") as name:
@@ -156,7 +166,11 @@ def grown(rows: int) -> tuple[float, float, float]:
         time.sleep(2)  # what adding left to do
         pid = status["pid"]
         program("runner", "start")
-        few, many = min(rows // 5, SOME // 5), min(rows * 9 // 10, SOME + SOME // 5)
+        few = min(rows // 5, SOME // 5)
+        while finished(base / "out") < few or unmeasured(program.home):
+            time.sleep(0.5)
+        few = finished(base / "out")
+        many = min(rows * 9 // 10, few + SOME)
         marks: list[tuple[int, float, float]] = []
         while not marks or marks[-1][0] < many:
             done = finished(base / "out")
