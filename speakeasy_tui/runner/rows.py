@@ -168,8 +168,10 @@ class Rows:
 
     def unmeasured(self, after: int, limit: int) -> list[tuple[int, bytes]]:
         """Queued jobs behind id `after` whose length nobody knows: id and path."""
+        # By id, hence "+": the index of states would give all that are queued to be sorted, and
+        # this is asked whenever something has changed: 9 ms with 95,000 of them.
         rows = self._db.execute(
-            "SELECT id, path FROM jobs WHERE id > ? AND state = 'queued' AND audio_s IS NULL "
+            "SELECT id, path FROM jobs WHERE id > ? AND +state = 'queued' AND audio_s IS NULL "
             "ORDER BY id LIMIT ?",
             (after, limit),
         )

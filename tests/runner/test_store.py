@@ -281,3 +281,18 @@ def test_pages_hold_every_row_once_and_outputs_when_asked(store: Store) -> None:
             after = page[-1].position
         assert [job.id for job in told] == [job.id for job in store.jobs()]
         assert [job.id for job in told if job.outputs] == ([jobs[3]] if outputs else [])
+
+
+def test_that_no_length_is_missing_is_known_without_looking_through_the_queue(
+    store: Store,
+) -> None:
+    """It is asked with every change of a file: 3,000 that wait must not be looked at for it."""
+    jobs = fill(store, 3000)
+    store.lengths(dict.fromkeys(jobs[:-1], 5.0))
+    assert store.unmeasured(jobs[-2], 9) == [(jobs[-1], b"/r/2999.wav")]
+    store.lengths({jobs[-1]: 5.0})
+    steps: list[int] = []
+    store._db.set_progress_handler(lambda: steps.append(1), 100)
+    assert store.unmeasured(store.newest(), 9) == []
+    store._db.set_progress_handler(None, 0)
+    assert len(steps) < 5, "hundreds of instructions of SQLite's"
