@@ -80,6 +80,7 @@ class Steps:
         self._places = np.zeros(0, np.int64)
         """Of the windows that go on, in the room."""
         self._windows = self._length = 0
+        self._records = on_gpu
         self._recorded: dict[tuple[int, int], torch.cuda.CUDAGraph | None] = {}
         self._pool = torch.cuda.graph_pool_handle() if on_gpu else None
 
@@ -169,20 +170,27 @@ class Steps:
     def _play(self, windows: int, length: int) -> None:
         """A step, as it was recorded, or is recorded now, or as it is where it came never before:
         then kernels may have to be loaded."""
-        if self._decoder.device.type != "cuda":
-            self._step(windows, length)
-            return
         key = windows, length
-        if key not in self._recorded:
-            self._recorded[key] = None
-            self._step(windows, length)
-            return
-        graph = self._recorded[key]
-        if graph is None:
-            graph = self._recorded[key] = self._record(windows, length)
-        graph.replay()
+        if self._records and key in self._recorded:
+            graph = self._recorded[key] or self._record(windows, length)
+            self._recorded[key] = graph
+            if graph is not None:
+                graph.replay()
+                return
+        self._recorded.setdefault(key, None)
+        self._step(windows, length)
 
-    def _record(self, windows: int, length: int) -> torch.cuda.CUDAGraph:
+    def _record(self, windows: int, length: int) -> torch.cuda.CUDAGraph | None:
+        """A step, recorded and not done; None where that cannot be, from now on for any."""
+        try:
+            return self._capture(windows, length)
+        except RuntimeError as error:
+            # The step itself shows whether it is the device that fails.
+            self._records = False
+            print(f"engine: steps are not recorded: {error}", file=sys.stderr, flush=True)
+            return None
+
+    def _capture(self, windows: int, length: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         with _RECORDING:
             torch.cuda.current_stream().synchronize()
@@ -195,7 +203,6 @@ class Steps:
                     graph.capture_end()
                 raise
             graph.capture_end()
-        print(f"engine: recorded a step, {windows} × {length}", file=sys.stderr, flush=True)
         return graph
 
     def _step(self, windows: int, length: int) -> None:

@@ -202,6 +202,30 @@ def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Bot
     assert steps.room.longest == 128
 
 
+def test_where_a_step_cannot_be_recorded_it_is_done_as_it_is(
+    both: Both, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As on a GPU, of which this machine has none, whose recording fails."""
+    asked: list[tuple[int, int]] = []
+
+    def refused(self: Steps, windows: int, length: int) -> Any:
+        asked.append((windows, length))
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    begun = Steps.begin
+
+    def begin(self: Steps, *given: Any) -> Any:
+        self._records = self._records or not asked
+        return begun(self, *given)
+
+    monkeypatch.setattr(Steps, "begin", begin)
+    monkeypatch.setattr(Steps, "_capture", refused)
+    theirs, ours = both.find(beam_size=5, num_hypotheses=5)
+    assert_same(theirs, ours)
+    assert len(asked) == 1, "it is not tried again"
+    assert "steps are not recorded: operation not permitted" in capfd.readouterr().err
+
+
 def test_a_model_that_is_loaded_again_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     model = with_torch(monkeypatch)
     before = model.searcher
