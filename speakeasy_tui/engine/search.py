@@ -157,15 +157,15 @@ class Searcher:
         width = num_hypotheses if samples else beam_size
         most = min(max_length // 2, max_length - (len(prompts[0]) - 1))
         with torch.inference_mode(), self._streams.own():
-            steps = self._room(len(found), width, len(prompts[0]) + most)
+            steps = self._steps_for(len(found), width, len(prompts[0]) + most)
             steps.rules.bar(never=suppress_tokens, not_first=self._not_first)
             silence, likely = steps.begin(encoded, prompts, start, max_initial_timestamp_index)
             for one, probability in zip(found, silence, strict=True):
                 one.no_speech_prob = probability
             way: Way
             if samples:
-                way = Sampling(found, self._tokens.end, sampling_temperature, length_penalty)
-                way.random = steps.random
+                warmth = sampling_temperature
+                way = Sampling(found, self._tokens.end, warmth, length_penalty, steps.random)
             else:
                 enough = round(beam_size * patience)
                 way = Beam(found, self._tokens.end, enough, length_penalty)
@@ -175,7 +175,7 @@ class Searcher:
             one.sort(num_hypotheses)
         return found
 
-    def _room(self, windows: int, width: int, longest: int) -> Steps:
+    def _steps_for(self, windows: int, width: int, longest: int) -> Steps:
         """This thread's steps, with room for so much."""
         thread = threading.get_ident()
         known = self._steps.get(thread)
@@ -202,7 +202,7 @@ class Searcher:
             texts.keep(chosen.going)
             parents, tokens, scores = (one[chosen.going] for one in chosen[:3])
             bounds = steps.rules.bounds(*texts.ends())
-            likely = steps.go_on(chosen.going, parents, tokens, bounds, scores, first=not step)
+            likely = steps.go_on(chosen.going, parents, tokens, bounds, scores)
 
 
 class Way(ABC):
@@ -257,12 +257,17 @@ class Beam(Way):
 class Sampling(Way):
     """So many texts of each window, token by token as likely as the model finds them."""
 
-    random: torch.Generator | None = None
-    """torch's own if there is none."""
-
-    def __init__(self, found: list[Found], end: int, temperature: float, penalty: float) -> None:
+    def __init__(
+        self,
+        found: list[Found],
+        end: int,
+        temperature: float,
+        penalty: float,
+        random: torch.Generator,
+    ) -> None:
         super().__init__(found, end, penalty)
         self._temperature = temperature
+        self._random = random
         self._scores: np.ndarray | None = None
         self._ended: np.ndarray | None = None
 
@@ -275,7 +280,7 @@ class Sampling(Way):
             self._scores = np.zeros((windows, width))
             self._ended = np.zeros((windows, width), bool)
         chances = (every / self._temperature).softmax(dim=-1)
-        drawn = chances.multinomial(1, generator=self.random)
+        drawn = chances.multinomial(1, generator=self._random)
         shape = (windows, width)
         tokens = drawn.cpu().numpy().reshape(shape)
         gained = every.gather(1, drawn).cpu().numpy().reshape(shape)

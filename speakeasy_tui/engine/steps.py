@@ -1,6 +1,6 @@
 """What the texts of a batch may go on with, a step at a time; on a GPU recorded and played again.
 
-A step is some hundred small operations. Asked for one by one they take Python three times as long
+A step is many small operations. Asked for one by one they take Python twice as long
 as the GPU (docs/throughput.md, "On a GPU"). So a step of so many windows and so many tokens is
 recorded when it comes for the second time (a CUDA graph), and after that played at one request. For
 that all it reads and writes stays in its place.
@@ -39,12 +39,10 @@ class Likely:
     """Which of the window's texts."""
     tokens: np.ndarray
     _all: Tensor
-    _rows: np.ndarray | None
+    _rows: np.ndarray
 
     def every(self) -> Tensor:
         """Log-probabilities, rows × vocabulary; of a batch's first tokens a row for each window."""
-        if self._rows is None:
-            return self._all
         return self._all.index_select(0, torch.from_numpy(self._rows).to(self._all.device))
 
 
@@ -63,7 +61,6 @@ class Steps:
             longest: tokens of a text at most, its prompt's among them.
         """
         self._decoder = decoder
-        self._width = width
         self._tokens = tokens
         longest = -(-longest // _BLOCK) * _BLOCK
         device, rows = decoder.device, windows * width
@@ -113,7 +110,7 @@ class Steps:
         self._note(logits.log_softmax(dim=-1), count)
         self._places = np.arange(count)
         self._windows, self._length = self._shape(count), len(prompts[0])
-        return silence, self._found(count)
+        return silence, self._found(self._places)
 
     def go_on(
         self,
@@ -122,8 +119,6 @@ class Steps:
         tokens: np.ndarray,
         bounds: np.ndarray,
         scores: np.ndarray,
-        *,
-        first: bool,
     ) -> Likely:
         """Read a token of each text, and say what may come next.
 
@@ -133,11 +128,10 @@ class Steps:
             tokens: the token that it goes on with.
             bounds: what the rules have to know (`Rules.bounds`).
             scores: to be added to what comes next.
-            first: there is one text for each window so far.
         """
-        width = self._width
+        width = self.room.width
         places = self._places[going]
-        rows = places[:, None] * width + (np.zeros_like(parents) if first else parents)
+        rows = places[:, None] * width + parents
         windows = self._shape(len(going))
         if windows < self._windows:
             self._windows = windows
@@ -158,7 +152,7 @@ class Steps:
         self._given[:size].copy_(self._here[:size], non_blocking=True)
         self._length += 1
         self._play(self._windows, -(-self._length // _BLOCK) * _BLOCK)
-        return self._found(size if len(own) == size else own)
+        return self._found(own)
 
     def _shape(self, going: int) -> int:
         """With how many windows a step calculates where so many go on: all, a half, a quarter …"""
@@ -206,7 +200,7 @@ class Steps:
         return graph
 
     def _step(self, windows: int, length: int) -> None:
-        given = self._given[: windows * self._width]
+        given = self._given[: windows * self.room.width]
         numbers = given[:, :_SCORE].long()
         parents, tokens, at = numbers[:, _PARENT], numbers[:, _TOKEN], numbers[:1, _AT]
         read = self._decoder.step(self.room, length, tokens, parents, at)
@@ -221,19 +215,14 @@ class Steps:
         # GPU at once than to look for them in all at once.
         most = self._best.shape[-1]
         scores, tokens = likely.topk(most)
-        texts = len(likely) // windows
         found, places = scores.reshape(windows, -1).topk(most)
         tokens = tokens.reshape(windows, -1).gather(1, places)
         self._best[:windows, 0] = found
-        self._best[:windows, 1] = (
-            places // most * likely.shape[-1] + tokens if texts > 1 else tokens
-        )
+        self._best[:windows, 1] = places // most * likely.shape[-1] + tokens
 
-    def _found(self, rows: np.ndarray | int) -> Likely:
-        """What has been noted of these rows, the windows' one after the other; or of so many."""
+    def _found(self, rows: np.ndarray) -> Likely:
+        """What has been noted of these rows, the windows' one after the other."""
         best = self._best[: self._windows].cpu().numpy()[self._places]
         scores, flat = best[:, 0], best[:, 1].astype(np.int64)
         size = self._decoder.vocabulary
-        if isinstance(rows, int):
-            return Likely(scores, flat // size, flat % size, self._likely[:rows], None)
         return Likely(scores, flat // size, flat % size, self._likely, rows)

@@ -115,14 +115,14 @@ class TextDecoder:
     def begin(self, room: Room, encoded: Tensor, prompts: Tensor) -> Tensor:
         """Listen to windows (windows × 1500 × width) and read their prompts (windows × count).
 
-        Gives states (windows × count × width). In `room` a window's first row has its prompt.
+        Gives states (windows × count × width). In `room` all rows of a window have its prompt.
         """
         windows, count = prompts.shape
         x = functional.embedding(prompts, self._tokens) + self._places[:count]
         first = torch.arange(0, windows * room.width, room.width, device=self.device)
         places = torch.arange(count, device=self.device) * room.rows
         lines = first[:, None] + places
-        room.lines[first, :count] = lines
+        room.lines[: windows * room.width, :count] = lines.repeat_interleave(room.width, dim=0)
         for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
             for kept, new in zip(sound, layer.listen(encoded), strict=True):
                 kept[:windows] = new

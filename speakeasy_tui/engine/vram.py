@@ -7,6 +7,9 @@ from pathlib import Path
 from speakeasy_tui.core import gpus
 from speakeasy_tui.engine import modelfile
 
+VOCABULARY = 52_000
+"""Tokens of Whisper's models, about."""
+
 
 def free_bytes(index: int) -> int | None:
     """Bytes free on a GPU; None when neither torch nor the driver can tell."""
@@ -39,7 +42,7 @@ def window_bytes(width: int, layers: int, size: int, *, by_torch: bool) -> int:
     attention = 2 * heads * 1500 * 1500
     if by_torch:
         written = 5 * 2 * 256 * width * layers
-        step = written // layers + 5 * 52_000 * 4 * 4 // size
+        step = written // layers + 5 * VOCABULARY * 4 * 4 // size
         return size * (written + listened + max(attention, step))
     written = 5 * 2 * 224 * width * layers
     return size * (written + max(listened + attention, 5 * listened))

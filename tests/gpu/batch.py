@@ -11,7 +11,6 @@ batch. ``--device cpu`` tries it without a GPU.
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import time
@@ -26,12 +25,14 @@ from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from speakeasy_tui.core.engineprotocol import Load
+from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.steps import Steps
 from tests.bench.cores import kinds
+from tests.gpu.sweep import options
 
-WINDOW_S, RATE = 30, 16_000
+WINDOW_S = 30
 TURNS = 5
 
 
@@ -64,14 +65,7 @@ def windows_of(model: Model, folder: Path, count: int) -> list[np.ndarray]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("model", type=Path)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--batches", default="16,32")
-    parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--compute-type", default="auto")
+    parser = options(__doc__, batches="16,32")
     parser.add_argument("--kernels", action="store_true")
     given = parser.parse_args()
     os.environ.setdefault("SPEAKEASY_TORCH", "all")

@@ -52,17 +52,23 @@ class Runs:
         return dict(found[-1].stages)
 
 
-def main() -> None:
-    """Measure and print."""
+def options(doc: str | None, batches: str) -> argparse.ArgumentParser:
+    """What all measurements of batches are told."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--workers", default="1,2,3")
-    parser.add_argument("--batches", default="8,16,32,64")
+    parser.add_argument("--batches", default=batches)
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--compute-type", default="auto")
+    return parser
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__, batches="8,16,32,64")
+    parser.add_argument("--workers", default="1,2,3")
     given = parser.parse_args()
     watch = Watch(given.device)
     found = {
