@@ -47,7 +47,7 @@ def test_a_file_whose_helper_is_killed_is_tried_again_and_charged_once(
     holding: Holding, tmp_path: Path
 ) -> None:
     desk = holding("float16")
-    quiet = sparse_wav(tmp_path / "quiet.wav", 3600)
+    quiet = sparse_wav(tmp_path / "quiet.wav", 4 * 3600)  # an hour has been read before it was seen
     add(desk, quiet)
     kill_over(desk, quiet, signal.SIGKILL)
     job = desk.finish(120)["quiet.wav"]
@@ -60,7 +60,7 @@ def test_a_file_whose_helper_crashes_fails_and_the_next_one_is_done(
     holding: Holding, tmp_path: Path
 ) -> None:
     desk = holding("float16")
-    bad = sparse_wav(tmp_path / "bad.wav", 3600)
+    bad = sparse_wav(tmp_path / "bad.wav", 12 * 3600)
     add(desk, bad)
     kill_over(desk, bad, signal.SIGSEGV)
     add(desk, silence(tmp_path / "good.wav"))
