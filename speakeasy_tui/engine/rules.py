@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 NEVER = float("-inf")
-NO_TIME = -1
 
 
 @dataclass(frozen=True)
@@ -30,80 +29,81 @@ class Tokens:
     """The first timestamp; all tokens from it on are timestamps."""
 
 
-class Rules:
-    """For a batch of texts, a row each."""
+class Chances(NamedTuple):
+    """Of what texts may go on with."""
 
-    def __init__(self, tokens: Tokens, vocabulary: int, device: torch.device) -> None:
+    likely: Tensor
+    """Log-probabilities in float32, rows × tokens, once `less` is taken from them."""
+    less: Tensor
+    """For each row."""
+
+
+class Rules:
+    """For a batch of texts, a row each. Everything stays in its place: a GPU may play it again."""
+
+    def __init__(self, tokens: Tokens, count: int, device: torch.device, dtype: torch.dtype):
         """
         Args:
             tokens: of the model.
-            vocabulary: number of tokens.
+            count: of tokens, with what fills the logits up behind them.
             device: where logits are.
+            dtype: theirs.
         """
         self._tokens = tokens
-        self._never = self._not_first = frozenset[int]()
-        # Changed where they are: what a GPU plays again looks there.
-        self._is_never, self._is_not_first = torch.zeros(
-            (2, vocabulary), dtype=torch.bool, device=device
-        )
-        self._numbers = torch.arange(vocabulary, device=device)
-        self.bar(never=(), not_first=())
+        self._count = count
+        self._unspoken = frozenset[int]()
+        self.never = torch.zeros(count, dtype=dtype, device=device)
+        """To be added to logits: what must never come is `NEVER` then."""
+        self._times = torch.arange(tokens.begin, count, device=device)
+        self.bar(())
 
-    def bar(self, never: Iterable[int], not_first: Iterable[int]) -> None:
-        """From now on the tokens `never` must not come, and `not_first` must not come first."""
+    def bar(self, never: Iterable[int]) -> None:
+        """From now on these tokens must not come."""
         unspoken = frozenset(never) | {self._tokens.no_timestamps}
-        if unspoken != self._never:
-            self._never = _mark(self._is_never, unspoken)
-        if (opening := unspoken | frozenset(not_first)) != self._not_first:
-            self._not_first = _mark(self._is_not_first, opening)
+        if unspoken == self._unspoken:
+            return
+        self._unspoken = unspoken
+        self.never.zero_()
+        self.never[torch.tensor(sorted(unspoken), device=self.never.device)] = NEVER
 
-    def first(self, logits: Tensor, latest: int) -> None:
-        """Rule out (`NEVER`) what no text may begin with, in `logits` (rows × vocabulary).
+    def first(self, logits: Tensor, latest: int) -> Chances:
+        """What texts may begin with: timestamps, so of the tokens that must not come first, and
+        are all words, nothing need be known.
 
         Args:
-            logits: of the first token.
+            logits: rows × tokens, changed in place.
             latest: the last timestamp that may come first, in steps of 20 ms.
         """
         begin = self._tokens.begin
-        logits.masked_fill_(self._is_not_first, NEVER)
         logits[:, :begin] = NEVER
         logits[:, begin + latest + 1 :] = NEVER
+        likely = _log_softmax(logits)
+        return Chances(likely, likely.new_zeros(len(likely)))
 
-    def bounds(self, last: np.ndarray, before: np.ndarray, time: np.ndarray) -> np.ndarray:
-        """What is known of texts with at least one token, for `later`; each argument has a number
-        for each row.
+    def later(self, logits: Tensor, last: Tensor, before: Tensor, free: Tensor) -> Chances:
+        """What texts of at least a token may go on with.
 
         Args:
-            last: the last token.
-            before: the one before it, or the last where there is only one.
-            time: the latest timestamp, or `NO_TIME`.
-
-        Returns:
-            3 × rows, int64: the first word that may come, the first timestamp that may come, and
-            1 where timestamps may be likelier than words.
+            logits: rows × tokens, changed in place.
+            last: the last token of each.
+            before: the one before it; a timestamp where there is none.
+            free: the first timestamp behind all of its own.
         """
-        end, begin = self._tokens.end, self._tokens.begin
+        begin, end = self._tokens.begin, self._tokens.end
         after_time = last >= begin
         paired = after_time & (before >= begin)
-        opened = after_time & ~paired
-        words = np.where(opened, end, 0)
-        earliest = np.where(opened, last, np.where(time == NO_TIME, begin, time + 1))
-        times = np.where(paired, len(self._numbers), earliest)
-        return np.stack([words, times, ~paired]).astype(np.int64)
-
-    def later(self, logits: Tensor, bounds: Tensor) -> None:
-        """Rule out what texts may not go on with, by their `bounds`."""
-        begin = self._tokens.begin
-        logits.masked_fill_(self._is_never, NEVER)
-        word, time, undecided = bounds[:, :, None]
-        words, times = logits[:, :begin], logits[:, begin:]
-        words.masked_fill_(self._numbers[:begin] < word, NEVER)
-        times.masked_fill_(self._numbers[begin:] < time, NEVER)
-        likelier = times.logsumexp(dim=1, keepdim=True) > words.amax(dim=1, keepdim=True)
-        words.masked_fill_(likelier & (undecided > 0), NEVER)
+        opened = after_time ^ paired
+        # The same again only as the second of a pair.
+        earliest = torch.where(paired, self._count, free - opened.long())
+        logits[:, :end].masked_fill_(opened[:, None], NEVER)
+        logits[:, begin:].masked_fill_(self._times < earliest[:, None], NEVER)
+        likely = _log_softmax(logits)
+        words = likely[:, :begin]
+        together = likely[:, begin:].exp().sum(dim=1).log()
+        likelier = together > words.amax(dim=1)
+        words.masked_fill_(likelier[:, None], NEVER)
+        return Chances(likely, torch.where(likelier, together, 0.0))
 
 
-def _mark(flags: Tensor, numbers: frozenset[int]) -> frozenset[int]:
-    flags.zero_()
-    flags[torch.tensor(sorted(numbers), dtype=torch.int64, device=flags.device)] = True
-    return numbers
+def _log_softmax(logits: Tensor) -> Tensor:
+    return logits.log_softmax(dim=-1, dtype=torch.float32)

@@ -8,19 +8,18 @@ in a few operations of the GPU.
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from speakeasy_tui.engine.rules import NO_TIME, Tokens
-from speakeasy_tui.engine.steps import Likely, Steps
+from speakeasy_tui.engine.rules import Tokens
+from speakeasy_tui.engine.steps import Steps, Written
 from speakeasy_tui.engine.streams import Streams
 from speakeasy_tui.engine.textdecoder import TextDecoder
+from speakeasy_tui.engine.ways import Beam, Sampling, Way
 
 LONGEST = 448
 """Tokens of a text and its prompt together, of every model of Whisper."""
@@ -36,10 +35,10 @@ class Found:
     scores: list[float] = field(default_factory=list)
     """Log-probability of each, the end token's included, by its length without that."""
 
-    def add(self, tokens: np.ndarray, score: float, penalty: float) -> None:
+    def add(self, tokens: list[int], score: float, penalty: float) -> None:
         """Another text; `score` is the sum over its tokens."""
         length = float(len(tokens)) ** penalty
-        self.sequences_ids.append([int(token) for token in tokens])
+        self.sequences_ids.append(tokens)
         self.scores.append(score / length if length else float("-inf"))
 
     def sort(self, most: int) -> None:
@@ -49,72 +48,18 @@ class Found:
         self.scores = [self.scores[n] for n in order]
 
 
-class Texts:
-    """The texts of a batch so far: for each window that goes on, `width` of them."""
-
-    def __init__(self, windows: int, width: int, most: int, begin: int) -> None:
-        self.width = width
-        self.windows = np.arange(windows)
-        """Their numbers in the batch."""
-        self.length = 0
-        self._begin = begin
-        self._tokens = np.zeros((windows, width, most), np.int64)
-        self._times = np.full((windows, width), NO_TIME, np.int64)
-
-    def add(self, parents: np.ndarray, tokens: np.ndarray) -> None:
-        """Go on: each text (windows × width) is that of a parent in its window and a token."""
-        rows = np.arange(len(parents))[:, None]
-        self._tokens = self._tokens[rows, parents]
-        self._times = self._times[rows, parents]
-        self._tokens[:, :, self.length] = tokens
-        self._times = np.where(tokens >= self._begin, tokens, self._times)
-        self.length += 1
-
-    def keep(self, which: np.ndarray) -> None:
-        """Go on with these windows alone, of those that there are."""
-        self.windows = self.windows[which]
-        self._tokens, self._times = self._tokens[which], self._times[which]
-
-    def so_far(self, window: int, number: int) -> np.ndarray:
-        """Tokens of a text, of the window in that place."""
-        found: np.ndarray = self._tokens[window, number, : self.length]
-        return found
-
-    def ends(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """For `Rules.bounds`, row by row."""
-        last = self._tokens[:, :, self.length - 1]
-        before = self._tokens[:, :, max(0, self.length - 2)]
-        return last.ravel(), before.ravel(), self._times.ravel()
-
-
-class Chosen(NamedTuple):
-    """What a batch's texts go on with; the first three are windows × width."""
-
-    parents: np.ndarray
-    """Which of its window's texts each goes on with."""
-    tokens: np.ndarray
-    scores: np.ndarray
-    """To be added to what comes next."""
-    going: np.ndarray
-    """Places of the windows that go on, of those that there are."""
-
-
 class Searcher:
     """Generates with one decoder; several threads may do so at the same time."""
 
-    def __init__(
-        self, decoder: TextDecoder, streams: Streams, tokens: Tokens, not_first: list[int]
-    ) -> None:
+    def __init__(self, decoder: TextDecoder, streams: Streams, tokens: Tokens) -> None:
         """
         Args:
             decoder: of the model.
             streams: of its device.
             tokens: of the model that the rules speak of.
-            not_first: tokens that must not come first (`suppress_ids_begin` of its configuration).
         """
         self._decoder = decoder
         self._tokens = tokens
-        self._not_first = not_first
         self._streams = streams
         self._steps: dict[int, Steps] = {}
         """Of each thread."""
@@ -152,25 +97,27 @@ class Searcher:
         Returns:
             For each window `num_hypotheses` texts, or fewer.
         """
-        found = [Found() for _ in prompts]
         samples = sampling_topk == 0
         width = num_hypotheses if samples else beam_size
         most = min(max_length // 2, max_length - (len(prompts[0]) - 1))
+        end = self._tokens.end
+        way: Way = Beam(width, round(beam_size * patience), end)
+        if samples:
+            way = Sampling(width, width, end, sampling_temperature)
         with torch.inference_mode(), self._streams.own():
-            steps = self._steps_for(len(found), width, len(prompts[0]) + most)
-            steps.rules.bar(never=suppress_tokens, not_first=self._not_first)
-            silence, likely = steps.begin(encoded, prompts, start, max_initial_timestamp_index)
-            for one, probability in zip(found, silence, strict=True):
-                one.no_speech_prob = probability
-            way: Way
-            if samples:
-                warmth = sampling_temperature
-                way = Sampling(found, self._tokens.end, warmth, length_penalty, steps.random)
-            else:
-                enough = round(beam_size * patience)
-                way = Beam(found, self._tokens.end, enough, length_penalty)
-            texts = Texts(len(found), width, most, self._tokens.begin)
-            self._write(steps, likely, texts, way, most)
+            steps = self._steps_for(len(prompts), width, len(prompts[0]) + most)
+            steps.rules.bar(suppress_tokens)
+            written = steps.write(
+                encoded,
+                prompts,
+                way,
+                start=start,
+                latest_first=max_initial_timestamp_index,
+                most=most,
+            )
+        found = [Found(float(probability)) for probability in written.silence]
+        for window, tokens, score in texts_of(written, end, way.enough, most):
+            found[window].add(tokens, score, length_penalty)
         for one in found:
             one.sort(num_hypotheses)
         return found
@@ -191,108 +138,38 @@ class Searcher:
         self._steps[thread] = made
         return made
 
-    @staticmethod
-    def _write(steps: Steps, likely: Likely, texts: Texts, way: Way, most: int) -> None:
-        """Token by token, until no window goes on."""
-        for step in range(most):
-            chosen = way.choose(likely, texts, last=step + 1 == most)
-            if not chosen.going.size:
-                break
-            texts.add(chosen.parents, chosen.tokens)
-            texts.keep(chosen.going)
-            parents, tokens, scores = (one[chosen.going] for one in chosen[:3])
-            bounds = steps.rules.bounds(*texts.ends())
-            likely = steps.go_on(chosen.going, parents, tokens, bounds, scores)
 
+def texts_of(
+    written: Written, end: int, enough: int, most: int
+) -> Iterator[tuple[int, list[int], float]]:
+    """The texts that came to an end: their window, tokens without the end, and score.
 
-class Way(ABC):
-    """How the next tokens are chosen."""
-
-    def __init__(self, found: list[Found], end: int, penalty: float) -> None:
-        self._found = found
-        self._end = end
-        self._penalty = penalty
-
-    @abstractmethod
-    def choose(self, likely: Likely, texts: Texts, last: bool) -> Chosen:
-        """What the texts so far go on with; `last`: no further token may come."""
-
-
-class Beam(Way):
-    """Beam search as CTranslate2's (src/decoding.cc), which goes on until it has found so many
-    texts."""
-
-    def __init__(self, found: list[Found], end: int, enough: int, penalty: float) -> None:
-        super().__init__(found, end, penalty)
-        self._enough = enough
-
-    def choose(self, likely: Likely, texts: Texts, last: bool) -> Chosen:
-        """The likeliest of a window's texts with a token more.
-
-        There are twice as many as texts: if those that end are the likelier half, enough go on.
-        """
-        windows, width = len(texts.windows), texts.width
-        scores, parents, tokens = likely.scores, likely.parents, likely.tokens
-        chosen = np.tile(np.arange(width), (windows, 1))
-        going = []
-        ends = tokens == self._end
-        for place, number in enumerate(texts.windows):
-            found = self._found[number]
-            spare = iter(n for n in range(width, 2 * width) if not ends[place, n])
-            for n in range(width):
-                if not (ends[place, n] or last):
-                    continue
-                text = texts.so_far(place, parents[place, n])
-                if not ends[place, n]:
-                    text = np.append(text, tokens[place, n])
-                found.add(text, float(scores[place, n]), self._penalty)
-                chosen[place, n] = next(spare, n)
-            if not last and len(found.scores) < self._enough:
-                going.append(place)
-        rows = np.arange(windows)[:, None]
-        parents, tokens, scores = (one[rows, chosen] for one in (parents, tokens, scores))
-        return Chosen(parents, tokens, scores, np.array(going, np.int64))
-
-
-class Sampling(Way):
-    """So many texts of each window, token by token as likely as the model finds them."""
-
-    def __init__(
-        self,
-        found: list[Found],
-        end: int,
-        temperature: float,
-        penalty: float,
-        random: torch.Generator,
-    ) -> None:
-        super().__init__(found, end, penalty)
-        self._temperature = temperature
-        self._random = random
-        self._scores: np.ndarray | None = None
-        self._ended: np.ndarray | None = None
-
-    def choose(self, likely: Likely, texts: Texts, last: bool) -> Chosen:
-        """A token of each text, drawn."""
-        windows, width = len(texts.windows), texts.width
-        every = likely.every()
-        if self._scores is None or self._ended is None:
-            every = every.repeat_interleave(width, dim=0)
-            self._scores = np.zeros((windows, width))
-            self._ended = np.zeros((windows, width), bool)
-        chances = (every / self._temperature).softmax(dim=-1)
-        drawn = chances.multinomial(1, generator=self._random)
-        shape = (windows, width)
-        tokens = drawn.cpu().numpy().reshape(shape)
-        gained = every.gather(1, drawn).cpu().numpy().reshape(shape)
-        self._scores = self._scores + np.where(self._ended, 0.0, gained)
-        for place, n in np.argwhere(~self._ended & ((tokens == self._end) | last)):
-            text = texts.so_far(place, n)
-            if tokens[place, n] != self._end:
-                text = np.append(text, tokens[place, n])
-            found = self._found[texts.windows[place]]
-            found.add(text, float(self._scores[place, n]), self._penalty)
-        self._ended = self._ended | (tokens == self._end)
-        going = np.flatnonzero(~self._ended.all(axis=1)) if not last else np.zeros(0, np.int64)
-        parents = np.tile(np.arange(width), (windows, 1))
-        self._scores, self._ended = self._scores[going], self._ended[going]
-        return Chosen(parents, tokens, np.zeros(shape), going)
+    Args:
+        written: of a batch.
+        end: the token.
+        enough: how many of a window count, and those that ended at the same step.
+        most: tokens of a text; what has so many counts as it is.
+    """
+    ended = written.ended.copy()
+    if len(ended) == most:
+        # Of those that went on though they had ended, nothing is a text.
+        before = np.take_along_axis(written.tokens[-2], written.last_parents[-1], axis=1)
+        ended[-1] = before != end
+    count = ended.sum(axis=2).cumsum(axis=0)
+    ended[1:] &= (count[:-1] < enough)[:, :, None]
+    step, window, number = np.nonzero(ended)
+    # Those that go on longest first: at each step the texts that have it are the first so many.
+    order = np.argsort(-step, kind="stable")
+    step, window, number = step[order], window[order], number[order]
+    tokens = np.zeros((len(step), len(ended)), np.int64)
+    tokens[np.arange(len(step)), step] = written.last_tokens[step, window, number]
+    length = step + (written.last_tokens[step, window, number] != end)
+    parent = written.last_parents[step, window, number]
+    for at in range(len(ended) - 2, -1, -1):
+        longer = np.searchsorted(-step, -at)
+        of, text = window[:longer], parent[:longer]
+        tokens[:longer, at] = written.tokens[at, of, text]
+        parent[:longer] = written.parents[at, of, text]
+    scores = written.scores[step, window, number]
+    for n, row in enumerate(tokens):
+        yield int(window[n]), row[: length[n]].tolist(), float(scores[n])

@@ -1,9 +1,10 @@
-"""What the texts of a batch may go on with, a step at a time; on a GPU recorded and played again.
+"""The texts of a batch, a token of each at every step; on a GPU recorded and played again.
 
 A step is many small operations. Asked for one by one they take Python twice as long
 as the GPU (docs/throughput.md, "On a GPU"). So a step of so many windows and so many tokens is
-recorded when it comes for the second time (a CUDA graph), and after that played at one request. For
-that all it reads and writes stays in its place.
+recorded when it comes for the second time (a CUDA graph), and after that played at one request.
+What it chooses (`engine.ways`) the next one finds where it left it, so some steps are asked for
+before it is known whether any text goes on, and a GPU need not wait for Python.
 """
 
 from __future__ import annotations
@@ -12,38 +13,120 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from speakeasy_tui.engine.rules import Rules, Tokens
+from speakeasy_tui.engine.rules import Chances, Rules, Tokens
 from speakeasy_tui.engine.textdecoder import Room, TextDecoder
+from speakeasy_tui.engine.ways import Choice, Way
 
 _BLOCK = 64
 """Tokens by which what a step looks at of the texts grows."""
+AHEAD = {"cuda": 4}
+"""Steps that a device is asked for before it has said whether the first of them is the last."""
 _RECORDING = threading.Lock()
 """One at a time: the others' steps may go on meanwhile."""
-_PARENT, _TOKEN, _AT, _BOUNDS, _SCORE, _GIVEN = 0, 1, 2, slice(3, 6), 6, 7
-"""What is given for each row, all in one array: whole numbers below 2**53, and a float32."""
 
 
-@dataclass(frozen=True)
-class Likely:
-    """What may come next."""
+class Written(NamedTuple):
+    """The texts of a batch, as they came to be: steps × windows × width, but for `silence`."""
 
+    silence: np.ndarray
+    """Of each window the probability that nobody speaks in it."""
+    last_parents: np.ndarray
+    """Of what was likeliest, that ended a text or not: the text of the window."""
+    last_tokens: np.ndarray
     scores: np.ndarray
-    """Windows × 2·width: of the best that any of a window's texts may go on with."""
+    """Sums of the log-probabilities of those."""
+    ended: np.ndarray
+    """Which of those are a text's end."""
     parents: np.ndarray
-    """Which of the window's texts."""
+    """Of what the texts went on with: the text of the window."""
     tokens: np.ndarray
-    _all: Tensor
-    _rows: np.ndarray
 
-    def every(self) -> Tensor:
-        """Log-probabilities, rows × vocabulary; of a batch's first tokens a row for each window."""
-        return self._all.index_select(0, torch.from_numpy(self._rows).to(self._all.device))
+
+class Texts:
+    """Texts so far, of as many windows as there is room for, where they are calculated."""
+
+    def __init__(self, room: Room, tokens: Tokens, device: torch.device) -> None:
+        windows, width, longest = room.windows, room.width, room.longest
+        self._begin = tokens.begin
+        self._end = tokens.end
+        self._width = width
+
+        def whole(*shape: int) -> Tensor:
+            return torch.zeros(shape, dtype=torch.int64, device=device)
+
+        self.clock = whole(2)
+        """The place in the texts of the token to be read, and the number of the step."""
+        self.parents = whole(room.rows)
+        """The row of which each row is the continuation."""
+        self.ends = whole(3, room.rows)
+        """Of each row the last token, the one before it, and the first timestamp behind its own."""
+        self.sums = torch.zeros((windows, width), device=device)
+        self.found = whole(windows)
+        """Texts that have ended."""
+        self.going = torch.zeros(windows, dtype=torch.bool, device=device)
+        """Which windows go on."""
+        self.luck = torch.zeros((longest, windows, width), device=device)
+        """Of each token, from 0 to below 1."""
+        self._random = torch.Generator(device)
+        """Torch's own may not be asked while a step is recorded, in whatever thread."""
+        self._random.seed()
+        self.codes = whole(longest, windows, 2 * width)
+        """Of each step the likeliest and the chosen."""
+        self.scores = torch.zeros((longest, windows, width), device=device)
+        self.ended = torch.zeros((longest, windows, width), dtype=torch.bool, device=device)
+        self._first_rows = torch.arange(windows, device=device)[:, None] * width
+
+    def begin(self, windows: int, way: Way, prompt: int) -> None:
+        """Texts of no token, of so many windows, behind prompts of so many."""
+        self.clock[0], self.clock[1] = prompt - 1, -1
+        self.ends.fill_(self._begin)
+        self.sums.zero_()
+        self.found.zero_()
+        self.found[windows:] = way.enough
+        self.luck.uniform_(generator=self._random)
+
+    def over(self, windows: int) -> Tensor:
+        """Which have ended, of those that went on all the same."""
+        return self.ends[0, : windows * self._width].view(windows, -1) == self._end
+
+    def chance(self, windows: int) -> Tensor:
+        """The luck of this step."""
+        return self.luck.index_select(0, self.clock[1:])[0, :windows]
+
+    def add(self, choice: Choice, columns: int, enough: int) -> None:
+        """Go on with what was chosen, with so many `columns` of tokens."""
+        windows = len(choice.sums)
+        rows, step = windows * self._width, self.clock[1:]
+        codes = torch.cat((choice.likeliest, choice.chosen), dim=1)
+        self.codes[:, :windows].index_copy_(0, step, codes[None])
+        self.scores[:, :windows].index_copy_(0, step, choice.scores[None])
+        self.ended[:, :windows].index_copy_(0, step, choice.ended[None])
+        texts = choice.chosen // columns
+        tokens = (choice.chosen - texts * columns).flatten()
+        parents = (texts + self._first_rows[:windows]).flatten()
+        last, _, free = self.ends.index_select(1, parents)
+        free = torch.where(tokens >= self._begin, tokens + 1, free)
+        self.ends[:, :rows] = torch.stack((tokens, last, free))
+        self.parents[:rows] = parents
+        self.sums[:windows] = choice.sums
+        self.found[:windows] += choice.ended.sum(dim=1)
+        torch.lt(self.found, enough, out=self.going)
+
+    def move(self, which: Tensor) -> None:
+        """Have these windows (numbers) lie at the beginning."""
+        count = len(which)
+        width = torch.arange(self._width, device=which.device)
+        rows = (which[:, None] * self._width + width).flatten()
+        self.parents[: len(rows)] = self.parents[rows]
+        self.ends[:, : len(rows)] = self.ends[:, rows]
+        for one in (self.sums, self.found):
+            one[:count] = one[which]
 
 
 class Steps:
@@ -63,96 +146,71 @@ class Steps:
         self._decoder = decoder
         self._tokens = tokens
         longest = -(-longest // _BLOCK) * _BLOCK
-        device, rows = decoder.device, windows * width
+        device = decoder.device
         self.room = Room(decoder, windows, width, longest)
-        self.rules = Rules(tokens, decoder.vocabulary, device)
-        on_gpu = device.type == "cuda"
-        self.random = torch.Generator(device)
-        """Torch's own may not be asked while a step is recorded, in whatever thread."""
-        self.random.seed()
-        self._here = torch.zeros((rows, _GIVEN), dtype=torch.float64, pin_memory=on_gpu)
-        self._given = torch.zeros((rows, _GIVEN), dtype=torch.float64, device=device)
-        self._likely = torch.zeros((rows, decoder.vocabulary), device=device)
-        self._best = torch.zeros((windows, 2, 2 * width), device=device)
-        self._places = np.zeros(0, np.int64)
-        """Of the windows that go on, in the room."""
-        self._windows = self._length = 0
-        self._records = on_gpu
-        self._recorded: dict[tuple[int, int], torch.cuda.CUDAGraph | None] = {}
-        self._pool = torch.cuda.graph_pool_handle() if on_gpu else None
+        self.rules = Rules(tokens, decoder.columns, device, decoder.dtype)
+        self._texts = Texts(self.room, tokens, device)
+        self._on_gpu = device.type == "cuda"
+        self._ahead = AHEAD.get(device.type, 1)
+        self._told = torch.zeros((self._ahead, windows), dtype=torch.bool, pin_memory=self._on_gpu)
+        """Which windows go on, after the last steps."""
+        self._events = [torch.cuda.Event(blocking=True) for _ in self._told] if self._on_gpu else []
+        self._records = self._on_gpu
+        self._recorded: dict[tuple[Way, int, int], torch.cuda.CUDAGraph | None] = {}
+        self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
 
     def fits(self, windows: int, width: int, longest: int) -> bool:
         """Whether there is room for such a batch."""
         room = self.room
         return width == room.width and windows <= room.windows and longest <= room.longest
 
-    def begin(
-        self, encoded: Tensor, prompts: Sequence[Sequence[int]], start: int, latest_first: int
-    ) -> tuple[list[float], Likely]:
-        """Begin with a batch: the probability of silence in each window, and what texts may begin
-        with.
+    def write(
+        self,
+        encoded: Tensor,
+        prompts: Sequence[Sequence[int]],
+        way: Way,
+        *,
+        start: int,
+        latest_first: int,
+        most: int,
+    ) -> Written:
+        """Write the texts of a batch.
 
         Args:
             encoded: the encoder's output, windows × 1500 × width.
             prompts: tokens before each window's text; all of a length.
+            way: how tokens are chosen.
             start: the token in a prompt at which the model tells whether anybody speaks.
             latest_first: the last timestamp that may come first, in steps of 20 ms.
+            most: tokens of a text, at most.
         """
-        decoder = self._decoder
+        decoder, texts, count = self._decoder, self._texts, len(prompts)
         at = list(prompts[0]).index(start)
         asked = torch.tensor(prompts, device=decoder.device)
         read = decoder.begin(self.room, encoded.to(decoder.dtype), asked)
-        speech = decoder.logits(read[:, at]).softmax(dim=-1)
-        silence: list[float] = speech[:, self._tokens.no_speech].tolist()
-        logits = decoder.logits(read[:, -1])
-        self.rules.first(logits, latest_first)
-        count = len(prompts)
-        self._note(logits.log_softmax(dim=-1), count)
-        self._places = np.arange(count)
-        self._windows, self._length = self._shape(count), len(prompts[0])
-        return silence, self._found(self._places)
-
-    def go_on(
-        self,
-        going: np.ndarray,
-        parents: np.ndarray,
-        tokens: np.ndarray,
-        bounds: np.ndarray,
-        scores: np.ndarray,
-    ) -> Likely:
-        """Read a token of each text, and say what may come next.
-
-        Args:
-            going: which of the windows so far go on, ascending; all that follows is of those.
-            parents: which text of the window each goes on with (windows × width).
-            tokens: the token that it goes on with.
-            bounds: what the rules have to know (`Rules.bounds`).
-            scores: to be added to what comes next.
-        """
-        width = self.room.width
-        places = self._places[going]
-        rows = places[:, None] * width + parents
-        windows = self._shape(len(going))
-        if windows < self._windows:
-            self._windows = windows
-            self.room.move(torch.from_numpy(places).to(self._decoder.device))
-            places = np.arange(len(going))
-        self._places = places
-        size = self._windows * width
-        here = self._here.numpy()[:size]
-        here[:, _PARENT] = np.arange(size)
-        here[:, _TOKEN] = self._tokens.end
-        here[:, _BOUNDS] = 0
-        here[:, _AT] = self._length
-        own = (places[:, None] * width + np.arange(width)).ravel()
-        here[own, _PARENT] = rows.ravel()
-        here[own, _TOKEN] = tokens.ravel()
-        here[own, _BOUNDS] = bounds.T
-        here[own, _SCORE] = scores.ravel()
-        self._given[:size].copy_(self._here[:size], non_blocking=True)
-        self._length += 1
-        self._play(self._windows, -(-self._length // _BLOCK) * _BLOCK)
-        return self._found(own)
+        speech = decoder.logits(read[:, at]).softmax(dim=-1, dtype=torch.float32)
+        silence = speech[:, self._tokens.no_speech]
+        texts.begin(count, way, len(prompts[0]))
+        logits = decoder.logits(read[:, -1], self.rules.never)
+        self._choose(way, self.rules.first(logits, latest_first), count)
+        windows = self._shape(count)
+        moved = [(0, np.arange(windows))]
+        self._tell(0)
+        step = 1
+        while step < most:
+            going = self._heard(step - self._ahead, since=moved[-1][0])
+            if going is not None:
+                if not going.any():
+                    break
+                if (fewer := self._shape(int(going.sum()))) < windows:
+                    which = np.argsort(~going[:windows], kind="stable")[:fewer]
+                    self._move(which)
+                    moved.append((step, moved[-1][1][which]))
+                    windows = fewer
+            self._play(way, windows, -(-(len(prompts[0]) + step) // _BLOCK) * _BLOCK)
+            self._tell(step)
+            step += 1
+        return self._written(silence, moved, step, count)
 
     def _shape(self, going: int) -> int:
         """With how many windows a step calculates where so many go on: all, a half, a quarter …"""
@@ -161,37 +219,81 @@ class Steps:
             windows = half
         return windows
 
-    def _play(self, windows: int, length: int) -> None:
+    def _tell(self, step: int) -> None:
+        """Have said which windows go on after a step."""
+        told = self._told[step % self._ahead]
+        told.copy_(self._texts.going, non_blocking=True)
+        if self._events:
+            self._events[step % self._ahead].record()
+
+    def _heard(self, step: int, since: int) -> np.ndarray | None:
+        """Which windows go on after a step; None: they lay elsewhere, or there was no such step."""
+        if step < since:
+            return None
+        if self._events:
+            self._events[step % self._ahead].synchronize()
+        told: np.ndarray = self._told[step % self._ahead].numpy()
+        return told
+
+    def _move(self, which: np.ndarray) -> None:
+        there = torch.from_numpy(which).to(self._decoder.device, non_blocking=True)
+        self.room.move(there)
+        self._texts.move(there)
+
+    def _written(
+        self, silence: Tensor, moved: list[tuple[int, np.ndarray]], steps: int, count: int
+    ) -> Written:
+        """What was written in so many steps; `moved`: at which which windows came to lie first."""
+        width = self.room.width
+        codes = np.zeros((steps, self.room.windows, 2 * width), np.int64)
+        scores = np.zeros((steps, self.room.windows, width))
+        ended = np.zeros((steps, self.room.windows, width), bool)
+        texts = self._texts
+        untils = [first for first, _ in moved[1:]] + [steps]
+        for (first, windows), until in zip(moved, untils, strict=True):
+            for made, kept in ((codes, texts.codes), (scores, texts.scores), (ended, texts.ended)):
+                made[first:until, windows] = kept[first:until, : len(windows)].cpu().numpy()
+        last, chosen = np.split(codes[:, :count], 2, axis=2)
+        columns = self._decoder.columns
+        return Written(
+            silence.cpu().numpy(),
+            *np.divmod(last, columns),
+            scores[:, :count],
+            ended[:, :count],
+            *np.divmod(chosen, columns),
+        )
+
+    def _play(self, way: Way, windows: int, length: int) -> None:
         """A step, as it was recorded, or is recorded now, or as it is where it came never before:
         then kernels may have to be loaded."""
-        key = windows, length
+        key = way, windows, length
         if self._records and key in self._recorded:
-            graph = self._recorded[key] or self._record(windows, length)
+            graph = self._recorded[key] or self._record(*key)
             self._recorded[key] = graph
             if graph is not None:
                 graph.replay()
                 return
         self._recorded.setdefault(key, None)
-        self._step(windows, length)
+        self._step(*key)
 
-    def _record(self, windows: int, length: int) -> torch.cuda.CUDAGraph | None:
+    def _record(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph | None:
         """A step, recorded and not done; None where that cannot be, from now on for any."""
         try:
-            return self._capture(windows, length)
+            return self._capture(way, windows, length)
         except RuntimeError as error:
             # The step itself shows whether it is the device that fails.
             self._records = False
             print(f"engine: steps are not recorded: {error}", file=sys.stderr, flush=True)
             return None
 
-    def _capture(self, windows: int, length: int) -> torch.cuda.CUDAGraph:
+    def _capture(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         with _RECORDING:
             torch.cuda.current_stream().synchronize()
             # Other threads calculate meanwhile, CTranslate2's among them.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
             try:
-                self._step(windows, length)
+                self._step(way, windows, length)
             except BaseException:
                 with suppress(RuntimeError):
                     graph.capture_end()
@@ -199,30 +301,17 @@ class Steps:
             graph.capture_end()
         return graph
 
-    def _step(self, windows: int, length: int) -> None:
-        given = self._given[: windows * self.room.width]
-        numbers = given[:, :_SCORE].long()
-        parents, tokens, at = numbers[:, _PARENT], numbers[:, _TOKEN], numbers[:1, _AT]
-        read = self._decoder.step(self.room, length, tokens, parents, at)
-        logits = self._decoder.logits(read)
-        self.rules.later(logits, numbers[:, _BOUNDS].T)
-        self._note(logits.log_softmax(dim=-1) + given[:, _SCORE:].float(), windows)
+    def _step(self, way: Way, windows: int, length: int) -> None:
+        """Read the token of each text, and choose the next."""
+        rows, texts = windows * self.room.width, self._texts
+        last, before, free = texts.ends[:, :rows]
+        read = self._decoder.step(self.room, length, last, texts.parents[:rows], texts.clock[:1])
+        logits = self._decoder.logits(read, self.rules.never)
+        self._choose(way, self.rules.later(logits, last, before, free), windows)
 
-    def _note(self, likely: Tensor, windows: int) -> None:
-        """Keep what may come next (rows × vocabulary), and the best of each window."""
-        self._likely[: len(likely)] = likely
-        # Of each text as many as there are places, then of those of a window: that asks more of a
-        # GPU at once than to look for them in all at once.
-        most = self._best.shape[-1]
-        scores, tokens = likely.topk(most)
-        found, places = scores.reshape(windows, -1).topk(most)
-        tokens = tokens.reshape(windows, -1).gather(1, places)
-        self._best[:windows, 0] = found
-        self._best[:windows, 1] = places // most * likely.shape[-1] + tokens
-
-    def _found(self, rows: np.ndarray) -> Likely:
-        """What has been noted of these rows, the windows' one after the other."""
-        best = self._best[: self._windows].cpu().numpy()[self._places]
-        scores, flat = best[:, 0], best[:, 1].astype(np.int64)
-        size = self._decoder.vocabulary
-        return Likely(scores, flat // size, flat % size, self._likely, rows)
+    def _choose(self, way: Way, chances: Chances, windows: int) -> None:
+        texts = self._texts
+        texts.clock += 1
+        over, luck = texts.over(windows), texts.chance(windows)
+        choice = way.choose(chances, texts.sums[:windows], over, luck)
+        texts.add(choice, self._decoder.columns, way.enough)

@@ -16,6 +16,9 @@ from speakeasy_tui.engine.weights import HEAD, Linear, Norm, Thought, Weights, h
 
 Memory = tuple[Tensor, Tensor]
 """Keys and values."""
+LINED_UP = 256
+"""Columns of logits are a multiple of it. The 51,866 of large-v3 take a GPU nearly four times as
+long as some more that lie as it likes them (195 and 54 µs for 80 rows; docs/throughput.md)."""
 
 
 class Layer:
@@ -105,12 +108,21 @@ class TextDecoder:
         self._places = weights["decoder/position_encodings/encodings"]
         self._layers = [Layer(weights, name) for name in weights.layers("decoder")]
         self._last = Norm(weights, "decoder/layer_norm")
-        self._logits = Linear(weights, "decoder/projection")
+        known = weights.matrix("decoder/projection/weight")
+        self.vocabulary = len(known)
+        fill = -self.vocabulary % LINED_UP
+        self._projection = functional.pad(known, (0, 0, 0, fill))
+        self._filled = torch.zeros(self.vocabulary + fill, dtype=self.dtype, device=self.device)
+        self._filled[self.vocabulary :] = float("-inf")
         self.frames = len(weights["encoder/position_encodings/encodings"])
         """Of the encoder's output: 1500."""
         self.layers = len(self._layers)
         self.width = self._tokens.shape[1]
-        self.vocabulary = self._tokens.shape[0]
+
+    @property
+    def columns(self) -> int:
+        """Of logits: the vocabulary, and some behind it that never come."""
+        return len(self._filled)
 
     def begin(self, room: Room, encoded: Tensor, prompts: Tensor) -> Tensor:
         """Listen to windows (windows × 1500 × width) and read their prompts (windows × count).
@@ -161,9 +173,15 @@ class TextDecoder:
             x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
         return x[:, 0]
 
-    def logits(self, states: Tensor) -> Tensor:
-        """Of states of the last layer (… × width), in float32."""
-        return self._logits(self._last(states)).float()
+    def logits(self, states: Tensor, and_that: Tensor | None = None) -> Tensor:
+        """Of states of the last layer (… × width): … × `columns`.
+
+        Args:
+            states: as `begin` and `step` give them.
+            and_that: to be added to each row's.
+        """
+        added = self._filled if and_that is None else self._filled + and_that
+        return functional.linear(self._last(states), self._projection, added)
 
 
 def apart(known: Tensor) -> Memory:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -67,7 +66,6 @@ class Torch:
             torch.backends.cuda.enable_cudnn_sdp(False)
         floats = {"float16": torch.float16, "bfloat16": torch.bfloat16}
         dtype = floats.get(compute_type.removeprefix("int8_"), torch.float32)
-        self._model = model
         self._whisper = whisper
         self._weights = Weights(model, place, dtype)
         self._streams = Streams(place)
@@ -88,9 +86,7 @@ class Torch:
             no_speech=names("<|nocaptions|>") if no_speech is None else no_speech,
             begin=no_timestamps + 1,
         )
-        config = json.loads((self._model.parent / "config.json").read_bytes())
-        decoder = TextDecoder(self._weights)
-        return Searcher(decoder, self._streams, tokens, config["suppress_ids_begin"])
+        return Searcher(TextDecoder(self._weights), self._streams, tokens)
 
     def encoder(self) -> SoundEncoder:
         """Listens, where it hears what CTranslate2's encoder does, on a GPU in less time.

@@ -19,7 +19,8 @@ from speakeasy_tui.engine import modelfile, withtorch
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.steps import Steps
+from speakeasy_tui.engine.steps import AHEAD, Steps
+from speakeasy_tui.engine.ways import Way
 from tests.gpu.widened import read, write
 
 from .engine import RADIO, Engine, load_command
@@ -193,6 +194,23 @@ def test_a_batch_finds_nothing_of_the_one_before_in_its_room(both: Both) -> None
     assert not searcher._steps
 
 
+@pytest.mark.parametrize("ahead", [2, 7])
+def test_steps_that_are_asked_for_before_the_last_is_known_find_the_same(
+    both: Both, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
+    """As on a GPU: those behind the last are nobody's, and windows move some steps later."""
+    monkeypatch.setitem(AHEAD, "cpu", ahead)
+    assert both.model.searcher is not None
+    both.model.searcher.spare()
+    for how in ({"beam_size": 5, "patience": 2.0, "num_hypotheses": 10}, {"max_length": 40}):
+        assert_same(*both.find(**how))
+    theirs, ours = both.find(
+        beam_size=1, num_hypotheses=5, sampling_topk=0, sampling_temperature=1e-4
+    )
+    assert [one.sequences_ids for one in ours] == [one.sequences_ids for one in theirs]
+    both.model.searcher.spare()
+
+
 def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Both) -> None:
     """Few shapes, for each is recorded by itself on a GPU."""
     assert both.model.searcher is not None
@@ -208,17 +226,17 @@ def test_where_a_step_cannot_be_recorded_it_is_done_as_it_is(
     """As on a GPU, of which this machine has none, whose recording fails."""
     asked: list[tuple[int, int]] = []
 
-    def refused(self: Steps, windows: int, length: int) -> Any:
+    def refused(self: Steps, way: Way, windows: int, length: int) -> Any:
         asked.append((windows, length))
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    begun = Steps.begin
+    written = Steps.write
 
-    def begin(self: Steps, *given: Any) -> Any:
+    def write(self: Steps, *given: Any, **how: Any) -> Any:
         self._records = self._records or not asked
-        return begun(self, *given)
+        return written(self, *given, **how)
 
-    monkeypatch.setattr(Steps, "begin", begin)
+    monkeypatch.setattr(Steps, "write", write)
     monkeypatch.setattr(Steps, "_capture", refused)
     theirs, ours = both.find(beam_size=5, num_hypotheses=5)
     assert_same(theirs, ours)
