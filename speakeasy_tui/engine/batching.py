@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from speakeasy_tui.engine.packing import may_share, windows
 from speakeasy_tui.engine.work import Piece, Window
 
 PATIENCE = 0.25
 """Seconds to wait for pieces that would fill a batch, while the front end makes some."""
+_CHOICE = 3
+"""Batches of windows out of which the next one is put together."""
 _FULL = 0.75
 """Of a window, from which on one of rests does not wait for more of them."""
 _OVERTAKEN = 8
@@ -46,18 +48,25 @@ class Ready:
         if not self._pieces:
             self._full_by = 0.0
             return None
-        if not expecting or self._filled() >= size:
+        if not expecting or self.fills(size):
             return 0.0
         now = time.monotonic()
         self._full_by = self._full_by or now + PATIENCE
         return max(0.0, self._full_by - now)
 
-    def _filled(self) -> int:
-        """Windows of one kind that the pieces fill, at least."""
-        short = [piece for piece in self._pieces if may_share(piece)]
-        suspicious = sum(1 for piece in self._pieces if piece.tried)
-        alone = len(self._pieces) - len(short) - suspicious
-        return max(suspicious, alone + sum(piece.left for piece in short) // self.frames)
+    def fills(self, size: int) -> bool:
+        """Whether so many windows of one kind are there at least."""
+        suspicious = alone = short = 0
+        for piece in self._pieces:
+            if piece.tried:
+                suspicious += 1
+            elif may_share(piece):
+                short += piece.left
+            else:
+                alone += 1
+            if max(suspicious, alone + short // self.frames) >= size:
+                return True
+        return False
 
     def next(self, size: int, share: int = 1) -> list[Window]:
         """Take the oldest piece and those that may share a batch of `size` windows with it.
@@ -72,14 +81,26 @@ class Ready:
         self._full_by = 0.0
         ready = (piece for piece in self._pieces if not self._too_few(piece, size))
         bucket = next(ready, self._pieces[0]).bucket()
-        same = [piece for piece in self._pieces if piece.bucket() == bucket]
-        made = sorted(windows(same, self.frames), key=self._waits)
+        same = (piece for piece in self._pieces if piece.bucket() == bucket)
+        made = sorted(windows(self._enough(same, size), self.frames), key=self._waits)
         batch = made[: min(size, max(1, -(-len(made) // share)))]
         taken = {id(piece) for window in batch for piece in window.pieces}
         self._pieces = [piece for piece in self._pieces if id(piece) not in taken]
         for piece in self._pieces:
             piece.overtaken += 1
         return batch
+
+    def _enough(self, pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
+        """The first pieces that fill windows enough to choose from.
+
+        Thousands of clips may wait, and all this time there is a worker that does nothing.
+        """
+        left = _CHOICE * size * self.frames
+        for piece in pieces:
+            yield piece
+            left -= piece.left if may_share(piece) else self.frames
+            if left < 0:
+                return
 
     def _too_few(self, piece: Piece, size: int) -> bool:
         """Whether a piece is to be sampled, and there are not enough of them yet.

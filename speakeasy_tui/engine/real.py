@@ -81,14 +81,22 @@ class RealEngine:
             pause = self._pause()
             for note in self._mailbox.take(wait=pause != 0.0, timeout=pause):
                 self._take(note)
+                # The front end may bring pieces without end.
+                if self._may_give and self._ready.fills(self._batch_size):
+                    self._give()
             while self._pause() == 0.0:
                 self._give()
 
+    @property
+    def _may_give(self) -> bool:
+        """Whether a worker has nothing to do, and nothing forbids a batch."""
+        if self._waiting or self._faults or self._loading or self._to_load:
+            return False
+        return self._decoder is not None and self._crew.idle > 0
+
     def _pause(self) -> float | None:
         """Seconds to wait for the mailbox before the next batch; None: until something comes."""
-        if self._waiting or self._faults or self._loading or self._to_load:
-            return None
-        if self._decoder is None or not self._crew.idle:
+        if not self._may_give:
             return None
         return self._ready.pause(self._batch_size, self._front.expecting())
 

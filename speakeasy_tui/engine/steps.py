@@ -204,7 +204,7 @@ class Steps:
                     break
                 if (fewer := self._shape(int(going.sum()))) < windows:
                     which = np.argsort(~going[:windows], kind="stable")[:fewer]
-                    self._move(which)
+                    self._move(which, len(prompts[0]) + step - 1)
                     moved.append((step, moved[-1][1][which]))
                     windows = fewer
             self._play(way, windows, -(-(len(prompts[0]) + step) // _BLOCK) * _BLOCK)
@@ -235,9 +235,9 @@ class Steps:
         told: np.ndarray = self._told[step % self._ahead].numpy()
         return told
 
-    def _move(self, which: np.ndarray) -> None:
+    def _move(self, which: np.ndarray, length: int) -> None:
         there = torch.from_numpy(which).to(self._decoder.device, non_blocking=True)
-        self.room.move(there)
+        self.room.move(there, length)
         self._texts.move(there)
 
     def _written(

@@ -1,7 +1,7 @@
 """Whisper's text decoder in torch, with the weights of a model of CTranslate2.
 
 The network of Radford et al. 2022 (arXiv:2212.04356, section 2.2): tokens in, logits out, one step
-at a time. Whoever searches with it (`engine.search`) has for each window several rows, a text each,
+at a time. Whoever searches with it (`engine.search`) has for each window several texts, a row each,
 which listen to the same encoder's output: that is kept once per window. All that a batch needs lies
 in a `Room`, at the same place for every step, so that a GPU can play steps again (`engine.steps`).
 """
@@ -39,7 +39,7 @@ class Layer:
         return apart(self._of_sound(encoded))
 
     def ask(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries of rows of states, and keys and values of each, one behind the other."""
+        """Queries of states, and keys and values of each, one behind the other."""
         width = x.shape[-1]
         asked, known = self._of_text(self._before_text(x)).split((width, 2 * width), dim=-1)
         return heads(asked), known
@@ -48,10 +48,9 @@ class Layer:
         """With what was found in the text, and what the recording has to say."""
         x = x + self._from_text(merged(text))
         keys, values = sound
-        # The rows of a window follow one another, and ask together.
-        asked = self._question(self._before_sound(x)).reshape(len(keys), -1, x.shape[-1])
-        heard = functional.scaled_dot_product_attention(heads(asked), keys, values)
-        return self._think(x + self._from_sound(merged(heard).reshape(x.shape)))
+        asked = heads(self._question(self._before_sound(x)))
+        heard = functional.scaled_dot_product_attention(asked, keys, values)
+        return self._think(x + self._from_sound(merged(heard)))
 
 
 class Room:
@@ -76,19 +75,24 @@ class Room:
         self.sound = [(empty(), empty()) for _ in range(decoder.layers)]
         """Of the encoder's output: windows × heads × 1500 × 64."""
         # Zeros, for what is not attended to counts 0 times, and nothing times NaN is NaN.
-        shape = (longest * self.rows, 2 * decoder.width)
+        shape = (windows, longest, width, 2 * decoder.width)
         self.text = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(decoder.layers)]
-        """Of the tokens, place by place and row by row: keys, then values. What was once written
-        stays where it is, whichever rows go on with it: copying all of it took a quarter of the
-        GPU's time."""
-        self.lines = torch.zeros((self.rows, longest), dtype=torch.int64, device=device)
-        """Where in `text` each row has each of its tokens."""
+        """Of the tokens, windows × places × texts: keys, then values. What was once written stays
+        where it is, whichever texts go on with it: all texts of a window attend to all that was
+        written for it, and each is told what of that is its own."""
+        self.own = torch.zeros((self.rows, longest), dtype=torch.int64, device=device)
+        """Which of the window's texts wrote each token of each row; -1 where there is none."""
+        self.numbers = torch.arange(width, device=device).repeat(windows)
+        """Of each row in its window."""
 
-    def move(self, which: Tensor) -> None:
-        """Have these windows' recordings (numbers, ascending) lie at the beginning."""
+    def move(self, which: Tensor, length: int) -> None:
+        """Have these windows (numbers, ascending), with texts of so many tokens, lie first."""
+        count = len(which)
         for memory in self.sound:
             for one in memory:
-                one[: len(which)] = one.index_select(0, which)
+                one[:count] = one.index_select(0, which)
+        for text in self.text:
+            text[:count, :length] = text[:, :length].index_select(0, which)
 
 
 class TextDecoder:
@@ -114,6 +118,9 @@ class TextDecoder:
         self._projection = functional.pad(known, (0, 0, 0, fill))
         self._filled = torch.zeros(self.vocabulary + fill, dtype=self.dtype, device=self.device)
         self._filled[self.vocabulary :] = float("-inf")
+        self._nothing, self._never = torch.tensor(
+            [0.0, float("-inf")], dtype=self.dtype, device=self.device
+        )
         self.frames = len(weights["encoder/position_encodings/encodings"])
         """Of the encoder's output: 1500."""
         self.layers = len(self._layers)
@@ -131,15 +138,13 @@ class TextDecoder:
         """
         windows, count = prompts.shape
         x = functional.embedding(prompts, self._tokens) + self._places[:count]
-        first = torch.arange(0, windows * room.width, room.width, device=self.device)
-        places = torch.arange(count, device=self.device) * room.rows
-        lines = first[:, None] + places
-        room.lines[: windows * room.width, :count] = lines.repeat_interleave(room.width, dim=0)
+        room.own.fill_(-1)
+        room.own[: windows * room.width, :count] = 0
         for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
             for kept, new in zip(sound, layer.listen(encoded), strict=True):
                 kept[:windows] = new
             asked, known = layer.ask(x)
-            text[lines] = known
+            text[:windows, :count, 0] = known
             keys, values = apart(known)
             found = functional.scaled_dot_product_attention(asked, keys, values, is_causal=True)
             x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
@@ -155,23 +160,22 @@ class TextDecoder:
             parents: the row whose text each row goes on with.
             at: the tokens' place in their texts, one number.
         """
-        rows = len(tokens)
-        windows = rows // room.width
-        x = functional.embedding(tokens[:, None], self._tokens) + self._places.index_select(0, at)
-        reach = torch.zeros(length, dtype=self.dtype, device=self.device)
-        reach.masked_fill_(torch.arange(length, device=self.device) > at, float("-inf"))
-        reach = reach.expand(rows, 1, 1, length)
-        own = at * room.rows + torch.arange(rows, device=self.device)
-        lines = room.lines[:, :length].index_select(0, parents)
-        lines.index_copy_(1, at, own[:, None])
-        room.lines[:rows, :length] = lines
+        rows, texts = len(tokens), room.width
+        windows = rows // texts
+        x = functional.embedding(tokens.view(windows, texts), self._tokens)
+        x = x + self._places.index_select(0, at)
+        own = room.own[:, :length].index_select(0, parents)
+        own.index_copy_(1, at, room.numbers[:rows, None])
+        room.own[:rows, :length] = own
+        is_own = own.view(windows, texts, length, 1) == room.numbers[:texts]
+        reach = torch.where(is_own, self._nothing, self._never).view(windows, 1, texts, -1)
         for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
             asked, new = layer.ask(x)
-            text.index_copy_(0, own, new[:, 0])
-            keys, values = apart(text.index_select(0, lines.flatten()).unflatten(0, lines.shape))
+            text[:windows].index_copy_(1, at, new[:, None])
+            keys, values = apart(text[:windows, :length].flatten(1, 2))
             found = functional.scaled_dot_product_attention(asked, keys, values, attn_mask=reach)
             x = layer.go_on(x, found, (sound[0][:windows], sound[1][:windows]))
-        return x[:, 0]
+        return x.flatten(0, 1)
 
     def logits(self, states: Tensor, and_that: Tensor | None = None) -> Tensor:
         """Of states of the last layer (… × width): … × `columns`.

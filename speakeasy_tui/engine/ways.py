@@ -14,10 +14,7 @@ import torch
 from torch import Tensor
 
 from speakeasy_tui.engine.rules import NEVER, Chances
-
-_CHUNKS = 256
-"""In which the likeliest tokens are looked for: the most likely are in the chunks with the most
-likely ones. 66 instead of 97 µs for 80 rows (docs/throughput.md)."""
+from speakeasy_tui.engine.textdecoder import LINED_UP
 
 
 class Choice(NamedTuple):
@@ -71,16 +68,10 @@ class Beam(Way):
         """
         windows, count = len(sums), chances.likely.shape[-1]
         texts = len(chances.likely) // windows
-        # Of each text as many as there are places, then of those of a window: that asks more of a
-        # GPU at once than to look for them in all at once.
-        most = 2 * self.width
-        scores, tokens = _likeliest(chances.likely, most)
-        scores = (scores - chances.less[:, None]).unflatten(0, (windows, texts))
-        scores = scores + sums[:, :texts, None]
-        numbers = torch.arange(texts, device=tokens.device) * count
-        codes = tokens.unflatten(0, (windows, texts)) + numbers[:, None]
-        scores, places = scores.flatten(1).topk(most)
-        codes = codes.flatten(1).gather(1, places)
+        so_far = sums[:, :texts] - chances.less.view(windows, texts)
+        scores, codes = _likeliest(
+            chances.likely.view(windows, texts, count), so_far, 2 * self.width
+        )
         ended = codes % count == self.end
         sums, kept = scores.masked_fill(ended, NEVER).topk(self.width)
         own = slice(self.width)
@@ -110,14 +101,26 @@ class Sampling(Way):
         return Choice(codes, sums, ended, codes, sums)
 
 
-def _likeliest(likely: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Log-probabilities and tokens of so many of each row (rows × tokens), the likeliest first."""
-    if most > _CHUNKS or likely.shape[-1] % _CHUNKS:
-        found: tuple[Tensor, Tensor] = likely.topk(most)
+def _likeliest(likely: Tensor, so_far: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Scores and numbers (text · tokens + token) of what of a window's texts is likeliest with a
+    token more, so many, the likeliest first.
+
+    They are in the chunks with the likeliest tokens, so not all need be put in order: a GPU takes
+    half the time (docs/throughput.md).
+
+    Args:
+        likely: windows × texts × tokens, a multiple of `LINED_UP` of them.
+        so_far: windows × texts, to be added.
+        most: how many, of each window.
+    """
+    if most > LINED_UP:
+        found: tuple[Tensor, Tensor] = (likely + so_far[:, :, None]).flatten(1).topk(most)
         return found
-    chunks = likely.unflatten(-1, (_CHUNKS, -1))
+    chunks = likely.unflatten(-1, (LINED_UP, -1))
     size = chunks.shape[-1]
-    which = chunks.amax(dim=-1).topk(most).indices
-    those = chunks.gather(1, which[:, :, None].expand(-1, -1, size)).flatten(1)
-    scores, places = those.topk(most)
+    best = (chunks.amax(dim=-1) + so_far[:, :, None]).flatten(1)
+    which = best.topk(most).indices
+    those = chunks.flatten(1, 2).gather(1, which[:, :, None].expand(-1, -1, size))
+    scores = those + so_far.gather(1, which // LINED_UP)[:, :, None]
+    scores, places = scores.flatten(1).topk(most)
     return scores, which.gather(1, places // size) * size + places % size
