@@ -200,10 +200,11 @@ class Steps:
         while step < most:
             going = self._heard(step - self._ahead, since=moved[-1][0])
             if going is not None:
+                going = going[:windows]
                 if not going.any():
                     break
                 if (fewer := self._shape(int(going.sum()))) < windows:
-                    which = np.argsort(~going[:windows], kind="stable")[:fewer]
+                    which = np.argsort(~going, kind="stable")[:fewer]
                     self._move(which, len(prompts[0]) + step - 1)
                     moved.append((step, moved[-1][1][which]))
                     windows = fewer

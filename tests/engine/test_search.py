@@ -194,6 +194,25 @@ def test_a_batch_finds_nothing_of_the_one_before_in_its_room(both: Both) -> None
     assert not searcher._steps
 
 
+def test_no_more_steps_are_taken_than_the_last_window_needs(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[int] = []
+    step = Steps._step
+
+    def noted(self: Steps, way: Way, windows: int, length: int) -> None:
+        shapes.append(windows)
+        step(self, way, windows, length)
+
+    monkeypatch.setattr(Steps, "_step", noted)
+    theirs, _ = both.find(beam_size=5, num_hypotheses=5)
+    longest = [max(map(len, one.sequences_ids)) for one in theirs]
+    assert len(shapes) == max(longest), "the first token comes of the prompt, the last is the end"
+    assert len(set(longest)) == 3
+    assert shapes == sorted(shapes, reverse=True)
+    assert {shapes[0], shapes[-1]} == {3, 1}, "what has ended is left behind"
+
+
 @pytest.mark.parametrize("ahead", [2, 7])
 def test_steps_that_are_asked_for_before_the_last_is_known_find_the_same(
     both: Both, monkeypatch: pytest.MonkeyPatch, ahead: int
