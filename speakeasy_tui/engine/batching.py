@@ -25,6 +25,10 @@ class Ready:
         self.frames = frames
         """Of a window."""
         self._pieces: list[Piece] = []
+        self._suspicious = self._alone = 0
+        """Of them, those that are to be sampled, and others that need a window of their own."""
+        self._short = 0
+        """Frames of all others."""
         self._full_by = 0.0
         """Until then (monotonic) a batch waits to become full."""
 
@@ -34,6 +38,7 @@ class Ready:
     def add(self, piece: Piece) -> None:
         """A new piece."""
         self._pieces.append(piece)
+        self._count([piece])
 
     def add_again(self, pieces: Iterable[Piece]) -> None:
         """Pieces that are not done yet: they come first, so that files finish, the last of them
@@ -42,6 +47,7 @@ class Ready:
         for piece in pieces:
             piece.overtaken = 0
             self._pieces.insert(0, piece)
+            self._count([piece])
 
     def pause(self, size: int, expecting: bool) -> float | None:
         """Seconds to wait before the next batch of `size`: 0 is now, None until told more."""
@@ -56,17 +62,22 @@ class Ready:
 
     def fills(self, size: int) -> bool:
         """Whether so many windows of one kind are there at least."""
-        suspicious = alone = short = 0
-        for piece in self._pieces:
+        return max(self._suspicious, self._alone + self._short // self.frames) >= size
+
+    def _count(self, pieces: Iterable[Piece]) -> None:
+        for piece in pieces:
             if piece.tried:
-                suspicious += 1
+                self._suspicious += 1
             elif may_share(piece):
-                short += piece.left
+                self._short += piece.left
             else:
-                alone += 1
-            if max(suspicious, alone + short // self.frames) >= size:
-                return True
-        return False
+                self._alone += 1
+
+    def _keep(self, pieces: list[Piece]) -> None:
+        """These wait, and no others."""
+        self._pieces = pieces
+        self._suspicious = self._alone = self._short = 0
+        self._count(pieces)
 
     def next(self, size: int, share: int = 1) -> list[Window]:
         """Take the oldest piece and those that may share a batch of `size` windows with it.
@@ -85,7 +96,7 @@ class Ready:
         made = sorted(windows(self._enough(same, size), self.frames), key=self._waits)
         batch = made[: min(size, max(1, -(-len(made) // share)))]
         taken = {id(piece) for window in batch for piece in window.pieces}
-        self._pieces = [piece for piece in self._pieces if id(piece) not in taken]
+        self._keep([piece for piece in self._pieces if id(piece) not in taken])
         for piece in self._pieces:
             piece.overtaken += 1
         return batch
@@ -126,5 +137,5 @@ class Ready:
     def forget(self) -> list[Piece]:
         """Take out pieces that are not wanted any more."""
         gone = [piece for piece in self._pieces if not piece.wanted]
-        self._pieces = [piece for piece in self._pieces if piece.wanted]
+        self._keep([piece for piece in self._pieces if piece.wanted])
         return gone

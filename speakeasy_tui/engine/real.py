@@ -81,11 +81,14 @@ class RealEngine:
             pause = self._pause()
             for note in self._mailbox.take(wait=pause != 0.0, timeout=pause):
                 self._take(note)
-                # The front end may bring pieces without end.
-                if self._may_give and self._ready.fills(self._batch_size):
-                    self._give()
+                self._give_full()  # the front end may bring pieces without end
             while self._pause() == 0.0:
                 self._give()
+
+    def _give_full(self) -> None:
+        """Send a full batch on its way, if there is one and somebody to take it."""
+        if self._may_give and self._ready.fills(self._batch_size):
+            self._give()
 
     @property
     def _may_give(self) -> bool:
@@ -124,6 +127,8 @@ class RealEngine:
             case Decoded():
                 self._crew.back()
                 self._whole -= _is_whole(note.windows)
+                if note.error is None:
+                    self._give_full()  # the worker need not wait until all of it is told
                 self._decoded(note)
                 self._settle()
             case Advanced():

@@ -214,10 +214,14 @@ class Steps:
         return self._written(silence, moved, step, count)
 
     def _shape(self, going: int) -> int:
-        """With how many windows a step calculates where so many go on: all, a half, a quarter …"""
+        """With how many windows a step calculates where so many go on: all, a half or a quarter.
+
+        Each has to be recorded, and a GPU does hardly less for still fewer.
+        """
         windows = self.room.windows
-        while going <= (half := (windows + 1) // 2) < windows:
-            windows = half
+        for _ in range(2):
+            if going <= (half := (windows + 1) // 2):
+                windows = half
         return windows
 
     def _tell(self, step: int) -> None:

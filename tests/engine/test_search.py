@@ -235,7 +235,7 @@ def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Bot
     assert both.model.searcher is not None
     decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
     steps = Steps(decoder, tokens, windows=12, width=1, longest=65)
-    assert [steps._shape(going) for going in range(1, 13)] == [1, 2, 3, 6, 6, 6, *[12] * 6]
+    assert [steps._shape(going) for going in range(1, 13)] == [3, 3, 3, 6, 6, 6, *[12] * 6]
     assert steps.room.longest == 128
 
 
