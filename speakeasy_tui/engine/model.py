@@ -225,6 +225,11 @@ class Model:
         self.probe()
         self.seconds = time.monotonic() - begun
 
+    def expect(self, windows: int) -> None:
+        """A full batch has so many from now on."""
+        if self.searcher is not None:
+            self.searcher.windows = windows
+
     @property
     def limit(self) -> int:
         """The most windows of a batch, whoever asks for more."""

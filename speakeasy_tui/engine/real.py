@@ -263,6 +263,7 @@ class RealEngine:
         self._batch_size = max(1, size)
         if self._model is not None:
             self._batch_size = min(self._batch_size, self._model.limit)
+            self._model.expect(self._batch_size)
             self._front.use(self._model, self._batch_size * self._crew.size)
 
     def _begin(self, file: FileWork) -> None:

@@ -61,6 +61,9 @@ class Searcher:
         self._decoder = decoder
         self._tokens = tokens
         self._streams = streams
+        self.windows = 1
+        """Of a full batch: for so many there is room from the first on, for in a new one all steps
+        have to be recorded again."""
         self._steps: dict[int, Steps] = {}
         """Of each thread."""
 
@@ -125,6 +128,7 @@ class Searcher:
     def _steps_for(self, windows: int, width: int, longest: int) -> Steps:
         """This thread's steps, with room for so much."""
         thread = threading.get_ident()
+        windows = max(windows, self.windows)
         known = self._steps.get(thread)
         if known is not None:
             if known.fits(windows, width, longest):

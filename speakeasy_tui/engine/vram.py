@@ -34,15 +34,15 @@ def window_bytes(width: int, layers: int, size: int, *, by_torch: bool) -> int:
     and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
     texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
     then the encoder is done. torch keeps them once, between batches too
-    (`engine.textdecoder.Room`), for 256 tokens, and for a moment one layer of the text's once
-    more, and the chances of each token four times in 32 bits.
+    (`engine.textdecoder.Room`), for 256 tokens, and for a moment the chances of each token six
+    times in 32 bits.
     """
     heads = width // 64
     listened = 2 * 1500 * width * layers
     attention = 2 * heads * 1500 * 1500
     if by_torch:
         written = 5 * 2 * 256 * width * layers
-        step = written // layers + 5 * VOCABULARY * 4 * 4 // size
+        step = 5 * VOCABULARY * 6 * 4 // size
         return size * (written + listened + max(attention, step))
     written = 5 * 2 * 224 * width * layers
     return size * (written + max(listened + attention, 5 * listened))

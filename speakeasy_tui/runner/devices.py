@@ -75,6 +75,11 @@ class Devices:
         number = int(device.removeprefix("cuda:")) if device.startswith("cuda:") else -1
         return next((gpu for gpu in self.gpus if gpu.index == number), None)
 
+    def memory_of(self, device: str) -> int:
+        """Bytes of a GPU; 0 for a CPU, and where the driver does not tell."""
+        gpu = self.gpu(device)
+        return gpu.memory if gpu is not None else 0
+
     def vitals(self, gpu: Gpu) -> GpuVitals | None:
         """Use, memory and temperature of a GPU now; None when the driver does not answer."""
         nvml, handle = self._nvml, self._handles[gpu.uuid]
@@ -141,19 +146,22 @@ def _meminfo(field: str) -> int:
 MAX_AUTO_WORKERS = 4
 CUDA_WORKERS = 2
 """While one batch is prepared or its tokens are looked at, the GPU works on the other."""
+AMPLE = 32 * GIB
+"""Of a GPU's memory, from which on there is another worker: with clips that wins a tenth and takes
+2 GB in the shape of large-v3-turbo (docs/throughput.md)."""
 
 
-def workers_for(settings: Settings, device: str) -> tuple[int, int]:
+def workers_for(settings: Settings, device: str, memory: int = 0) -> tuple[int, int]:
     """How many batches an engine on `device` works on at once, and CPU threads of each.
 
-    On a GPU the threads are left to CTranslate2 (0). On a CPU, measured with
-    tests/bench/workers.py: on two cores two workers of one thread beat one of two threads,
-    because decode, VAD and mel of one overlap the model of the other. Beyond four workers each
-    further one wins little, so threads grow.
+    On a GPU, which has so many bytes of `memory`, the threads are left to CTranslate2 (0). On a
+    CPU, measured with tests/bench/workers.py: on two cores two workers of one thread beat one of
+    two threads, because decode, VAD and mel of one overlap the model of the other. Beyond four
+    workers each further one wins little, so threads grow.
     """
     asked = settings.workers if isinstance(settings.workers, int) else None
     if device != "cpu":
-        return asked or CUDA_WORKERS, 0
+        return asked or CUDA_WORKERS + (memory >= AMPLE), 0
     count = cores()
     if isinstance(settings.cpu_threads, int):
         fitting = max(1, count // settings.cpu_threads)

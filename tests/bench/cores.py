@@ -133,6 +133,9 @@ def child(speed: float, threads: int, apart: bool, files: Sequence[str]) -> None
         def batch_sizes(self) -> tuple[int, int]:
             return BATCH, BATCH
 
+        def expect(self, windows: int) -> None:
+            pass
+
     class PretendDecoder:
         """Fills the windows as the real one does, then waits."""
 

@@ -194,6 +194,20 @@ def test_a_batch_finds_nothing_of_the_one_before_in_its_room(both: Both) -> None
     assert not searcher._steps
 
 
+def test_from_the_first_batch_on_there_is_room_for_a_full_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A small one comes first as a rule; in a larger room all steps have to be recorded again."""
+    model = with_torch(monkeypatch)
+    searcher = model.searcher
+    assert searcher is not None
+    model.expect(6)
+    both = Both(model)
+    assert_same(*both.find(beam_size=5, num_hypotheses=5))
+    (steps,) = searcher._steps.values()
+    assert steps.room.windows == 6
+
+
 def test_no_more_steps_are_taken_than_the_last_window_needs(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,4 +64,9 @@ def test_the_cores_are_shared_out_among_the_workers() -> None:
     assert workers * threads <= cores()
     assert workers_for(Settings(workers=3, cpu_threads=2), "cpu") == (3, 2)
     assert workers_for(Settings(), "cuda:0") == (2, 0)
-    assert workers_for(Settings(workers=1), "cuda:0") == (1, 0)
+    assert workers_for(Settings(workers=1), "cuda:0", 80 * 2**30) == (1, 0)
+
+
+def test_a_gpu_with_ample_memory_has_another_worker() -> None:
+    assert workers_for(Settings(), "cuda:0", 24 * 2**30) == (2, 0)
+    assert workers_for(Settings(), "cuda:0", 40 * 2**30) == (3, 0)
