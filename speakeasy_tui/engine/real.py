@@ -81,13 +81,16 @@ class RealEngine:
             pause = self._pause()
             for note in self._mailbox.take(wait=pause != 0.0, timeout=pause):
                 self._take(note)
-                self._give_full()  # the front end may bring pieces without end
+                self._give_plenty()  # the front end may bring pieces without end
             while self._pause() == 0.0:
                 self._give()
 
-    def _give_full(self) -> None:
-        """Send a full batch on its way, if there is one and somebody to take it."""
-        if self._may_give and self._ready.fills(self._batch_size):
+    def _give_plenty(self) -> None:
+        """Send a batch on its way, if there is somebody to take it and enough for another one.
+
+        Else it waits for what may be in the mailbox: rests that come back are to go first.
+        """
+        if self._may_give and self._ready.fills(2 * self._batch_size):
             self._give()
 
     @property
@@ -128,7 +131,7 @@ class RealEngine:
                 self._crew.back()
                 self._whole -= _is_whole(note.windows)
                 if note.error is None:
-                    self._give_full()  # the worker need not wait until all of it is told
+                    self._give_plenty()  # the worker need not wait until all of it is told
                 self._decoded(note)
                 self._settle()
             case Advanced():

@@ -15,6 +15,9 @@ from .conftest import Desk, silence
 from .test_loading import Holding, add, holding
 
 __all__ = ["holding"]  # a fixture
+HOUR = 3600
+"""Files are read while the model loads, and of silence nothing has to wait for it: an hour of it was
+read to its end before there was a try that could be charged."""
 
 
 def reader_of(path: Path) -> int | None:
@@ -47,7 +50,7 @@ def test_a_file_whose_helper_is_killed_is_tried_again_and_charged_once(
     holding: Holding, tmp_path: Path
 ) -> None:
     desk = holding("float16")
-    quiet = sparse_wav(tmp_path / "quiet.wav", 4 * 3600)  # an hour has been read before it was seen
+    quiet = sparse_wav(tmp_path / "quiet.wav", 4 * HOUR)
     add(desk, quiet)
     kill_over(desk, quiet, signal.SIGKILL)
     job = desk.finish(120)["quiet.wav"]
@@ -60,7 +63,7 @@ def test_a_file_whose_helper_crashes_fails_and_the_next_one_is_done(
     holding: Holding, tmp_path: Path
 ) -> None:
     desk = holding("float16")
-    bad = sparse_wav(tmp_path / "bad.wav", 12 * 3600)
+    bad = sparse_wav(tmp_path / "bad.wav", 4 * HOUR)
     add(desk, bad)
     kill_over(desk, bad, signal.SIGSEGV)
     add(desk, silence(tmp_path / "good.wav"))
