@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 from speakeasy_tui.engine.audio import RATE
-from speakeasy_tui.engine.missed import LONGEST_WORD, is_word, wordless
+from speakeasy_tui.engine.missed import LONGEST_WORD, around, is_word, wordless
 from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.segments import unfinished
 from speakeasy_tui.engine.work import Window
@@ -128,9 +128,10 @@ def tell_apart(
         )
         if contested & pair and not plain:
             doubtful |= {n for n in contested & pair if not window.pieces[n].is_rest}
+    with_words = around(words)
     for number in range(count):
         missing = not found[number] and _seconds(speech[number]) > _SILENCE
-        if missing or _longest_without_words(window, number, words) > _SKIPPED:
+        if missing or _longest_without_words(window, number, with_words) > _SKIPPED:
             doubtful.add(number)
             if found[number]:  # its words may be those of the next
                 doubtful |= contested & {number - 1, number + 1}
@@ -183,6 +184,8 @@ def _heard(speech: Sequence[Sequence[Stretch]], words: Sequence[dict[str, Any]])
 
 
 def _overlap(spans: Sequence[Stretch], start: float, end: float) -> float:
+    if not spans or start >= spans[-1][1] or end <= spans[0][0]:
+        return 0.0  # as most are: asked of each word and each piece
     return sum(max(0.0, min(end, last) - max(start, first)) for first, last in spans)
 
 
@@ -194,11 +197,11 @@ def _seconds(spans: Sequence[Stretch]) -> float:
     return sum(last - first for first, last in spans)
 
 
-def _longest_without_words(window: Window, number: int, words: Sequence[dict[str, Any]]) -> float:
-    """The longest stretch of speech of a piece, seconds, in which no word was heard."""
+def _longest_without_words(window: Window, number: int, heard: Sequence[Stretch]) -> float:
+    """The longest stretch of speech of a piece, seconds, in which no word was `heard`."""
     piece = window.pieces[number]
     spans = piece.spoken(piece.seek, piece.limit)
-    found = wordless(spans, words, piece.here - window.offsets[number] / 100)
+    found = wordless(spans, heard, piece.here - window.offsets[number] / 100)
     return max((end - start for start, end in found), default=0.0)
 
 

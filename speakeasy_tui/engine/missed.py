@@ -9,7 +9,7 @@ speech.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from speakeasy_tui.engine.audio import RATE
@@ -38,34 +38,40 @@ Segment = dict[str, Any]
 """As faster-whisper's: start and end in seconds of the passage's own time, tokens, seek."""
 
 
+def around(words: Iterable[dict[str, Any]]) -> list[tuple[float, float]]:
+    """When words were heard, seconds, with what is around each; a comma is heard in the pause.
+
+    Args:
+        words: as `WhisperModel.find_alignment` places them.
+    """
+    found: list[tuple[float, float]] = []
+    for word in words:
+        if is_word(word):
+            start, end = float(word["start"]), float(word["end"])
+            found.append((start - _AROUND, min(end, start + LONGEST_WORD) + _AROUND))
+    return found
+
+
 def wordless(
-    speech: Sequence[Span], words: Sequence[dict[str, Any]], shift: float
+    speech: Sequence[Span], heard: Sequence[tuple[float, float]], shift: float
 ) -> list[tuple[float, float]]:
     """Stretches of `speech` in which no word was heard, seconds, in its own time.
 
     Args:
         speech: where somebody speaks.
-        words: as `WhisperModel.find_alignment` places them.
+        heard: what is `around` words.
         shift: seconds between the clock of the words and that of the speech.
     """
-    heard = [
-        (
-            word["start"] + shift - _AROUND,
-            min(word["end"], word["start"] + LONGEST_WORD) + shift + _AROUND,
-        )
-        for word in words
-        if is_word(word)  # a comma is heard in the pause
-    ]
     found: list[tuple[float, float]] = []
     for span in speech:
-        at, end = span.start / RATE, span.end / RATE
+        at, end = span.start / RATE - shift, span.end / RATE - shift
         for first, last in heard:
             if last > at and first < end:
                 if first > at:
-                    found.append((at, first))
+                    found.append((at + shift, first + shift))
                 at = max(at, last)
         if end > at:
-            found.append((at, end))
+            found.append((at + shift, end + shift))
     return found
 
 
@@ -151,7 +157,8 @@ def gaps(piece: Piece, words: Sequence[dict[str, Any]], start: int, until: int) 
         until: the frame up to which the text goes.
     """
     found: list[Span] = []
-    for begin, end in wordless(piece.spoken(start, until), words, piece.start + start / 100):
+    shift = piece.start + start / 100
+    for begin, end in wordless(piece.spoken(start, until), around(words), shift):
         frames = [round((second - piece.start) * 100) for second in (begin, end)]
         gap = Span(max(start, frames[0] - _MARGIN), min(until, frames[1] + _MARGIN))
         if found and gap.start <= found[-1].end:

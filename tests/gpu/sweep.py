@@ -1,10 +1,12 @@
 """How many workers, and windows in a batch, pay on a GPU: one engine, the same recordings.
 
-    python -m tests.gpu.sweep MODEL FOLDER [--workers 1,2,3] [--batches 8,16,32,64]
+    python -m tests.gpu.sweep MODEL FOLDER [--workers 1,2,3] [--batches 8,16,32,64] [--times 1]
 
 Prints for each pair × real time, the share of the time in which the GPU had work, and the seconds
 spent in each stage, summed over threads, and the GPU's memory in use at the end, which stays at
-what was most; the loading of the model and a first run left out.
+what was most; the loading of the model and a first run left out. A run should take half a minute:
+the driver tells of the last second, and beginning and end are not what lies between; ``--times``
+takes each recording so many times.
 `runner.devices.CUDA_WORKERS`, `engine.model.CUDA_BATCH` and `engine.frontend.MOST_HELPERS` are
 judged by it. ``SPEAKEASY_TORCH=none`` measures without torch's decoder; ``--device cpu``
 tries it without a GPU.
@@ -69,10 +71,12 @@ def main() -> None:
     """Measure and print."""
     parser = options(__doc__, batches="8,16,32,64")
     parser.add_argument("--workers", default="1,2,3")
+    parser.add_argument("--times", type=int, default=1)
     given = parser.parse_args()
     watch = Watch(given.device)
     found = {
-        kind: (list(files), sum(files.values())) for kind, files in kinds([given.folder]).items()
+        kind: (given.times * list(files), given.times * sum(files.values()))
+        for kind, files in kinds([given.folder]).items()
     }
     print("| | workers | batch | s | × real time | GPU busy | MB | seconds by stage |")
     print("|---|--:|--:|--:|--:|--:|--:|---|")

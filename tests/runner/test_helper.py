@@ -16,8 +16,8 @@ from .test_loading import Holding, add, holding
 
 __all__ = ["holding"]  # a fixture
 HOUR = 3600
-"""Files are read while the model loads, and of silence nothing has to wait for it: an hour of it was
-read to its end before there was a try that could be charged."""
+"""Files are read while the model loads, and of silence nothing has to wait for it: an hour of it
+was read to its end before there was a try that could be charged."""
 
 
 def reader_of(path: Path) -> int | None:
