@@ -105,8 +105,7 @@ def _likeliest(likely: Tensor, so_far: Tensor, most: int) -> tuple[Tensor, Tenso
     """Scores and numbers (text · tokens + token) of what of a window's texts is likeliest with a
     token more, so many, the likeliest first.
 
-    They are in the chunks with the likeliest tokens, so not all need be put in order: a GPU takes
-    half the time (docs/throughput.md).
+    They are in the chunks with the likeliest tokens, so not all need be put in order.
 
     Args:
         likely: windows × texts × tokens, a multiple of `LINED_UP` of them.
