@@ -219,6 +219,8 @@ def test_no_more_steps_are_taken_than_the_last_window_needs(
         step(self, way, windows, length)
 
     monkeypatch.setattr(Steps, "_step", noted)
+    assert both.model.searcher is not None
+    both.model.searcher.spare()  # the room of a larger batch
     theirs, _ = both.find(beam_size=5, num_hypotheses=5)
     longest = [max(map(len, one.sequences_ids)) for one in theirs]
     assert len(shapes) == max(longest), "the first token comes of the prompt, the last is the end"
