@@ -114,7 +114,7 @@ class Settings(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True
     workers: Annotated[
         int | Literal["auto"],
         _doc(
-            "Batches at the same time, per engine; auto: 2 on a GPU, 3 on one of 32 GB and more, "
+            "Batches at the same time, per engine; auto: 2 on a GPU, 3 on one of 48 GB and more, "
             "on a CPU one for each core, at most 4."
         ),
     ] = "auto"

@@ -11,7 +11,7 @@ from speakeasy_tui.engine.work import Piece, Window
 PATIENCE = 0.25
 """Seconds to wait for pieces that would fill a batch, while the front end makes some."""
 _CHOICE = 3
-"""Batches of windows out of which the next one is put together."""
+"""Batches of windows out of which the next one is put together, at least."""
 _FULL = 0.75
 """Of a window, from which on one of rests does not wait for more of them."""
 _OVERTAKEN = 8
@@ -47,7 +47,7 @@ class Ready:
         for piece in pieces:
             piece.overtaken = 0
             self._pieces.insert(0, piece)
-            self._count([piece])
+        self._keep(self._pieces)  # of others the language may be known by now
 
     def pause(self, size: int, expecting: bool) -> float | None:
         """Seconds to wait before the next batch of `size`: 0 is now, None until told more."""
@@ -61,7 +61,7 @@ class Ready:
         return max(0.0, self._full_by - now)
 
     def fills(self, size: int) -> bool:
-        """Whether so many windows of one kind are there at least."""
+        """Whether there are so many windows at least, if pieces agree in their `bucket`."""
         return max(self._suspicious, self._alone + self._short // self.frames) >= size
 
     def _count(self, pieces: Iterable[Piece]) -> None:
@@ -93,7 +93,8 @@ class Ready:
         ready = (piece for piece in self._pieces if not self._too_few(piece, size))
         bucket = next(ready, self._pieces[0]).bucket()
         same = (piece for piece in self._pieces if piece.bucket() == bucket)
-        made = sorted(windows(self._enough(same, size), self.frames), key=self._waits)
+        enough = self._enough(same, max(_CHOICE, share) * size)
+        made = sorted(windows(enough, self.frames), key=self._waits)
         batch = made[: min(size, max(1, -(-len(made) // share)))]
         taken = {id(piece) for window in batch for piece in window.pieces}
         self._keep([piece for piece in self._pieces if id(piece) not in taken])
@@ -101,12 +102,12 @@ class Ready:
             piece.overtaken += 1
         return batch
 
-    def _enough(self, pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
-        """The first pieces that fill windows enough to choose from.
+    def _enough(self, pieces: Iterable[Piece], count: int) -> Iterator[Piece]:
+        """The first pieces that fill so many windows, which are enough to choose from.
 
         Thousands of clips may wait, and all this time there is a worker that does nothing.
         """
-        left = _CHOICE * size * self.frames
+        left = count * self.frames
         for piece in pieces:
             yield piece
             left -= piece.left if may_share(piece) else self.frames

@@ -44,7 +44,7 @@ _Given = tuple[Decoder, Sequence[Window], int]
 class Crew:
     """So many workers; each takes a batch, and leaves a `Decoded` in the mailbox.
 
-    CTranslate2 has one replica of the model for each, over the same weights; two batches in
+    CTranslate2 has one replica of the model for each, over the same weights; several batches in
     flight keep a GPU busy while Python looks at the text of one of them, and on a CPU several
     workers of one thread beat one of several (docs/throughput.md).
     """

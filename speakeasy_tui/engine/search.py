@@ -64,8 +64,8 @@ class Searcher:
         self.windows = 1
         """Of a full batch: for so many there is room from the first on, for in a new one all steps
         have to be recorded again."""
-        self._steps: dict[int, Steps] = {}
-        """Of each thread."""
+        self._steps: dict[int, tuple[Steps, int]] = {}
+        """Of each thread, and how many windows a full batch had when they were made."""
 
     def spare(self) -> None:
         """Let go of memory that is kept for the next batch; while none is under way."""
@@ -108,7 +108,8 @@ class Searcher:
         if samples:
             way = Sampling(width, width, end, sampling_temperature)
         with torch.inference_mode(), self._streams.own():
-            steps = self._steps_for(len(prompts), width, len(prompts[0]) + most)
+            # The last token of a text is never read.
+            steps = self._steps_for(len(prompts), width, len(prompts[0]) + most - 1)
             steps.rules.bar(suppress_tokens)
             written = steps.write(
                 encoded,
@@ -118,6 +119,9 @@ class Searcher:
                 latest_first=max_initial_timestamp_index,
                 most=most,
             )
+        if np.isnan(written.scores).any():
+            # It stays in the room: hidden from other texts, it spoils them all the same.
+            del self._steps[threading.get_ident()]
         found = [Found(float(probability)) for probability in written.silence]
         for window, tokens, score in texts_of(written, end, way.enough, most):
             found[window].add(tokens, score, length_penalty)
@@ -129,17 +133,15 @@ class Searcher:
         """This thread's steps, with room for so much."""
         thread = threading.get_ident()
         windows = max(windows, self.windows)
-        known = self._steps.get(thread)
+        known, meant = self._steps.get(thread, (None, 0))
         if known is not None:
-            if known.fits(windows, width, longest):
+            if known.fits(windows, width, longest) and meant <= self.windows:
                 return known
             if width == known.room.width:
-                windows = max(windows, known.room.windows)
                 longest = max(longest, known.room.longest)
-            del self._steps[thread]  # its memory before there is more
-            del known
+            del self._steps[thread], known  # its memory before there is more
         made = Steps(self._decoder, self._tokens, windows, width, longest)
-        self._steps[thread] = made
+        self._steps[thread] = made, self.windows
         return made
 
 
@@ -155,7 +157,7 @@ def texts_of(
         most: tokens of a text; what has so many counts as it is.
     """
     ended = written.ended.copy()
-    if len(ended) == most:
+    if len(ended) == most > 1:
         # Of those that went on though they had ended, nothing is a text.
         before = np.take_along_axis(written.tokens[-2], written.last_parents[-1], axis=1)
         ended[-1] = before != end

@@ -150,14 +150,14 @@ class Steps:
         self.room = Room(decoder, windows, width, longest)
         self.rules = Rules(tokens, decoder.columns, device, decoder.dtype)
         self._texts = Texts(self.room, tokens, device)
-        self._on_gpu = device.type == "cuda"
+        on_gpu = device.type == "cuda"
         self._ahead = AHEAD.get(device.type, 1)
-        self._told = torch.zeros((self._ahead, windows), dtype=torch.bool, pin_memory=self._on_gpu)
+        self._told = torch.zeros((self._ahead, windows), dtype=torch.bool, pin_memory=on_gpu)
         """Which windows go on, after the last steps."""
-        self._events = [torch.cuda.Event(blocking=True) for _ in self._told] if self._on_gpu else []
-        self._records = self._on_gpu
+        self._events = [torch.cuda.Event(blocking=True) for _ in self._told] if on_gpu else []
+        self._records = on_gpu
         self._recorded: dict[tuple[Way, int, int], torch.cuda.CUDAGraph | None] = {}
-        self._pool = torch.cuda.graph_pool_handle() if self._on_gpu else None
+        self._pool = torch.cuda.graph_pool_handle() if on_gpu else None
 
     def fits(self, windows: int, width: int, longest: int) -> bool:
         """Whether there is room for such a batch."""
@@ -248,7 +248,7 @@ class Steps:
     def _written(
         self, silence: Tensor, moved: list[tuple[int, np.ndarray]], steps: int, count: int
     ) -> Written:
-        """What was written in so many steps; `moved`: at which which windows came to lie first."""
+        """What was written in so many steps; `moved`: from which on these windows lay first."""
         width = self.room.width
         codes = np.zeros((steps, self.room.windows, 2 * width), np.int64)
         scores = np.zeros((steps, self.room.windows, width))

@@ -22,6 +22,8 @@ class Streams:
             return nullcontext()
         if not hasattr(self._own, "stream"):
             self._own.stream = torch.cuda.Stream(self._device)
+        # What the thread has asked for outside, a part of a batch, say, comes first.
+        self._own.stream.wait_stream(torch.cuda.current_stream(self._device))
         beside: AbstractContextManager[Any] = torch.cuda.stream(self._own.stream)
         return beside
 

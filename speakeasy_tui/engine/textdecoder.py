@@ -86,7 +86,7 @@ class Room:
         """Of each row in its window."""
 
     def move(self, which: Tensor, length: int) -> None:
-        """Have these windows (numbers, ascending), with texts of so many tokens, lie first."""
+        """Have these windows (numbers), with texts of so many tokens, lie first."""
         count = len(which)
         for memory in self.sound:
             for one in memory:
@@ -108,16 +108,17 @@ class TextDecoder:
             ValueError: it holds no Whisper that is known here.
         """
         self.device, self.dtype = weights.device, weights.dtype
-        self._tokens = weights.matrix("decoder/embeddings/weight")
+        tokens = weights.matrix("decoder/embeddings/weight")
+        # What fills the logits up comes where something was not a number: to look it up must not
+        # end the process.
+        self._tokens = functional.pad(tokens, (0, 0, 0, -len(tokens) % LINED_UP))
         self._places = weights["decoder/position_encodings/encodings"]
         self._layers = [Layer(weights, name) for name in weights.layers("decoder")]
         self._last = Norm(weights, "decoder/layer_norm")
         known = weights.matrix("decoder/projection/weight")
-        self.vocabulary = len(known)
-        fill = -self.vocabulary % LINED_UP
-        self._projection = functional.pad(known, (0, 0, 0, fill))
-        self._filled = torch.zeros(self.vocabulary + fill, dtype=self.dtype, device=self.device)
-        self._filled[self.vocabulary :] = float("-inf")
+        self._projection = functional.pad(known, (0, 0, 0, -len(known) % LINED_UP))
+        self._filled = torch.zeros(len(self._projection), dtype=self.dtype, device=self.device)
+        self._filled[len(known) :] = float("-inf")
         self._nothing, self._never = torch.tensor(
             [0.0, float("-inf")], dtype=self.dtype, device=self.device
         )

@@ -41,6 +41,8 @@ class Way(ABC):
     """Texts of a window."""
     enough: int
     """How many texts of a window are to be found."""
+    end: int
+    """The token."""
 
     @abstractmethod
     def choose(self, chances: Chances, sums: Tensor, over: Tensor, luck: Tensor) -> Choice:
@@ -58,8 +60,6 @@ class Way(ABC):
 class Beam(Way):
     """Beam search as CTranslate2's (src/decoding.cc), which goes on until it has found so many
     texts."""
-
-    end: int
 
     def choose(self, chances: Chances, sums: Tensor, over: Tensor, luck: Tensor) -> Choice:
         """The likeliest of a window's texts with a token more.
@@ -82,7 +82,6 @@ class Beam(Way):
 class Sampling(Way):
     """So many texts of each window, token by token as likely as the model finds them."""
 
-    end: int
     temperature: float
 
     def choose(self, chances: Chances, sums: Tensor, over: Tensor, luck: Tensor) -> Choice:

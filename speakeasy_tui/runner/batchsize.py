@@ -19,8 +19,9 @@ GROW_AFTER = 100
 each failure twice as many."""
 MAX_PATIENCE = 6
 """Doublings of that at most."""
-WARM_UP = 2
-"""Full batches of a new size that are not timed: kernels are chosen, memory is fetched."""
+WARM_UP = 6
+"""Full batches of a new size that are not timed: kernels are chosen, memory is fetched, and each of
+up to three workers does a step of each kind twice until it is recorded."""
 TIMED = 8
 """Full batches that tell how fast a size is, at least."""
 TIMED_S = 10.0

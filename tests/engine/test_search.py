@@ -184,12 +184,12 @@ def test_a_batch_finds_nothing_of_the_one_before_in_its_room(both: Both) -> None
 
     searcher.spare()
     first = find([0, 1, 2])
-    (steps,) = searcher._steps.values()
+    ((steps, _),) = searcher._steps.values()
     assert steps.room.windows == 3
     assert find([2]) == first[2:]
     assert find([2, 0]) == [first[2], first[0]]
     assert find([0, 1, 2]) == first
-    assert list(searcher._steps.values()) == [steps], "the same room for all of them"
+    assert [one for one, _ in searcher._steps.values()] == [steps], "the same room for all of them"
     searcher.spare()
     assert not searcher._steps
 
@@ -204,8 +204,28 @@ def test_from_the_first_batch_on_there_is_room_for_a_full_one(
     model.expect(6)
     both = Both(model)
     assert_same(*both.find(beam_size=5, num_hypotheses=5))
-    (steps,) = searcher._steps.values()
+    ((steps, _),) = searcher._steps.values()
     assert steps.room.windows == 6
+    model.expect(3)
+    both.find(beam_size=5, num_hypotheses=5)
+    ((steps, _),) = searcher._steps.values()
+    assert steps.room.windows == 3, "memory that no batch needs is given back"
+
+
+def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:
+    """As where a half float overflows: the process goes on, and so does the next batch."""
+    searcher = both.model.searcher
+    assert searcher is not None
+    prompt = both.model.whisper.get_prompt(both.tokenizer, [])
+    how = {"start": both.tokenizer.sot, "num_hypotheses": 5, "suppress_tokens": both.unspoken}
+    encoded = both.encoded.tensor([0, 1])
+    sound = searcher.generate(encoded, [prompt] * 2, **how)
+    spoiled = encoded.clone()
+    spoiled[1] = float("nan")
+    searcher.generate(spoiled, [prompt] * 2, **how)
+    assert [one.sequences_ids for one in searcher.generate(encoded, [prompt] * 2, **how)] == [
+        one.sequences_ids for one in sound
+    ]
 
 
 def test_no_more_steps_are_taken_than_the_last_window_needs(

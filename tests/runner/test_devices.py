@@ -25,6 +25,8 @@ def test_lanes_are_for_the_gpus_that_cuda_shows_in_its_order(
     assert [(gpu.index, gpu.uuid) for gpu in found.gpus] == [(0, "GPU-3"), (1, "GPU-1")]
     assert found.devices_for("auto") == ["cuda:0", "cuda:1"]
     assert [found.free_memory(device) for device in ("cuda:0", "cuda:1")] == [3 * GIB, GIB]
+    assert found.memory_of("cuda:0") == found.gpus[0].memory > 0
+    assert found.memory_of("cuda:7") == found.memory_of("cpu") == 0
 
 
 def test_a_lost_gpu_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

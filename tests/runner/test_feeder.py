@@ -68,5 +68,5 @@ def test_the_cores_are_shared_out_among_the_workers() -> None:
 
 
 def test_a_gpu_with_ample_memory_has_another_worker() -> None:
-    assert workers_for(Settings(), "cuda:0", 24 * 2**30) == (2, 0)
-    assert workers_for(Settings(), "cuda:0", 40 * 2**30) == (3, 0)
+    assert workers_for(Settings(), "cuda:0", 40 * 2**30) == (2, 0)
+    assert workers_for(Settings(), "cuda:0", 47 * 2**30) == (3, 0)
