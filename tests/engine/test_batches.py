@@ -15,6 +15,7 @@ from speakeasy_tui.core.engineprotocol import (
     Fault,
     Finished,
     FullBatch,
+    Heard,
     Loaded,
     LoadFailed,
     Progress,
@@ -29,6 +30,7 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine import decode, generation, model, real
 from speakeasy_tui.engine.batching import Ready
+from speakeasy_tui.engine.crew import Crew
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import TEXTS, Injector
@@ -87,12 +89,22 @@ class Here:
         self.mailbox.put(load_command(workers=2, batch_size=1))
         self.wait_for(Loaded)
 
-    def transcribe(self, *jobs: int) -> None:
-        """Send files of one chunk, which share no window, and wait until they are in the model."""
+    def send(self, *jobs: int) -> None:
+        """Send files of one chunk, which share no window."""
         for job in jobs:
             options = JobOptions(pack=False)
             path = str(SHELF if job % 2 else LIST).encode()
             self.mailbox.put(Transcribe(job=job, attempt=1, path=path, options=options))
+
+    def pile_up(self, *jobs: int) -> None:
+        """Send such files, and wait until they wait for a worker."""
+        self.send(*jobs)
+        for _ in jobs:
+            self.wait_for(Heard)
+
+    def transcribe(self, *jobs: int) -> None:
+        """Send such files, and wait until they are in the model."""
+        self.send(*jobs)
         assert {self.begun.get(timeout=60) for _ in jobs} == set(jobs)
 
     def let(self, job: int, error: Exception | None = None) -> None:
@@ -132,6 +144,44 @@ def test_as_many_batches_as_workers_are_in_the_model(here: Here) -> None:
     assert here.wait_for(Finished).job == 2
     here.let(1)
     assert here.wait_for(Finished).job == 1
+
+
+def test_a_worker_has_its_next_batch_before_the_last_one_is_told(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.pile_up(3, 4, 5)
+    order: list[tuple[str, int]] = []
+    give, send = Crew.give, Collecting.send
+
+    def given(crew: Crew, decoder: Decoder, windows: Sequence[Window], size: int) -> None:
+        order.append(("given", windows[0].first.file.job))
+        give(crew, decoder, windows, size)
+
+    def sent(writer: Collecting, report: Report) -> None:
+        if isinstance(report, Finished):
+            order.append(("told", report.job))
+        send(writer, report)
+
+    monkeypatch.setattr(Crew, "give", given)
+    monkeypatch.setattr(Collecting, "send", sent)
+    here.let(1)
+    assert here.wait_for(Finished).job == 1
+    assert order == [("given", 3), ("told", 1)]
+
+
+def test_nothing_is_given_after_a_fault_however_much_waits(here: Here) -> None:
+    here.load()
+    here.transcribe(1, 2)
+    here.pile_up(3, 4, 5)
+    here.let(1, oom())
+    here.let(2)
+    here.wait_for(Fault)
+    time.sleep(0.3)
+    assert here.begun.empty()
+    here.mailbox.put(SetBatch(batch_size=1, go_on=True))
+    assert {here.begun.get(timeout=60), here.begun.get(timeout=60)} == {3, 4}
 
 
 def test_a_fault_waits_for_the_batch_beside_it_which_is_kept(here: Here) -> None:

@@ -569,6 +569,10 @@ def test_no_piece_is_lost_or_doubled_and_no_window_overflows(
             else:
                 piece.seek = min(piece.frames - 1, piece.seek + chance.randint(1, 300))
         ready.add_again(again)
+        fresh = Ready()
+        for piece in ready._pieces:
+            fresh.add(piece)
+        assert all(ready.fills(size) == fresh.fills(size) for size in range(1, 32))
     assert sorted(map(id, done)) == sorted(map(id, pieces))
 
 
