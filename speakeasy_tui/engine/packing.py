@@ -17,8 +17,6 @@ GAP = 100
 """Frames (10 ms) of silence between two pieces."""
 LONGEST = 1500
 """Frames left of a piece that shares a window: more leave no room worth it."""
-SHORTEST = 50
-"""Frames of a piece for which room is still looked for in a window."""
 TRIES = 2
 """Windows a piece may share before it gets one of its own."""
 
@@ -59,8 +57,6 @@ def windows(pieces: Iterable[Piece], length: int) -> list[Window]:
             if ends[number] + GAP + piece.left <= length:
                 made[number].append(piece)
                 ends[number] += GAP + piece.left
-                if ends[number] + GAP + SHORTEST > length:
-                    places.remove(number)
                 break
         else:
             places.append(len(made))

@@ -149,7 +149,7 @@ CUDA_WORKERS = 2
 AMPLE = 44 * GIB
 """Of a GPU's memory, from which on there is another worker, those that are sold with 48 GB among
 them: with clips that wins a tenth and takes 2 GB in the shape of large-v3-turbo
-(docs/throughput.md), and a window of large-v3 takes up to 0.6 GB, of which each has sixteen."""
+(docs/throughput.md), and a window of large-v3 is reckoned at 0.6 GB, of which each has sixteen."""
 
 
 def workers_for(settings: Settings, device: str, memory: int = 0) -> tuple[int, int]:

@@ -299,9 +299,8 @@ class Runner:
                     continue
                 taken = {lane.view.number for lane in self.lanes}
                 free = next(n for n in range(len(taken) + 1) if n not in taken)
-                memory = self.devices.memory_of(device)
-                workers, threads = workers_for(self.settings, device, memory)
-                self.lanes.append(Lane(self, free, device, workers, threads))
+                crew = workers_for(self.settings, device, self.devices.memory_of(device))
+                self.lanes.append(Lane(self, free, device, *crew))
         self.server.pulse()
 
     def lanes_at_work(self) -> int:
