@@ -12,12 +12,14 @@ Whatever is not certain goes through the model again.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from speakeasy_tui.engine.audio import RATE
-from speakeasy_tui.engine.missed import LONGEST_WORD, around, is_word, wordless
+from speakeasy_tui.engine.heardwords import HeardWord
+from speakeasy_tui.engine.missed import LONGEST_WORD, around, wordless
 from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.segments import unfinished
 from speakeasy_tui.engine.work import Window
@@ -79,7 +81,7 @@ def shared_segments(
 def tell_apart(
     window: Window,
     segments: Sequence[Segment],
-    words: Sequence[dict[str, Any]],
+    words: Sequence[HeardWord],
     tokenizer: Any,
 ) -> list[list[Segment] | None]:
     """Give each piece of a packed window its segments, times in its passage's own time.
@@ -87,7 +89,7 @@ def tell_apart(
     Args:
         window: the window they came out of.
         segments: in order, times in seconds from the window's start.
-        words: of the text of all segments, as `WhisperModel.find_alignment` places them.
+        words: of the text of all segments.
         tokenizer: faster-whisper's.
 
     Returns:
@@ -121,12 +123,11 @@ def tell_apart(
                 doubtful |= {number, by_time}  # not only rough, but for another
     for number in range(count - 1):
         pair = {number, number + 1}
-        plain = (
+        if contested & pair and not (
             min(sureness[number], sureness[number + 1]) >= _UNSURE
             and _plainly_ends(placed[number], speech[number])
             and _plainly_begins(placed[number + 1], speech[number + 1])
-        )
-        if contested & pair and not plain:
+        ):
             doubtful |= {n for n in contested & pair if not window.pieces[n].is_rest}
     with_words = around(words)
     for number in range(count):
@@ -164,28 +165,29 @@ def _speech(window: Window, number: int) -> list[Stretch]:
     ]
 
 
-def _heard(speech: Sequence[Sequence[Stretch]], words: Sequence[dict[str, Any]]) -> list[_Heard]:
+def _heard(speech: Sequence[Sequence[Stretch]], words: Sequence[HeardWord]) -> list[_Heard]:
     """For each token of text where it was heard, by the speech that its word lies in."""
     heard: list[_Heard] = []
     places: tuple[int, ...] = (0,)
+    spoken = [number for number, spans in enumerate(speech) if spans]
+    begins, ends = ([speech[n][at][at] for n in spoken] for at in (0, -1))
     for word in words:
-        start, end = float(word["start"]), float(word["end"])
         # Punctuation is heard in the pause behind the word it belongs to.
-        if is_word(word):
-            inside = [_overlap(spans, start, end) for spans in speech]
-            most = max(inside)
-            if most > 0:
-                order = sorted(range(len(speech)), key=lambda number: -inside[number])
-                places = tuple(number for number in order if inside[number] >= min(most, _BOTH))
+        if word.spoken:
+            start, end = word.start, word.end
+            near = spoken[bisect_right(ends, start) : bisect_left(begins, end)]
+            inside = {n: seconds for n in near if (seconds := _overlap(speech[n], start, end)) > 0}
+            if inside:
+                least = min(max(inside.values()), _BOTH)
+                order = sorted(inside, key=lambda number: -inside[number])
+                places = tuple(number for number in order if inside[number] >= least)
             else:  # in a pause: the nearest
                 places = (min(range(len(speech)), key=lambda n: _distance(speech[n], start, end)),)
-        heard.extend([_Heard(start, end, places)] * len(word["tokens"]))
+        heard.extend([_Heard(word.start, word.end, places)] * len(word.tokens))
     return heard
 
 
 def _overlap(spans: Sequence[Stretch], start: float, end: float) -> float:
-    if not spans or start >= spans[-1][1] or end <= spans[0][0]:
-        return 0.0  # as most are: asked of each word and each piece
     return sum(max(0.0, min(end, last) - max(start, first)) for first, last in spans)
 
 
@@ -206,54 +208,54 @@ def _longest_without_words(window: Window, number: int, heard: Sequence[Stretch]
 
 
 def _placed(
-    words: Sequence[dict[str, Any]], heard: Sequence[_Heard], count: int
-) -> list[list[dict[str, Any]]]:
+    words: Sequence[HeardWord], heard: Sequence[_Heard], count: int
+) -> list[list[HeardWord]]:
     """The words of each of `count` pieces."""
-    placed: list[list[dict[str, Any]]] = [[] for _ in range(count)]
+    placed: list[list[HeardWord]] = [[] for _ in range(count)]
     at = 0
     for word in words:
         if at < len(heard):
             placed[heard[at].place].append(word)
-        at += len(word["tokens"])
+        at += len(word.tokens)
     return placed
 
 
-def _sureness(words: Sequence[dict[str, Any]]) -> float:
+def _sureness(words: Sequence[HeardWord]) -> float:
     """Mean log-probability of words."""
     if not words:
         return 0.0
-    return sum(math.log(max(1e-4, word["probability"])) for word in words) / len(words)
+    return sum(math.log(max(1e-4, word.probability)) for word in words) / len(words)
 
 
-def _plainly_ends(words: Sequence[dict[str, Any]], speech: Sequence[Stretch]) -> bool:
+def _plainly_ends(words: Sequence[HeardWord], speech: Sequence[Stretch]) -> bool:
     """Whether a piece's last words are its own, and none of the next piece's."""
-    last = [number for number, word in enumerate(words) if is_word(word)][-_EDGE:]
+    last = [number for number, word in enumerate(words) if word.spoken][-_EDGE:]
     if not last:
         return True
-    text = "".join(word["word"] for word in words[last[0] : last[-1]])
+    text = "".join(word.text for word in words[last[0] : last[-1]])
     return (
         not _ENDS & set(text)
-        and words[last[-1]]["probability"] >= _LIKELY
+        and words[last[-1]].probability >= _LIKELY
         and all(_plain(words[number], speech) for number in last)
     )
 
 
-def _plainly_begins(words: Sequence[dict[str, Any]], speech: Sequence[Stretch]) -> bool:
+def _plainly_begins(words: Sequence[HeardWord], speech: Sequence[Stretch]) -> bool:
     """Whether a piece's first words are its own, and none of those before."""
-    first = [number for number, word in enumerate(words) if is_word(word)][: _EDGE + 1]
+    first = [number for number, word in enumerate(words) if word.spoken][: _EDGE + 1]
     if not first:
         return True
-    text = "".join(word["word"] for word in words[: first[-1] if len(first) > _EDGE else None])
+    text = "".join(word.text for word in words[: first[-1] if len(first) > _EDGE else None])
     return (
         not _ENDS & set(text)
-        and words[first[0]]["probability"] >= _LIKELY
+        and words[first[0]].probability >= _LIKELY
         and all(_plain(words[number], speech) for number in first[:_EDGE])
     )
 
 
-def _plain(word: dict[str, Any], speech: Sequence[Stretch]) -> bool:
+def _plain(word: HeardWord, speech: Sequence[Stretch]) -> bool:
     """Whether a word was heard in `speech`; the pause beside it may count as a part of it."""
-    start, end = float(word["start"]), float(word["end"])
+    start, end = word.start, word.end
     if end - start < _SHORTEST:
         return any(first <= start <= last for first, last in speech)
     sides = ((start, min(end, start + LONGEST_WORD)), (max(start, end - LONGEST_WORD), end))

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speakeasy_tui.engine.heardwords import HeardWord, heard_words
 from speakeasy_tui.engine.work import Mel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from speakeasy_tui.engine.soundencoder import SoundEncoder
+
+MEDIAN = 7
+"""Places of 20 ms over which the decoder's attention is smoothed, as Whisper does."""
 
 
 class Encoded:
@@ -115,8 +119,8 @@ class Encoded:
         which: Sequence[int],
         texts: Sequence[list[int]],
         frames: Sequence[int],
-    ) -> list[list[dict[str, Any]]]:
-        """Where the decoder listened for each word, as `WhisperModel.find_alignment` tells it.
+    ) -> list[list[HeardWord]]:
+        """The words of texts, and where the decoder listened for each.
 
         Args:
             tokenizer: faster-whisper's, of the texts' language.
@@ -124,13 +128,24 @@ class Encoded:
             texts: tokens of text of each of those, at least one.
             frames: how much of each counts.
         """
-        find, count = self._whisper.find_alignment, len(self._features)
+        count = len(self._features)
         if self._on_cpu or len(which) == count:
-            found: list[list[dict[str, Any]]] = find(tokenizer, texts, self.rows(which), frames)
-            return found
-        # A part of them would be encoded anew; a token for each of the others costs little.
-        all_texts, all_frames = [texts[0][:1]] * count, [frames[0]] * count
-        for number, text, length in zip(which, texts, frames, strict=True):
-            all_texts[number], all_frames[number] = text, length
-        found = find(tokenizer, all_texts, self._all, all_frames)
-        return [found[number] for number in which]
+            found = self._aligned(tokenizer, self.rows(which), texts, frames)
+        else:
+            # A part of them would be encoded anew; a token for each of the others costs little.
+            all_texts, all_frames = [texts[0][:1]] * count, [frames[0]] * count
+            for number, text, length in zip(which, texts, frames, strict=True):
+                all_texts[number], all_frames[number] = text, length
+            every = self._aligned(tokenizer, self._all, all_texts, all_frames)
+            found = [every[number] for number in which]
+        return [heard_words(one, text, tokenizer) for one, text in zip(found, texts, strict=True)]
+
+    def _aligned(
+        self, tokenizer: Any, rows: Any, texts: Sequence[list[int]], frames: Sequence[int]
+    ) -> list[Any]:
+        """CTranslate2's alignment of each text."""
+        return list(
+            self._whisper.model.align(
+                rows, tokenizer.sot_sequence, texts, frames, median_filter_width=MEDIAN
+            )
+        )

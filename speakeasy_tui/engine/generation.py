@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
 
 from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.heardwords import WordTokenizer
 from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import TEMPERATURES, Outcome, needs_fallback
@@ -59,7 +59,7 @@ class Generation:
         """faster-whisper's tokenizer for a language code and `transcribe` or `translate`."""
         key = (language, task)
         if key not in self._tokenizers:
-            self._tokenizers[key] = Tokenizer(
+            self._tokenizers[key] = WordTokenizer(
                 self._whisper.hf_tokenizer,
                 self._multilingual,
                 task=task,

@@ -14,6 +14,7 @@ from typing import Any
 
 from speakeasy_tui.engine.audio import RATE
 from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.heardwords import HeardWord
 from speakeasy_tui.engine.passage import Span, seconds_in
 from speakeasy_tui.engine.segments import text_of
 from speakeasy_tui.engine.work import Piece
@@ -38,18 +39,13 @@ Segment = dict[str, Any]
 """As faster-whisper's: start and end in seconds of the passage's own time, tokens, seek."""
 
 
-def around(words: Iterable[dict[str, Any]]) -> list[tuple[float, float]]:
-    """When words were heard, seconds, with what is around each; a comma is heard in the pause.
-
-    Args:
-        words: as `WhisperModel.find_alignment` places them.
-    """
-    found: list[tuple[float, float]] = []
-    for word in words:
-        if is_word(word):
-            start, end = float(word["start"]), float(word["end"])
-            found.append((start - _AROUND, min(end, start + LONGEST_WORD) + _AROUND))
-    return found
+def around(words: Iterable[HeardWord]) -> list[tuple[float, float]]:
+    """When words were heard, seconds, with what is around each; a comma is heard in the pause."""
+    return [
+        (word.start - _AROUND, min(word.end, word.start + LONGEST_WORD) + _AROUND)
+        for word in words
+        if word.spoken
+    ]
 
 
 def wordless(
@@ -73,11 +69,6 @@ def wordless(
         if end > at:
             found.append((at + shift, end + shift))
     return found
-
-
-def is_word(word: dict[str, Any]) -> bool:
-    """Whether it is not punctuation alone."""
-    return any(letter.isalnum() for letter in word["word"])
 
 
 def may_lack(piece: Piece) -> bool:
@@ -147,7 +138,7 @@ def note_gaps(
             narrow(segments, lengths, words, piece.start + start / 100, begins)
 
 
-def gaps(piece: Piece, words: Sequence[dict[str, Any]], start: int, until: int) -> list[Span]:
+def gaps(piece: Piece, words: Sequence[HeardWord], start: int, until: int) -> list[Span]:
     """Stretches to be heard again, in frames of the piece.
 
     Args:
@@ -171,7 +162,7 @@ def gaps(piece: Piece, words: Sequence[dict[str, Any]], start: int, until: int) 
 def narrow(
     segments: Sequence[Segment],
     lengths: Sequence[int],
-    words: Sequence[dict[str, Any]],
+    words: Sequence[HeardWord],
     shift: float,
     missing: Sequence[float],
 ) -> None:
@@ -192,9 +183,9 @@ def narrow(
         own: list[tuple[float, float]] = []
         while waiting and behind < 0:
             word = waiting.pop(0)
-            behind += len(word["tokens"])
-            last = min(word["end"], word["start"] + LONGEST_WORD)
-            own.append((word["start"] + shift, last + shift))
+            behind += len(word.tokens)
+            last = min(word.end, word.start + LONGEST_WORD)
+            own.append((word.start + shift, last + shift))
         if not own:
             continue
         middle = own[len(own) // 2][0]

@@ -64,8 +64,18 @@ def add_words(
         offset = round(piece.start * 100)
         for segment in segments:
             segment["seek"] += offset
+        words = [
+            {
+                "word": word.text,
+                "tokens": word.tokens,
+                "start": word.start,
+                "end": word.end,
+                "probability": word.probability,
+            }
+            for word in alignment
+        ]
         ready = SimpleNamespace(
-            find_alignment=lambda *_, one=alignment: [one],
+            find_alignment=lambda *_, one=words: [one],
             frames_per_second=whisper.frames_per_second,
         )
         piece.file.last_word_end = WhisperModel.add_word_timestamps(

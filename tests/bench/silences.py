@@ -69,7 +69,7 @@ class Tally:
         count = len(window.pieces)
         heard = apart._heard([apart._speech(window, n) for n in range(count)], words)
         placed = apart._placed(words, heard, count)
-        texts = [normal("".join(word["word"] for word in own)).split() for own in placed]
+        texts = [normal("".join(word.text for word in own)).split() for own in placed]
         known = [normal(self.references[piece.file.job]).split() for piece in window.pieces]
         differ = _differ(window, segments, heard, tokenizer)
         for n in range(count - 1):

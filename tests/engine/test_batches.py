@@ -507,9 +507,7 @@ def test_a_part_of_a_batch_is_aligned_on_a_gpu_without_encoding_again(
         asked = [texts[n] for n in which], [frames[n] for n in which]
         own = on_cpu.align(tokenizer, which, *asked)
         parts = on_gpu.align(tokenizer, which, *asked)
-        assert [[w["word"] for w in one] for one in parts] == [
-            [w["word"] for w in one] for one in own
-        ]
+        assert [[w.text for w in one] for one in parts] == [[w.text for w in one] for one in own]
         for one, other in zip(parts, own, strict=True):
-            assert [w["start"] for w in one] == pytest.approx([w["start"] for w in other], abs=0.05)
+            assert [w.start for w in one] == pytest.approx([w.start for w in other], abs=0.05)
     assert len(counting.encoded) == before

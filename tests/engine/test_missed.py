@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from speakeasy_tui.engine import decode, generation, missed
+from speakeasy_tui.engine.encoded import Encoded
+from speakeasy_tui.engine.heardwords import HeardWord
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.passage import Passage, Span
@@ -19,9 +21,9 @@ from .engine import load_command
 from .pieces import made_file, made_piece, sentences, spoken_piece
 
 
-def words(*times: tuple[float, float]) -> list[dict[str, Any]]:
+def words(*times: tuple[float, float]) -> list[HeardWord]:
     """One token each."""
-    return [{"word": " w", "tokens": [1], "start": a, "end": b} for a, b in times]
+    return [HeardWord(" w", [1], a, b, 1.0, spoken=True) for a, b in times]
 
 
 def test_a_stretch_of_speech_without_a_word_is_a_gap() -> None:
@@ -89,16 +91,16 @@ def test_a_sentence_that_the_model_skips_is_heard_again(monkeypatch: pytest.Monk
             encoded = SimpleNamespace(rows=lambda _: model.whisper.encode(padded))
         return honest(self, pieces, which, encoded, choose, **how)
 
-    align = model.whisper.find_alignment
+    align = Encoded.align
     asked: list[tuple[int, int]] = []
 
-    def aligns(tokenizer: Any, tokens: Any, encoded: Any, frames: Any) -> Any:
+    def aligns(self: Encoded, tokenizer: Any, which: Any, texts: Any, frames: Any) -> Any:
         if piece.until is not None:
             asked.append((frames[0], piece.until - rounds[-1]))
-        return align(tokenizer, tokens, encoded, frames)
+        return align(self, tokenizer, which, texts, frames)
 
     monkeypatch.setattr(generation.Generation, "_generate", skips)
-    monkeypatch.setattr(model.whisper, "find_alignment", aligns)
+    monkeypatch.setattr(Encoded, "align", aligns)
     results = decoder.decode([Window((piece,))])
     assert [result.complete for result in results] == [False]
     assert piece.until is not None

@@ -22,6 +22,7 @@ from speakeasy_tui.engine import decode
 from speakeasy_tui.engine.apart import Segment, tell_apart
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.decode import Decoder
+from speakeasy_tui.engine.heardwords import HeardWord
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.packing import GAP, LONGEST, TRIES, windows
@@ -118,9 +119,9 @@ BEGIN = 50_363
 TOKENIZER = SimpleNamespace(eot=50_256, timestamp_begin=BEGIN)
 
 
-def word(text: str, start: float, end: float, sure: float = 0.9) -> dict[str, Any]:
-    """A word of one token, as `find_alignment` places it."""
-    return {"word": text, "tokens": [7], "start": start, "end": end, "probability": sure}
+def word(text: str, start: float, end: float, sure: float = 0.9) -> HeardWord:
+    """A word of one token."""
+    return HeardWord(text, [7], start, end, sure, spoken=any(map(str.isalnum, text)))
 
 
 def segment(start: float, end: float, count: int) -> Segment:
@@ -206,7 +207,7 @@ def test_times_beyond_a_piece_are_those_of_its_edges(two: Window) -> None:
         ),
         pytest.param(
             RIGHT,
-            [word(w["word"], w["start"], w["end"], 0.5) for w in FIRST] + SECOND,
+            [w._replace(probability=0.5) for w in FIRST] + SECOND,
             [False, True],
             id="words it is not sure of",
         ),
@@ -290,7 +291,7 @@ def test_times_of_a_rest_begin_where_what_is_done_ends(rests: Window) -> None:
         ),
         pytest.param(FIRST, [True, False], id="no text for the second"),
         pytest.param(
-            FIRST + [word(w["word"], w["start"], w["end"], 0.5) for w in SECOND],
+            FIRST + [w._replace(probability=0.5) for w in SECOND],
             [True, False],
             id="words it is not sure of",
         ),
