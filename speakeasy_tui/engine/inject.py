@@ -16,7 +16,7 @@ import resource
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 # What CTranslate2 4.8 raises (RuntimeError): src/cuda/utils.h, "CUDA failed with error " +
@@ -87,13 +87,17 @@ def parse(spec: str) -> list[Rule]:
     return rules
 
 
+_UNUSED = random.Random(0)
+"""Of traps without a kind: to make one takes longer than all else that a file needs here."""
+
+
 @dataclass
 class Trap:
     """What awaits one try at one file; without a kind, nothing."""
 
     injector: Injector
     kind: str = ""
-    rng: random.Random = field(default_factory=random.Random)
+    rng: random.Random = _UNUSED
     _chunk: int | None = None
 
     def at_decode(self) -> None:
@@ -106,7 +110,7 @@ class Trap:
         """Called when it is known about how many chunks will be decoded (0: strikes now)."""
         if self.kind and not chunks:
             self._strike()
-        self._chunk = self.rng.randrange(chunks) if chunks else None
+        self._chunk = self.rng.randrange(chunks) if self.kind and chunks else None
 
     def all_cut(self, chunks: int) -> None:
         """Called when it is known how many they are: fewer, perhaps, than was thought."""
@@ -142,11 +146,11 @@ class Injector:
 
     def trap(self, path: bytes, attempt: int) -> Trap:
         """What awaits this try; the first rule that applies counts."""
-        rng = random.Random()
-        if self._seed is not None:
-            rng.seed(f"{self._seed}:{path.rpartition(b'/')[2]!r}:{attempt}")
         for rule in self._rules:
             if rule.applies(path, attempt):
+                rng = random.Random()
+                if self._seed is not None:
+                    rng.seed(f"{self._seed}:{path.rpartition(b'/')[2]!r}:{attempt}")
                 return Trap(self, rule.kind, rng)
         return Trap(self)
 
