@@ -65,15 +65,17 @@ class Here:
         self.begun: queue.SimpleQueue[int] = queue.SimpleQueue()
         """Jobs whose batch is in the model."""
         self._let: dict[int, queue.SimpleQueue[Exception | None]] = {}
+        self._closing = False
         through = Decoder.decode
 
         def gated(decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
             job = windows[0].first.file.job
             gate = self._let.setdefault(job, queue.SimpleQueue())
-            self.begun.put(job)
-            error = gate.get(timeout=60)
-            if error is not None:
-                raise error
+            if not self._closing:
+                self.begun.put(job)
+                error = gate.get(timeout=60)
+                if error is not None:
+                    raise error
             return through(decoder, windows)
 
         monkeypatch.setattr(Decoder, "decode", gated)
@@ -111,6 +113,16 @@ class Here:
         """Let a batch through, or end it with an error."""
         self._let[job].put(error)
 
+    def close(self) -> None:
+        """Let everything through and end: what ran on would run into the next test's gates."""
+        self._closing = True
+        self.mailbox.put(Reload())  # drops what is left
+        self.mailbox.put(Quit())
+        for gate in list(self._let.values()):
+            gate.put(None)
+        self.thread.join(timeout=60)
+        assert not self.thread.is_alive()
+
     def wait_for(self, kind: type[T]) -> T:
         while True:
             report = self._writer.queue.get(timeout=20)
@@ -133,8 +145,7 @@ class Here:
 def here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Here]:
     engine = Here(monkeypatch)
     yield engine
-    engine.mailbox.put(Reload())  # drops what is left
-    engine.mailbox.put(Quit())
+    engine.close()
 
 
 def test_as_many_batches_as_workers_are_in_the_model(here: Here) -> None:
