@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
+from speakeasy_tui.engine import shortwindow
 from speakeasy_tui.engine.packing import may_share, windows
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -24,6 +25,8 @@ class Ready:
     def __init__(self, frames: int = 3000) -> None:
         self.frames = frames
         """Of a window."""
+        self.short = False
+        """Whether windows may be shorter: then none is shared."""
         self._pieces: list[Piece] = []
         self._suspicious = self._alone = 0
         """Of them, those that are to be sampled, and others that need a window of their own."""
@@ -68,7 +71,7 @@ class Ready:
         for piece in pieces:
             if piece.tried:
                 self._suspicious += 1
-            elif may_share(piece):
+            elif not self.short and may_share(piece):
                 self._short += piece.left
             else:
                 self._alone += 1
@@ -91,16 +94,38 @@ class Ready:
         """
         self._full_by = 0.0
         ready = (piece for piece in self._pieces if not self._too_few(piece, size))
-        bucket = next(ready, self._pieces[0]).bucket()
+        oldest = next(ready, self._pieces[0])
+        bucket = oldest.bucket()
         same = (piece for piece in self._pieces if piece.bucket() == bucket)
-        enough = self._enough(same, max(_CHOICE, share) * size)
-        made = sorted(windows(enough, self.frames), key=self._waits)
-        batch = made[: min(size, max(1, -(-len(made) // share)))]
+        if self.short:
+            batch = self._alike(oldest, list(same), size, share)
+        else:
+            enough = self._enough(same, max(_CHOICE, share) * size)
+            made = sorted(windows(enough, self.frames), key=self._waits)
+            batch = made[: min(size, max(1, -(-len(made) // share)))]
         taken = {id(piece) for window in batch for piece in window.pieces}
         self._keep([piece for piece in self._pieces if id(piece) not in taken])
         for piece in self._pieces:
             piece.overtaken += 1
         return batch
+
+    def _alike(self, oldest: Piece, same: list[Piece], size: int, share: int) -> list[Window]:
+        """Windows of one length for the oldest piece and those that need about as much."""
+        near = self._near(oldest, same)
+        near.sort(key=lambda piece: abs(piece.left - oldest.left))
+        chosen = near[: min(size, max(1, -(-len(same) // share)))]
+        length = max(self._length(piece) for piece in chosen)
+        short = None if length >= self.frames else length
+        return [Window((piece,), length=short) for piece in chosen]
+
+    def _near(self, oldest: Piece, same: Iterable[Piece]) -> list[Piece]:
+        """Those of `same` whose windows are about as long as that of the oldest."""
+        own = self._length(oldest)
+        least, most = own / shortwindow.ALIKE, own * shortwindow.ALIKE
+        return [piece for piece in same if least <= self._length(piece) <= most]
+
+    def _length(self, piece: Piece) -> int:
+        return shortwindow.length(piece, self.frames)
 
     def _enough(self, pieces: Iterable[Piece], count: int) -> Iterator[Piece]:
         """The first pieces that fill so many windows, which are enough to choose from.
@@ -120,6 +145,8 @@ class Ready:
         It takes longer than anything else, so it must not be left for the end: the smaller the
         batches, the less there is to win by waiting.
         """
+        if self.short and piece.is_rest and not piece.tried and piece.overtaken < _OVERTAKEN:
+            return len(self._near(piece, self._pieces)) < size // 2
         if not piece.tried or piece.overtaken >= min(size // 2, _OVERTAKEN):
             return False
         bucket = piece.bucket()

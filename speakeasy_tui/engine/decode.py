@@ -28,6 +28,7 @@ from speakeasy_tui.engine.segments import (
     warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
+from speakeasy_tui.engine.shortwindow import is_clear, most_tokens
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
 
@@ -68,7 +69,7 @@ class Decoder:
         self._check_device()
         with self.meter.stage("encode"):
             encoded = self._model.encode(
-                [one.features(self.frames) for one in windows],
+                [one.features(one.length or self.frames) for one in windows],
                 [one.first.encoded for one in windows],
             )
         self._detect_languages(windows, encoded)
@@ -82,7 +83,9 @@ class Decoder:
             outcomes = self.text.sample([window.lone for window in windows], encoded)
         else:
             outcomes = dict(zip(wanted, self.text.search(windows, wanted, encoded), strict=True))
-            aside = self._put_aside(windows, lone, encoded, outcomes)
+            aside = self._unclear(windows, lone, outcomes)
+            rest = [n for n in lone if n not in aside]
+            aside += self._put_aside(windows, rest, encoded, outcomes)
             results += [Result(windows[n].lone, complete=False) for n in aside]
             lone = [n for n in lone if n not in aside]
         timed: list[tuple[int, Segments, bool]] = []
@@ -158,6 +161,20 @@ class Decoder:
                 token, probability = languages[0]
                 file.language = printable(token[2:-2])  # <|en|>
                 file.language_probability = round(float(probability), 4)
+
+    def _unclear(
+        self, windows: Sequence[Window], which: Sequence[int], outcomes: dict[int, Outcome]
+    ) -> list[int]:
+        """Those of `which` that a short window did not do for; they are to get a longer one."""
+        if windows[0].length is None:
+            return []
+        most = most_tokens(windows[n].first for n in which)
+        found: list[int] = []
+        for n in which:
+            if not is_clear(outcomes[n], most):
+                windows[n].lone.unclear += 1
+                found.append(n)
+        return found
 
     def _put_aside(
         self,

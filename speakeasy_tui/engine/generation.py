@@ -18,6 +18,7 @@ from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import TEMPERATURES, Outcome, needs_fallback
 from speakeasy_tui.engine.segments import end_of
+from speakeasy_tui.engine.shortwindow import most_tokens
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -76,8 +77,14 @@ class Generation:
     ) -> list[Outcome]:
         """Beam search for those of a batch's `windows` with the numbers `which`, in that order."""
         beam = windows[which[0]].first.file.options.beam_size
-        # Without a beam CTranslate2 would find the same text twice.
-        patience = PATIENCE if beam > 1 else 1.0
+        short = windows[which[0]].length is not None
+        # Without a beam CTranslate2 would find the same text twice; in a short window more of
+        # them go on behind the end.
+        patience = PATIENCE if beam > 1 and not short else 1.0
+        longest: dict[str, Any] = {}
+        if short:  # CTranslate2 keeps half of it for a prompt
+            most = most_tokens(windows[n].first for n in which)
+            longest["max_length"] = min(self._whisper.max_length, 2 * most)
         with self._meter.stage("generate"):
             return self._said(
                 [window.first for window in windows],
@@ -87,6 +94,7 @@ class Generation:
                 beam_size=beam,
                 num_hypotheses=round(beam * patience),
                 patience=patience,
+                **longest,
             )
 
     def sample(self, pieces: Sequence[Piece], encoded: Encoded) -> dict[int, Outcome]:
@@ -240,4 +248,5 @@ class Generation:
             compression_ratio=get_compression_ratio(text),
             no_speech_prob=float(result.no_speech_prob),
             temperature=temperature,
+            text=text,
         )

@@ -225,6 +225,11 @@ class Model:
         self.probe()
         self.seconds = time.monotonic() - begun
 
+    @property
+    def takes_short(self) -> bool:
+        """Whether windows may be shorter than the model's: measured on a CPU alone."""
+        return self.device == "cpu"
+
     def expect(self, windows: int) -> None:
         """A full batch has so many from now on."""
         if self.searcher is not None:

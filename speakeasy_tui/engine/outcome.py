@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 # openai/whisper, transcribe.py: the defaults of the command line.
@@ -13,6 +14,10 @@ TEMPERATURES = (0.2, 0.4, 0.6, 0.8, 1.0)
 SURE = -0.6
 """Mean log-probability from which on text is believed that could as well be left out. Of gaps that
 were heard again, in tests/bench, true ones had -0.4 and invented ones -0.8."""
+
+_PHRASE = 4
+"""Letters of what is said twice, at least."""
+_THRICE = re.compile(r"\b(\w+)(\W+\1){2}\W*$", re.IGNORECASE)
 
 ROOM = 220
 """Tokens after which a text may have been cut off; at most 224 fit (half of Whisper's 448)."""
@@ -27,11 +32,24 @@ class Outcome:
     compression_ratio: float
     no_speech_prob: float
     temperature: float
+    text: str = ""
+    """Of the tokens, without timestamps."""
 
     @property
     def loops(self) -> bool:
         """The text repeats itself."""
         return self.compression_ratio > COMPRESSION_RATIO
+
+    @property
+    def repeats(self) -> bool:
+        """The text ends with the same words twice, or with one thrice.
+
+        By letters and digits; of something as short as "no, no" it says nothing.
+        """
+        said = "".join(sign for sign in self.text.casefold() if sign.isalnum())
+        lengths = range(_PHRASE, len(said) // 2 + 1)
+        twice = any(said.endswith(2 * said[-length:]) for length in lengths)
+        return twice or _THRICE.search(self.text) is not None
 
     @property
     def cut_off(self) -> bool:

@@ -236,6 +236,7 @@ class RealEngine:
         if isinstance(command, Load):
             self._decoder = Decoder(model, self._meter, self._injector.check_device)
             self._ready.frames = self._decoder.frames
+            self._ready.short = model.takes_short
             self._crew.grow(max(1, command.workers))
             size, most = model.batch_sizes()
         self._use_batch(command.batch_size or size)
@@ -326,7 +327,7 @@ class RealEngine:
             self._front.release(pieces)
             self._faults.append(batch)
             return
-        full = len(batch.windows) == batch.size and not _is_whole(batch.windows)
+        full = len(batch.windows) == batch.size and batch.windows[0].is_full
         if full and not batch.sampled:
             self._writer.send(FullBatch(windows=len(batch.windows), seconds=batch.seconds))
         share = batch.seconds / len(batch.windows)

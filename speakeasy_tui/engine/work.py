@@ -160,6 +160,8 @@ class Piece:
     """Encoded to detect the language, not decoded: the chunk itself is stored already."""
     packings: int = 0
     """Times it shared a window and its text could not be told from the others'."""
+    unclear: int = 0
+    """Times that what a short window gave of it was not to be believed."""
     overtaken: int = 0
     """Batches that have gone before it since it was put aside for others of its kind."""
     tried: list[Outcome] = field(default_factory=list)
@@ -267,6 +269,8 @@ class Window:
     pieces: tuple[Piece, ...]
     offsets: tuple[int, ...] = (0,)
     """Frame at which each piece begins."""
+    length: int | None = None
+    """Frames of the window itself, where it is shorter than the model's."""
 
     @property
     def lone(self) -> Piece:
@@ -278,6 +282,11 @@ class Window:
     def first(self) -> Piece:
         """The one whose options, language and task hold for all."""
         return self.pieces[0]
+
+    @property
+    def is_full(self) -> bool:
+        """It has the model's own length, and is no whole recording."""
+        return self.length is None and self.first.samples is None
 
     @property
     def packed(self) -> bool:
@@ -305,7 +314,9 @@ class Window:
         """What is left of the pieces at their places in (mels, `length`)."""
         first = self.pieces[0].mel
         made = np.zeros((first.shape[0], length), np.float32)
-        if self.packed:
+        if self.length is not None:
+            made[:] = self.first.floor
+        elif self.packed:
             # As quiet as the quietest: with zeros (what follows the last piece, as in
             # faster-whisper) between them texts run into each other more often.
             made[:, : self.frames] = min(piece.floor for piece in self.pieces)
