@@ -83,7 +83,10 @@ class JobOptions(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     vad: Annotated[bool, _doc("Leave out stretches without speech (Silero VAD).")] = True
     pack: Annotated[
         bool,
-        _doc("Let several short recordings share a window of 30 s: they go through much faster."),
+        _doc(
+            "Short recordings go through much faster: on a CPU each gets a window of its own "
+            "length, on a GPU several share one of 30 s."
+        ),
     ] = True
     fallback: Annotated[
         bool,

@@ -28,7 +28,7 @@ from speakeasy_tui.engine.segments import (
     warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
-from speakeasy_tui.engine.shortwindow import is_clear, most_tokens
+from speakeasy_tui.engine.shortwindow import SURE_OF_LANGUAGE, TAILS, is_clear, most_tokens
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
 
@@ -75,7 +75,11 @@ class Decoder:
         self._detect_languages(windows, encoded)
         asked = [n for n, window in enumerate(windows) if window.first.only_language]
         results = [Result(windows[n].lone, complete=True) for n in asked]
-        wanted = [n for n in range(len(windows)) if n not in asked]
+        unknown = [n for n, window in enumerate(windows) if window.first.file.language is None]
+        for n in unknown:
+            windows[n].lone.unclear = len(TAILS)  # the model's own length tells
+            results.append(Result(windows[n].lone, complete=False))
+        wanted = [n for n in range(len(windows)) if n not in asked and n not in unknown]
         if not wanted:
             return results
         lone = [n for n in wanted if not windows[n].packed]
@@ -157,15 +161,16 @@ class Decoder:
             found = self._whisper.model.detect_language(encoded.rows(unknown))
         for n, languages in zip(unknown, found, strict=True):
             file = windows[n].first.file
-            if file.language is None:
-                token, probability = languages[0]
+            token, probability = languages[0]
+            sure = probability >= SURE_OF_LANGUAGE or windows[n].length is None
+            if file.language is None and sure:
                 file.language = printable(token[2:-2])  # <|en|>
                 file.language_probability = round(float(probability), 4)
 
     def _unclear(
         self, windows: Sequence[Window], which: Sequence[int], outcomes: dict[int, Outcome]
     ) -> list[int]:
-        """Those of `which` that a short window did not do for; they are to get a longer one."""
+        """Those of `which` whose window was too short; they are to get a longer one."""
         if windows[0].length is None:
             return []
         most = most_tokens(windows[n].first for n in which)

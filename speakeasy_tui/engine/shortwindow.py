@@ -20,10 +20,11 @@ STEP = 100
 """Frames: lengths are whole seconds, so that many are alike."""
 ALIKE = 1.5
 """How much longer the longest window of a batch may be than the shortest would be by itself."""
-_TOKENS = 20
-"""Of text in a second at most: what goes on has lost its way. English has four, languages that
-are written in several tokens a letter up to fifteen."""
-_MORE = 20
+SURE_OF_LANGUAGE = 0.7
+"""Probability from which on the language that a short window seems to be in is believed."""
+_TOKENS = 10
+"""Of text in a second at most: what goes on has lost its way. A full window has room for 7.5."""
+_MORE = 24
 """And so many more: timestamps, numbers that are read out."""
 
 
@@ -33,7 +34,6 @@ def may_be_short(piece: Piece) -> bool:
     return (
         options.pack
         and piece.samples is None
-        and piece.file.language is not None
         and options.task == "transcribe"
         and not (piece.only_language or piece.tried)
         and piece.unclear < len(TAILS)

@@ -229,7 +229,7 @@ class Piece:
     @property
     def floor(self) -> float:
         """What silence looks like in its spectrogram."""
-        return float(self.mel.min())
+        return float(self.mel.min()) if self.mel.size else 0.0
 
     def speech_left(self) -> bool:
         """Whether somebody speaks in what is left of the chunk, for more than a breath.

@@ -75,7 +75,7 @@ class Spoken:
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spoken]:
     folder = tmp_path_factory.mktemp("sentences")
-    engine = Engine("real", folder / "engine.log")
+    engine = Engine("real", folder / "engine.log", SPEAKEASY_WINDOWS="shared")
     engine.load(workers=2)
     engine.send(SetBatch(batch_size=4))
     yield Spoken(engine, write_sentences(folder))

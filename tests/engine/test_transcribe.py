@@ -48,8 +48,9 @@ def test_files_that_share_batches_each_get_their_own_text_in_order(real: Engine)
     for job, path in enumerate(paths, 100):
         real.transcribe(job, path)
     for job in range(100, 100 + len(paths)):
-        finished = real.end_of(job)
-        assert isinstance(finished, Finished)
+        if not real.said(Finished, job):  # they end in any order
+            real.end_of(job)
+        (finished,) = real.said(Finished, job)
         assert finished.work_s > real.opened(job).audio_s / 300, "its share of the batches counts"
     for job, path in enumerate(paths, 100):
         assert jiwer.wer(said(path), plain(real.text(job))) < 0.12, path

@@ -1,0 +1,342 @@
+"""Windows that end soon after what is said: who gets one, and what becomes of what it gives."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import jiwer
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speakeasy_tui.engine import decode
+from speakeasy_tui.engine.batching import Ready
+from speakeasy_tui.engine.decode import Decoder
+from speakeasy_tui.engine.inject import Injector
+from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.outcome import Outcome
+from speakeasy_tui.engine.passage import Span
+from speakeasy_tui.engine.shortwindow import ALIKE, TAILS, is_clear, length, most_tokens
+from speakeasy_tui.engine.wire import Meter
+from speakeasy_tui.engine.work import Piece, Window
+
+from .engine import load_command
+from .pieces import made_file, made_piece, sentences, spoken_piece
+from .test_packing import queues, words_of
+
+
+def short() -> Ready:
+    """Of a model whose windows may be short."""
+    ready = Ready()
+    ready.short = True
+    return ready
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model(load_command(cpu_threads=2), Injector())
+
+
+@pytest.fixture
+def decoder(model: Model) -> Decoder:
+    return Decoder(model, Meter(), Injector().check_device)
+
+
+def said(piece: Piece) -> list[str]:
+    return words_of("".join(one.text for one in piece.segments))
+
+
+# ----------------------------------------------------------------- lengths
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [(0.01, 500), (3.0, 700), (3.01, 800), (25.9, 3000), (26.0, 3000), (29.5, 3000)],
+)
+def test_a_window_is_the_speech_and_four_seconds(seconds: float, frames: int) -> None:
+    assert length(made_piece(seconds=seconds), 3000) == frames
+
+
+@pytest.mark.parametrize("other", [{"pack": False}, {"task": "translate"}], ids=str)
+def test_some_get_full_windows_always(other: dict[str, Any]) -> None:
+    assert length(made_piece(made_file(1, **other)), 3000) == 3000
+
+
+def test_after_two_tries_a_window_is_full() -> None:
+    piece = made_piece(seconds=3.0)
+    found = []
+    for piece.unclear in range(4):
+        found.append(length(piece, 3000))
+    assert found == [300 + TAILS[0], 300 + TAILS[1], 3000, 3000]
+
+
+def test_a_rest_counts_by_what_is_left() -> None:
+    piece = made_piece(seconds=20.0)
+    piece.seek = 1700
+    assert length(piece, 3000) == 300 + TAILS[0]
+
+
+def test_behind_the_speech_it_is_as_quiet_as_its_quietest() -> None:
+    piece = made_piece(seconds=3.0)
+    piece.mel[:, :100] = 0.25
+    features = Window((piece,), length=700).features(700)
+    assert features.shape == (2, 700)
+    assert (features[:, :100] == 0.25).all()
+    assert (features[:, 300:] == -0.5).all()
+
+
+# ----------------------------------------------------------------- batches
+
+
+@given(queues(), st.integers(1, 8), st.integers(1, 4), st.randoms())
+@settings(max_examples=200, deadline=None)
+def test_no_piece_is_lost_and_windows_of_a_batch_are_alike(
+    pieces: list[Piece], size: int, share: int, chance: random.Random
+) -> None:
+    ready, done = short(), []
+    for piece in pieces:
+        ready.add(piece)
+    while len(ready):
+        waiting = len(ready)
+        batch = ready.next(size, share)
+        given_out = [window.lone for window in batch]
+        assert 1 <= len(batch) <= size
+        assert len(ready) == waiting - len(given_out)
+        assert len({piece.bucket() for piece in given_out}) == 1
+        assert len({window.length for window in batch}) == 1
+        lengths = [length(piece, 3000) for piece in given_out]
+        assert max(lengths) == (batch[0].length or 3000)
+        assert max(lengths) <= ALIKE**2 * min(lengths)
+        again = [piece for piece in given_out if chance.random() < 0.3]
+        done += [piece for piece in given_out if piece not in again]
+        for piece in again:
+            if chance.random() < 0.5:
+                piece.unclear += 1
+            else:
+                piece.seek = min(piece.frames - 1, piece.seek + chance.randint(1, 300))
+        ready.add_again(again)
+    assert sorted(map(id, done)) == sorted(map(id, pieces))
+
+
+def given_with(ready: Ready, pieces: Sequence[Piece], size: int) -> list[list[int]]:
+    """Batches, by the pieces' places in `pieces`."""
+    for piece in pieces:
+        ready.add(piece)
+    found = []
+    while len(ready):
+        found.append([pieces.index(window.lone) for window in ready.next(size)])
+    return found
+
+
+def test_the_oldest_goes_with_those_of_its_length() -> None:
+    seconds = [3.0, 29.0, 9.0, 3.1, 28.0, 8.0]
+    pieces = [made_piece(made_file(n), seconds=one) for n, one in enumerate(seconds)]
+    assert given_with(short(), pieces, 2) == [[0, 3], [1, 4], [2, 5]]
+
+
+def test_a_rest_waits_for_others_of_its_length() -> None:
+    rest = made_piece(seconds=20.0)
+    rest.seek = 1700
+    pieces = [rest, *(made_piece(seconds=29.0) for _ in range(3))]
+    assert given_with(short(), pieces, 4) == [[1, 2, 3], [0]]
+
+
+def test_a_rest_does_not_wait_where_there_are_enough() -> None:
+    rests = [made_piece(seconds=20.0) for _ in range(2)]
+    for rest in rests:
+        rest.seek = 1700
+    pieces = [*rests, *(made_piece(seconds=29.0) for _ in range(3))]
+    assert given_with(short(), pieces, 4) == [[0, 1], [2, 3, 4]]
+
+
+# ----------------------------------------------------------------- what it gives
+
+
+def outcome(text: str, logprob: float = -0.3, tokens: int = 9, silence: float = 0.1) -> Outcome:
+    return Outcome([7] * tokens, logprob, 1.0, silence, 0.0, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "repeats"),
+    [
+        ("Ten of clubs.", False),
+        ("Ten of clubs. Ten of clubs.", True),
+        ("ten of clubs Ten of Clubs", True),
+        ("Well: ten of clubs, ten of clubs", True),
+        ("but I don't believe it, but I don't believe it, but I don'", True),
+        ("ten of clubs, ten of hearts", False),
+        ("No, no.", False),
+        ("No, no, no.", True),
+        ("5 5", False),
+        ("5-5-5", True),
+        ("1000", False),
+        ("我想预订房间。我想预订房间。", True),
+        ("我想预订房间。", False),
+        ("", False),
+        ("...", False),
+    ],
+)
+def test_what_is_said_twice_at_the_end_repeats(text: str, repeats: bool) -> None:
+    assert outcome(text).repeats is repeats
+
+
+@pytest.mark.parametrize(
+    ("found", "clear"),
+    [
+        (outcome("Ten of clubs."), True),
+        (outcome("Ten of clubs. Ten of clubs."), False),
+        (outcome("Ten of clubs.", logprob=-1.2), False),
+        (outcome("Thank you.", logprob=-1.2, silence=0.9), False),
+        (outcome("Ten of clubs.", tokens=99), False),
+    ],
+)
+def test_what_is_suspicious_is_not_believed(found: Outcome, clear: bool) -> None:
+    assert is_clear(found, 100) is clear
+
+
+def test_there_is_room_for_more_than_a_full_window_has() -> None:
+    pieces = [made_piece(seconds=3.0), made_piece(seconds=12.0)]
+    assert most_tokens(pieces) >= 24 + 12 * 224 / 30
+
+
+# ----------------------------------------------------------------- known sentences
+
+
+def through(decoder: Decoder, ready: Ready, size: int = 8) -> list[list[int | None]]:
+    """Decode all that waits; the lengths of the windows of each batch."""
+    found = []
+    while len(ready):
+        batch = ready.next(size)
+        found.append([window.length for window in batch])
+        results = decoder.decode(batch)
+        assert not any(result.error for result in results)
+        ready.add_again(result.piece for result in results if not result.complete)
+    return found
+
+
+def test_known_sentences_are_heard_in_short_windows(model: Model, decoder: Decoder) -> None:
+    known = sentences()
+    order = list(range(len(known)))
+    random.Random(1).shuffle(order)
+    ready = short()
+    pieces = {number: spoken_piece(model, known[number][1], number + 1) for number in order}
+    for piece in pieces.values():
+        ready.add(piece)
+    frames = sum(piece.frames for piece in pieces.values())
+    batches = through(decoder, ready)
+    heard = sum(one or 3000 for batch in batches for one in batch)
+    assert heard < frames + 700 * len(pieces), "not full windows"
+    wanted = [" ".join(words_of(text)) for text, _ in known]
+    texts = [" ".join(said(pieces[number])) for number in range(len(known))]
+    assert jiwer.wer(wanted, texts) < 0.05
+    for piece in pieces.values():
+        last = max(one.end for one in piece.segments)
+        assert last <= piece.own_end + 0.01, "nothing is said in the silence behind it"
+
+
+def test_words_are_timed_in_short_windows(model: Model, decoder: Decoder) -> None:
+    text, samples = sentences()[1]
+    piece = spoken_piece(model, samples, word_timestamps=True)
+    ready = short()
+    ready.add(piece)
+    frames = length(piece, 3000)
+    assert through(decoder, ready) == [[frames]]
+    words = [word for one in piece.segments for word in one.words or ()]
+    assert words_of("".join(word.word for word in words)) == words_of(text)
+    assert all(0 <= word.start <= word.end <= piece.own_end for word in words)
+
+
+def test_what_goes_on_behind_the_end_is_heard_in_a_longer_window(
+    model: Model, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def doubting(found: Outcome, most: int) -> bool:
+        asked.append(most)
+        return len(asked) > len(TAILS) and is_clear(found, most)
+
+    monkeypatch.setattr(decode, "is_clear", doubting)
+    text, samples = sentences()[1]
+    piece = spoken_piece(model, samples)
+    ready = short()
+    ready.add(piece)
+    lengths = [-(-(piece.frames + tail) // 100) * 100 for tail in TAILS]
+    assert through(decoder, ready) == [[lengths[0]], [lengths[1]], [None]]
+    assert len(asked) == len(TAILS), "of a full window it is not asked"
+    assert jiwer.wer(" ".join(words_of(text)), " ".join(said(piece))) < 0.2
+
+
+def test_a_text_without_end_takes_no_longer_than_there_is_room(
+    model: Model, decoder: Decoder
+) -> None:
+    """Without silence behind it tiny.en says a sentence again and again."""
+    piece = spoken_piece(model, sentences()[0][1])
+    piece.mel = piece.mel[:, 60:160]
+    piece.speech = [Span(0, 16_000)]
+    window = Window((piece,), length=100)
+    encoded = model.encode([window.features(100)])
+    (found,) = decoder.text.search([window], [0], encoded)
+    most = most_tokens([piece])
+    assert len(found.tokens) == most
+    assert not is_clear(found, most)
+
+
+# ----------------------------------------------------------------- languages
+
+
+class Detecting:
+    """A multilingual model, of which this machine has none, but for the language it hears."""
+
+    def __init__(self, model: Any, probabilities: Sequence[float]) -> None:
+        self._model = model
+        self._left = list(probabilities)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def detect_language(self, rows: Any) -> list[list[tuple[str, float]]]:
+        count = rows.shape[0]
+        found, self._left = self._left[:count], self._left[count:]
+        return [[("<|en|>", probability)] for probability in found]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "lengths"),
+    [
+        pytest.param([0.9], [[800]], id="sure"),
+        pytest.param([0.69, 0.3], [[800], [None]], id="unsure: in a full window it counts"),
+    ],
+)
+def test_an_unsure_language_is_looked_for_in_a_full_window(
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    probabilities: list[float],
+    lengths: list[list[int | None]],
+) -> None:
+    monkeypatch.setattr(model.whisper, "model", Detecting(model.whisper.model, probabilities))
+    decoder = Decoder(model, Meter(), Injector().check_device)
+    piece = spoken_piece(model, sentences()[0][1])
+    piece.file.language = None
+    ready = short()
+    ready.add(piece)
+    assert length(piece, 3000) == 800
+    assert through(decoder, ready) == lengths
+    assert piece.file.language_probability == probabilities[-1]
+    assert piece.segments
+
+
+# ----------------------------------------------------------------- which models
+
+
+@pytest.mark.parametrize(("chosen", "taken"), [(None, True), ("short", True), ("shared", False)])
+def test_windows_are_short_on_a_cpu(
+    model: Model, monkeypatch: pytest.MonkeyPatch, chosen: str | None, taken: bool
+) -> None:
+    monkeypatch.delenv("SPEAKEASY_WINDOWS", raising=False)
+    if chosen:
+        monkeypatch.setenv("SPEAKEASY_WINDOWS", chosen)
+    assert model.takes_short is taken
+    monkeypatch.setattr(model, "searcher", object())
+    assert not model.takes_short
