@@ -28,7 +28,7 @@ from speakeasy_tui.engine.segments import (
     warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
-from speakeasy_tui.engine.shortwindow import SURE_OF_LANGUAGE, TAILS, is_clear, most_tokens
+from speakeasy_tui.engine.shortwindow import SURE_OF_LANGUAGE, TAILS, is_clear
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
 
@@ -173,12 +173,9 @@ class Decoder:
         """Those of `which` whose window was too short; they are to get a longer one."""
         if windows[0].length is None:
             return []
-        most = most_tokens(windows[n].first for n in which)
-        found: list[int] = []
-        for n in which:
-            if not is_clear(outcomes[n], most):
-                windows[n].lone.unclear += 1
-                found.append(n)
+        found = [n for n in which if not is_clear(outcomes[n])]
+        for n in found:
+            windows[n].lone.unclear += 1
         return found
 
     def _put_aside(

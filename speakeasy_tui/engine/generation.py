@@ -8,6 +8,7 @@ ours: `engine.hypotheses`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from faster_whisper.transcribe import get_compression_ratio, get_suppressed_tokens
@@ -16,9 +17,8 @@ from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.heardwords import WordTokenizer
 from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.outcome import TEMPERATURES, Outcome, needs_fallback
+from speakeasy_tui.engine.outcome import MOST, TEMPERATURES, Outcome, needs_fallback
 from speakeasy_tui.engine.segments import end_of
-from speakeasy_tui.engine.shortwindow import most_tokens
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -27,11 +27,20 @@ PATIENCE = 2.0
 arXiv:2204.05424); Whisper's own is 1 by default. Among twice as many there is more often one
 that goes on where the likeliest ends early, which saves a window: docs/throughput.md."""
 BEST_OF = 5
+TOKENS = 10
+"""Of text in a second at most: what goes on has lost its way. A full window has room for 7.5."""
+MORE = 24
+"""And so many more: timestamps, numbers that are read out."""
 MAX_INITIAL_TIMESTAMP = 50
 """In steps of 20 ms: the first timestamp is at most 1 s into a window."""
 
 OFTEN = ('"', ' "', " '", " -", " (", " [", "「", " ♪")
 """Of what must not be said, what a model likes to say all the same."""
+
+
+def most_tokens(pieces: Sequence[Piece], which: Sequence[int]) -> int:
+    """Tokens that a text of those of `pieces` with the numbers `which` may have."""
+    return min(MOST, MORE + max(pieces[n].left for n in which) * TOKENS // 100)
 
 
 class Generation:
@@ -76,25 +85,23 @@ class Generation:
         self, windows: Sequence[Window], which: Sequence[int], encoded: Encoded
     ) -> list[Outcome]:
         """Beam search for those of a batch's `windows` with the numbers `which`, in that order."""
-        beam = windows[which[0]].first.file.options.beam_size
+        firsts = [window.first for window in windows]
+        beam = firsts[which[0]].file.options.beam_size
         short = windows[which[0]].length is not None
+        packed = any(windows[n].packed for n in which)
         # Without a beam CTranslate2 would find the same text twice; in a short window more of
         # them go on behind the end.
         patience = PATIENCE if beam > 1 and not short else 1.0
-        longest: dict[str, Any] = {}
-        if short:  # CTranslate2 keeps half of it for a prompt
-            most = most_tokens(windows[n].first for n in which)
-            longest["max_length"] = min(self._whisper.max_length, 2 * most)
         with self._meter.stage("generate"):
             return self._said(
-                [window.first for window in windows],
+                firsts,
                 which,
                 encoded,
                 lambda n, result: self._furthest(windows[n], result),
+                most=MOST if packed else most_tokens(firsts, which),
                 beam_size=beam,
                 num_hypotheses=round(beam * patience),
                 patience=patience,
-                **longest,
             )
 
     def sample(self, pieces: Sequence[Piece], encoded: Encoded) -> dict[int, Outcome]:
@@ -116,6 +123,7 @@ class Generation:
                     left,
                     encoded,
                     choose,
+                    most=most_tokens(pieces, left),
                     beam_size=1,
                     num_hypotheses=BEST_OF,
                     sampling_topk=0,
@@ -148,6 +156,8 @@ class Generation:
         which: Sequence[int],
         encoded: Encoded,
         choose: Callable[[int, Any], Outcome],
+        *,
+        most: int,
         **how: Any,
     ) -> list[Outcome]:
         """What is said in those of a batch's windows with the numbers `which`, in that order.
@@ -161,6 +171,7 @@ class Generation:
             which: as said.
             encoded: of the batch.
             choose: makes of a window's number and CTranslate2's result the text that counts.
+            most: tokens of a text at most.
             how: CTranslate2's options.
         """
         tokenizer = self.tokenizer_of(pieces[which[0]])
@@ -169,6 +180,7 @@ class Generation:
         if self.late:
             often = {tokenizer.encode(text)[0] for text in OFTEN}
             keep_out = [token for token in unspoken if token in often]
+        how["most"] = most
         outcomes = self._generate(pieces, which, encoded, choose, suppress_tokens=keep_out, **how)
         if self.late:
             barred = frozenset(unspoken)
@@ -185,13 +197,17 @@ class Generation:
         which: Sequence[int],
         encoded: Encoded,
         choose: Callable[[int, Any], Outcome],
+        *,
+        most: int,
         **how: Any,
     ) -> dict[int, Outcome]:
         """As `_said`, by the windows' numbers, with all of CTranslate2's options given."""
         prompts = [self._prompt(pieces[n]) for n in which]
+        # CTranslate2 keeps half of it for the prompt, and what that takes of the other half.
+        longest = most + max(most, len(prompts[0]) - 1)
         both = {
             "length_penalty": 1.0,
-            "max_length": self._whisper.max_length,
+            "max_length": min(self._whisper.max_length, longest),
             "max_initial_timestamp_index": MAX_INITIAL_TIMESTAMP,
             **how,
         }
@@ -208,7 +224,8 @@ class Generation:
                 suppress_blank=True,
                 **both,
             )
-        return {n: choose(n, result) for n, result in zip(which, results, strict=True)}
+        found = {n: choose(n, result) for n, result in zip(which, results, strict=True)}
+        return {n: replace(outcome, room=most) for n, outcome in found.items()}
 
     def _furthest(self, window: Window, result: Any) -> Outcome:
         """The hypothesis that counts: the likeliest, or one that goes on where it ends early."""

@@ -19,8 +19,10 @@ _PHRASE = 4
 """Letters of what is said twice, at least."""
 _THRICE = re.compile(r"\b(\w+)(\W+\1){2}\W*$", re.IGNORECASE)
 
-ROOM = 220
-"""Tokens after which a text may have been cut off; at most 224 fit (half of Whisper's 448)."""
+MOST = 224
+"""Tokens of a text that fit (half of Whisper's 448)."""
+_BARELY = 4
+"""Tokens fewer than fit with which a text may have been cut off."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Outcome:
     temperature: float
     text: str = ""
     """Of the tokens, without timestamps."""
+    room: int = MOST
+    """Tokens for which there was room."""
 
     @property
     def loops(self) -> bool:
@@ -54,7 +58,7 @@ class Outcome:
     @property
     def cut_off(self) -> bool:
         """There may have been no room for all of the text."""
-        return len(self.tokens) >= ROOM
+        return len(self.tokens) >= self.room - _BARELY
 
     @property
     def silent(self) -> bool:

@@ -9,8 +9,6 @@ for again in a window of full length. Measured in docs/throughput.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from speakeasy_tui.engine.outcome import Outcome, needs_fallback
 from speakeasy_tui.engine.work import Piece
 
@@ -22,10 +20,6 @@ ALIKE = 1.5
 """How much longer the longest window of a batch may be than the shortest would be by itself."""
 SURE_OF_LANGUAGE = 0.7
 """Probability from which on the language that a short window seems to be in is believed."""
-_TOKENS = 10
-"""Of text in a second at most: what goes on has lost its way. A full window has room for 7.5."""
-_MORE = 24
-"""And so many more: timestamps, numbers that are read out."""
 
 
 def may_be_short(piece: Piece) -> bool:
@@ -47,12 +41,6 @@ def length(piece: Piece, full: int) -> int:
     return min(full, -(-(piece.left + TAILS[piece.unclear]) // STEP) * STEP)
 
 
-def most_tokens(pieces: Iterable[Piece]) -> int:
-    """Tokens that the texts of a batch of short windows may have."""
-    return _MORE + max(piece.left for piece in pieces) * _TOKENS // 100
-
-
-def is_clear(outcome: Outcome, most: int) -> bool:
-    """Whether what a short window gave, with room for so many tokens, is to be believed."""
-    cut_off = len(outcome.tokens) >= most - 1
-    return not (cut_off or outcome.repeats or outcome.silent or needs_fallback(outcome))
+def is_clear(outcome: Outcome) -> bool:
+    """Whether what a short window gave is to be believed."""
+    return not (outcome.cut_off or outcome.repeats or outcome.silent or needs_fallback(outcome))

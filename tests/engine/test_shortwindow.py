@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from speakeasy_tui.engine import decode
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.decode import Decoder
+from speakeasy_tui.engine.generation import most_tokens
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.passage import Span
-from speakeasy_tui.engine.shortwindow import ALIKE, TAILS, is_clear, length, most_tokens
+from speakeasy_tui.engine.shortwindow import ALIKE, TAILS, is_clear, length
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -155,7 +156,7 @@ def test_a_rest_does_not_wait_where_there_are_enough() -> None:
 
 
 def outcome(text: str, logprob: float = -0.3, tokens: int = 9, silence: float = 0.1) -> Outcome:
-    return Outcome([7] * tokens, logprob, 1.0, silence, 0.0, text)
+    return Outcome([7] * tokens, logprob, 1.0, silence, 0.0, text, room=100)
 
 
 @pytest.mark.parametrize(
@@ -193,12 +194,14 @@ def test_what_is_said_twice_at_the_end_repeats(text: str, repeats: bool) -> None
     ],
 )
 def test_what_is_suspicious_is_not_believed(found: Outcome, clear: bool) -> None:
-    assert is_clear(found, 100) is clear
+    assert is_clear(found) is clear
 
 
 def test_there_is_room_for_more_than_a_full_window_has() -> None:
     pieces = [made_piece(seconds=3.0), made_piece(seconds=12.0)]
-    assert most_tokens(pieces) >= 24 + 12 * 224 / 30
+    assert most_tokens(pieces, [0, 1]) >= 24 + 12 * 224 / 30
+    assert most_tokens(pieces, [0]) < most_tokens(pieces, [0, 1])
+    assert most_tokens([made_piece(seconds=30.0)], [0]) == 224
 
 
 # ----------------------------------------------------------------- known sentences
@@ -251,11 +254,11 @@ def test_words_are_timed_in_short_windows(model: Model, decoder: Decoder) -> Non
 def test_what_goes_on_behind_the_end_is_heard_in_a_longer_window(
     model: Model, decoder: Decoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    asked: list[Outcome] = []
 
-    def doubting(found: Outcome, most: int) -> bool:
-        asked.append(most)
-        return len(asked) > len(TAILS) and is_clear(found, most)
+    def doubting(found: Outcome) -> bool:
+        asked.append(found)
+        return len(asked) > len(TAILS) and is_clear(found)
 
     monkeypatch.setattr(decode, "is_clear", doubting)
     text, samples = sentences()[1]
@@ -278,9 +281,17 @@ def test_a_text_without_end_takes_no_longer_than_there_is_room(
     window = Window((piece,), length=100)
     encoded = model.encode([window.features(100)])
     (found,) = decoder.text.search([window], [0], encoded)
-    most = most_tokens([piece])
-    assert len(found.tokens) == most
-    assert not is_clear(found, most)
+    assert len(found.tokens) == found.room == most_tokens([piece], [0])
+    assert not is_clear(found)
+
+
+def test_a_long_prompt_leaves_room_for_the_text(model: Model, decoder: Decoder) -> None:
+    text, samples = sentences()[1]
+    piece = spoken_piece(model, samples, initial_prompt="It was a quiet day at the sea. " * 40)
+    ready = short()
+    ready.add(piece)
+    assert None not in through(decoder, ready)[0]
+    assert jiwer.wer(" ".join(words_of(text)), " ".join(said(piece))) < 0.3
 
 
 # ----------------------------------------------------------------- languages
