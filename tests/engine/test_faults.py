@@ -14,6 +14,7 @@ from speakeasy_tui.core.engineprotocol import (
     Failed,
     Fault,
     Finished,
+    Heard,
     Loaded,
     LoadFailed,
     Ready,
@@ -117,7 +118,9 @@ def test_a_hang_stops_progress_while_the_vitals_go_on(start: Start, kind: str) -
     engine = start(kind, SPEAKEASY_FAULTS="hang:radio*")
     engine.load()
     engine.transcribe(1, RADIO)
-    engine.wait_for(Vitals, timeout=10)
+    engine.wait_for(Heard)  # all of it is decoded
+    for _ in range(2):
+        engine.wait_for(Vitals, timeout=10)
     mark = len(engine.reports)
     last = engine.wait_for(Vitals, timeout=10)
     assert last.busy > 0.5
