@@ -140,10 +140,11 @@ class Ready:
                 return
 
     def _too_few(self, piece: Piece, size: int) -> bool:
-        """Whether a piece is to be sampled, and there are not enough of them yet.
+        """Whether a piece is to be sampled, and there are not enough of them yet; or, where windows
+        may be short, is a rest, and few others need one of that length.
 
-        It takes longer than anything else, so it must not be left for the end: the smaller the
-        batches, the less there is to win by waiting.
+        What is sampled takes longer than anything else, so it must not be left for the end: the
+        smaller the batches, the less there is to win by waiting.
         """
         if self.short and piece.is_rest and not piece.tried and piece.overtaken < _OVERTAKEN:
             return len(self._near(piece, self._pieces)) < size // 2

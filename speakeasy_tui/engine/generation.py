@@ -98,7 +98,7 @@ class Generation:
                 which,
                 encoded,
                 lambda n, result: self._furthest(windows[n], result),
-                most=MOST if packed else most_tokens(firsts, which),
+                most=MOST if packed else self._most(firsts, which),
                 beam_size=beam,
                 num_hypotheses=round(beam * patience),
                 patience=patience,
@@ -123,7 +123,7 @@ class Generation:
                     left,
                     encoded,
                     choose,
-                    most=most_tokens(pieces, left),
+                    most=self._most(pieces, left),
                     beam_size=1,
                     num_hypotheses=BEST_OF,
                     sampling_topk=0,
@@ -142,6 +142,11 @@ class Generation:
         for piece in pieces:
             piece.tried, piece.encoded = [], None
         return outcomes
+
+    def _most(self, pieces: Sequence[Piece], which: Sequence[int]) -> int:
+        """As `most_tokens`; torch's search keeps room for a full window's text in any case, and
+        would record its steps again for another."""
+        return most_tokens(pieces, which) if self._model.searcher is None else MOST
 
     def _prompt(self, piece: Piece) -> list[int]:
         tokenizer = self.tokenizer_of(piece)
@@ -180,14 +185,15 @@ class Generation:
         if self.late:
             often = {tokenizer.encode(text)[0] for text in OFTEN}
             keep_out = [token for token in unspoken if token in often]
-        how["most"] = most
-        outcomes = self._generate(pieces, which, encoded, choose, suppress_tokens=keep_out, **how)
+        outcomes = self._generate(
+            pieces, which, encoded, choose, most=most, suppress_tokens=keep_out, **how
+        )
         if self.late:
             barred = frozenset(unspoken)
             wrong = [n for n in which if not barred.isdisjoint(outcomes[n].tokens)]
             if wrong:
                 outcomes |= self._generate(
-                    pieces, wrong, encoded, choose, suppress_tokens=unspoken, **how
+                    pieces, wrong, encoded, choose, most=most, suppress_tokens=unspoken, **how
                 )
         return [outcomes[n] for n in which]
 

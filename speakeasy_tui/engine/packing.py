@@ -23,17 +23,12 @@ TRIES = 2
 
 def may_share(piece: Piece) -> bool:
     """Whether a piece can be put into a window with others."""
-    options = piece.file.options
     return (
-        options.pack
-        and piece.samples is None
+        piece.takes_any_window
         and bool(piece.speech)  # without, nothing says whether its text is missing
         and piece.file.language is not None
-        and options.task == "transcribe"  # a translation does not follow the sound word by word
-        and not options.word_timestamps
-        and not piece.only_language
+        and not piece.file.options.word_timestamps
         and piece.packings < TRIES
-        and not piece.tried
         and piece.left <= LONGEST
     )
 

@@ -231,6 +231,17 @@ class Piece:
         """What silence looks like in its spectrogram."""
         return float(self.mel.min()) if self.mel.size else 0.0
 
+    @property
+    def takes_any_window(self) -> bool:
+        """Whether it may have another window than a full one of its own."""
+        options = self.file.options
+        return (
+            options.pack
+            and self.samples is None
+            and options.task == "transcribe"  # a translation does not follow the sound word by word
+            and not (self.only_language or self.tried)
+        )
+
     def speech_left(self) -> bool:
         """Whether somebody speaks in what is left of the chunk, for more than a breath.
 

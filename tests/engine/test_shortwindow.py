@@ -298,7 +298,7 @@ def test_a_long_prompt_leaves_room_for_the_text(model: Model, decoder: Decoder) 
 
 
 class Detecting:
-    """A multilingual model, of which this machine has none, but for the language it hears."""
+    """The model, but for the language that it hears: tiny.en knows one."""
 
     def __init__(self, model: Any, probabilities: Sequence[float]) -> None:
         self._model = model
