@@ -22,7 +22,17 @@ ENV_PREFIX = "SPEAKEASY_"
 
 # Variables with our prefix that are not settings.
 RESERVED_ENV = frozenset(
-    {"HOME", "FAULTS", "FAULTS_SEED", "SIM_SPEED", "TORCH", "CHAOS_COMMIT", "COMPLETE"}
+    {
+        "HOME",
+        "FAULTS",
+        "FAULTS_SEED",
+        "SIM_SPEED",
+        "TORCH",
+        "WINDOWS",
+        "CHAOS_COMMIT",
+        "COMPLETE",
+        "PLAIN",
+    }
 )
 
 _COUNT_OR_AUTO = frozenset({"batch_size", "workers", "cpu_threads", "recycle_mb"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 
-from speakeasy_tui.engine import shortwindow
 from speakeasy_tui.engine.packing import may_share, windows
+from speakeasy_tui.engine.shortwindow import Lengths
 from speakeasy_tui.engine.work import Piece, Window
 
 PATIENCE = 0.25
@@ -25,13 +25,13 @@ class Ready:
     def __init__(self, frames: int = 3000) -> None:
         self.frames = frames
         """Of a window."""
-        self.short = False
-        """Whether windows may be shorter: then none is shared."""
+        self.lengths: Lengths | None = None
+        """Those that windows may have; None: all are full, and short pieces share them."""
         self._pieces: list[Piece] = []
         self._suspicious = self._alone = 0
         """Of them, those that are to be sampled, and others that need a window of their own."""
         self._short = 0
-        """Frames of all others."""
+        """Frames of all others, or of their windows."""
         self._full_by = 0.0
         """Until then (monotonic) a batch waits to become full."""
 
@@ -71,8 +71,10 @@ class Ready:
         for piece in pieces:
             if piece.tried:
                 self._suspicious += 1
-            elif not self.short and may_share(piece):
+            elif self.lengths is None and may_share(piece):
                 self._short += piece.left
+            elif self.lengths is not None and self.lengths.by_seconds:
+                self._short += self.lengths.of(piece)
             else:
                 self._alone += 1
 
@@ -97,8 +99,8 @@ class Ready:
         oldest = next(ready, self._pieces[0])
         bucket = oldest.bucket()
         same = (piece for piece in self._pieces if piece.bucket() == bucket)
-        if self.short:
-            batch = self._alike(oldest, list(same), size, share)
+        if self.lengths is not None:
+            batch = self._alike(self.lengths, oldest, list(same), size, share)
         else:
             enough = self._enough(same, max(_CHOICE, share) * size)
             made = sorted(windows(enough, self.frames), key=self._waits)
@@ -109,23 +111,17 @@ class Ready:
             piece.overtaken += 1
         return batch
 
-    def _alike(self, oldest: Piece, same: list[Piece], size: int, share: int) -> list[Window]:
+    def _alike(
+        self, lengths: Lengths, oldest: Piece, same: list[Piece], size: int, share: int
+    ) -> list[Window]:
         """Windows of one length for the oldest piece and those that need about as much."""
-        near = self._near(oldest, same)
+        near = _near(lengths, oldest, same)
         near.sort(key=lambda piece: abs(piece.left - oldest.left))
-        chosen = near[: min(size, max(1, -(-len(same) // share)))]
-        length = max(self._length(piece) for piece in chosen)
+        full = lengths.windows(size, lengths.of(oldest))
+        chosen = near[: min(full, max(1, -(-len(same) // share)))]
+        length = max(map(lengths.of, chosen))
         short = None if length >= self.frames else length
         return [Window((piece,), length=short) for piece in chosen]
-
-    def _near(self, oldest: Piece, same: Iterable[Piece]) -> list[Piece]:
-        """Those of `same` whose windows are about as long as that of the oldest."""
-        own = self._length(oldest)
-        least, most = own / shortwindow.ALIKE, own * shortwindow.ALIKE
-        return [piece for piece in same if least <= self._length(piece) <= most]
-
-    def _length(self, piece: Piece) -> int:
-        return shortwindow.length(piece, self.frames)
 
     def _enough(self, pieces: Iterable[Piece], count: int) -> Iterator[Piece]:
         """The first pieces that fill so many windows, which are enough to choose from.
@@ -140,14 +136,18 @@ class Ready:
                 return
 
     def _too_few(self, piece: Piece, size: int) -> bool:
-        """Whether a piece is to be sampled, and there are not enough of them yet; or, where windows
-        may be short, is a rest, and few others need one of that length.
+        """Whether a piece is to be sampled, and there are not enough of them yet; or needs a window
+        of another length than most, and few others are to go into its batch.
 
         What is sampled takes longer than anything else, so it must not be left for the end: the
         smaller the batches, the less there is to win by waiting.
         """
-        if self.short and piece.is_rest and not piece.tried and piece.overtaken < _OVERTAKEN:
-            return len(self._near(piece, self._pieces)) < size // 2
+        lengths = self.lengths
+        if lengths is not None and not piece.tried and piece.overtaken < _OVERTAKEN:
+            if not (piece.is_rest or lengths.by_seconds):
+                return False
+            full = lengths.windows(size, lengths.of(piece))
+            return len(_near(lengths, piece, self._pieces)) < full // 2
         if not piece.tried or piece.overtaken >= min(size // 2, _OVERTAKEN):
             return False
         bucket = piece.bucket()
@@ -168,3 +168,9 @@ class Ready:
         gone = [piece for piece in self._pieces if not piece.wanted]
         self._keep([piece for piece in self._pieces if piece.wanted])
         return gone
+
+
+def _near(lengths: Lengths, oldest: Piece, pieces: Iterable[Piece]) -> list[Piece]:
+    """Those of `pieces` whose windows may be in a batch with that of the oldest."""
+    own = lengths.of(oldest)
+    return [piece for piece in pieces if lengths.are_near(lengths.of(piece), own)]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.engine import shortwindow
 from speakeasy_tui.engine.apart import shared_segments, tell_apart
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.generation import Generation
@@ -28,7 +29,7 @@ from speakeasy_tui.engine.segments import (
     warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
-from speakeasy_tui.engine.shortwindow import SURE_OF_LANGUAGE, TAILS, is_clear
+from speakeasy_tui.engine.shortwindow import SURE_OF_LANGUAGE, is_clear
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
 
@@ -77,7 +78,7 @@ class Decoder:
         results = [Result(windows[n].lone, complete=True) for n in asked]
         unknown = [n for n, window in enumerate(windows) if window.first.file.language is None]
         for n in unknown:
-            windows[n].lone.unclear = len(TAILS)  # the model's own length tells
+            windows[n].lone.unclear = shortwindow.TRIES  # the model's own length tells
             results.append(Result(windows[n].lone, complete=False))
         wanted = [n for n in range(len(windows)) if n not in asked and n not in unknown]
         if not wanted:

@@ -19,6 +19,7 @@ from speakeasy_tui.engine.hypotheses import furthest
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import MOST, TEMPERATURES, Outcome, needs_fallback
 from speakeasy_tui.engine.segments import end_of
+from speakeasy_tui.engine.shortwindow import TAIL
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -38,9 +39,9 @@ OFTEN = ('"', ' "', " '", " -", " (", " [", "「", " ♪")
 """Of what must not be said, what a model likes to say all the same."""
 
 
-def most_tokens(pieces: Sequence[Piece], which: Sequence[int]) -> int:
-    """Tokens that a text of those of `pieces` with the numbers `which` may have."""
-    return min(MOST, MORE + max(pieces[n].left for n in which) * TOKENS // 100)
+def most_tokens(frames: int) -> int:
+    """Tokens that a text of so much speech may have."""
+    return min(MOST, MORE + frames * TOKENS // 100)
 
 
 class Generation:
@@ -87,18 +88,18 @@ class Generation:
         """Beam search for those of a batch's `windows` with the numbers `which`, in that order."""
         firsts = [window.first for window in windows]
         beam = firsts[which[0]].file.options.beam_size
-        short = windows[which[0]].length is not None
+        length = windows[which[0]].length
         packed = any(windows[n].packed for n in which)
         # Without a beam CTranslate2 would find the same text twice; in a short window more of
         # them go on behind the end.
-        patience = PATIENCE if beam > 1 and not short else 1.0
+        patience = PATIENCE if beam > 1 and length is None else 1.0
         with self._meter.stage("generate"):
             return self._said(
                 firsts,
                 which,
                 encoded,
                 lambda n, result: self._furthest(windows[n], result),
-                most=MOST if packed else self._most(firsts, which),
+                most=MOST if packed else self._most(firsts, which, length),
                 beam_size=beam,
                 num_hypotheses=round(beam * patience),
                 patience=patience,
@@ -143,10 +144,17 @@ class Generation:
             piece.tried, piece.encoded = [], None
         return outcomes
 
-    def _most(self, pieces: Sequence[Piece], which: Sequence[int]) -> int:
-        """As `most_tokens`; torch's search keeps room for a full window's text in any case, and
-        would record its steps again for another."""
-        return most_tokens(pieces, which) if self._model.searcher is None else MOST
+    def _most(
+        self, pieces: Sequence[Piece], which: Sequence[int], length: int | None = None
+    ) -> int:
+        """Tokens that a text of those of `pieces` with the numbers `which` may have.
+
+        torch's search keeps room for all that a window of that `length` holds, None the model's
+        own: for less it would record its steps again.
+        """
+        if self._model.searcher is None:
+            return most_tokens(max(pieces[n].left for n in which))
+        return MOST if length is None else most_tokens(length - TAIL)
 
     def _prompt(self, piece: Piece) -> list[int]:
         tokenizer = self.tokenizer_of(piece)

@@ -18,7 +18,7 @@ from speakeasy_tui.core import models
 from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.engine import cublas, vram
+from speakeasy_tui.engine import cublas, shortwindow, vram
 from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
@@ -26,6 +26,7 @@ from speakeasy_tui.engine.melspec import LogMel
 
 if TYPE_CHECKING:
     from speakeasy_tui.engine.search import Searcher
+    from speakeasy_tui.engine.shortwindow import Lengths
     from speakeasy_tui.engine.soundencoder import SoundEncoder
     from speakeasy_tui.engine.work import Mel
 
@@ -226,15 +227,18 @@ class Model:
         self.seconds = time.monotonic() - begun
 
     @property
-    def takes_short(self) -> bool:
-        """Whether windows may be shorter than the model's.
+    def lengths(self) -> Lengths | None:
+        """Those that windows may have, of short pieces; None: these share full windows.
 
-        Measured on a CPU alone; ``SPEAKEASY_WINDOWS`` says otherwise: ``short`` or ``shared``.
-        torch's search records its steps for windows of one length.
+        Short ones were measured on a CPU alone; ``SPEAKEASY_WINDOWS`` says otherwise: ``short`` or
+        ``shared``.
         """
         usual = "short" if self.device == "cpu" else "shared"
-        wanted = os.environ.get("SPEAKEASY_WINDOWS", usual)
-        return wanted == "short" and self.searcher is None and self.encoder is None
+        if os.environ.get("SPEAKEASY_WINDOWS", usual) != "short":
+            return None
+        full = int(self.whisper.feature_extractor.nb_max_frames)
+        on_cpu = self.device == "cpu" and self.searcher is None
+        return shortwindow.seconds(full) if on_cpu else shortwindow.few(full)
 
     def expect(self, windows: int) -> None:
         """A full batch has so many from now on."""
@@ -250,7 +254,9 @@ class Model:
         """Bytes that one window takes on a GPU at most."""
         layers = vram.decoder_layers(self._folder / "model.bin", self._width)
         size = 2 if "16" in self.compute_type else 4
-        return vram.window_bytes(self._width, layers, size, by_torch=self.searcher is not None)
+        by_torch, lengths = self.searcher is not None, self.lengths
+        shortest = 1 if lengths is None else lengths.windows(1, lengths.every[0])
+        return vram.window_bytes(self._width, layers, size, by_torch=by_torch, parts=shortest)
 
     def batch_sizes(self) -> tuple[int, int]:
         """When nobody chose one: the batch size to begin with, and the largest that fits.

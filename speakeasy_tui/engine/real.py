@@ -236,7 +236,7 @@ class RealEngine:
         if isinstance(command, Load):
             self._decoder = Decoder(model, self._meter, self._injector.check_device)
             self._ready.frames = self._decoder.frames
-            self._ready.short = model.takes_short
+            self._ready.lengths = model.lengths
             self._crew.grow(max(1, command.workers))
             size, most = model.batch_sizes()
         self._use_batch(command.batch_size or size)

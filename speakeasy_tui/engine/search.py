@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from speakeasy_tui.engine.rules import Tokens
-from speakeasy_tui.engine.steps import Steps, Written
+from speakeasy_tui.engine.steps import Steps, Written, whole
 from speakeasy_tui.engine.streams import Streams
-from speakeasy_tui.engine.textdecoder import TextDecoder
+from speakeasy_tui.engine.textdecoder import Shape, Space, TextDecoder
 from speakeasy_tui.engine.ways import Beam, Sampling, Way
 
 LONGEST = 448
@@ -48,6 +48,40 @@ class Found:
         self.scores = [self.scores[n] for n in order]
 
 
+class Desk:
+    """What one thread has for its batches."""
+
+    def __init__(self, decoder: TextDecoder, tokens: Tokens, windows: int, space: Space) -> None:
+        """
+        Args:
+            decoder: of the model.
+            tokens: of the model that the rules speak of.
+            windows: of a full batch, if they are full windows.
+            space: for a batch.
+        """
+        self._decoder = decoder
+        self._tokens = tokens
+        self.windows = windows
+        self.space = space
+        self._pool = torch.cuda.graph_pool_handle() if decoder.device.type == "cuda" else None
+        self._steps: dict[tuple[int, int], Steps] = {}
+        """By the frames and texts of a window."""
+
+    def longest(self, need: Shape) -> int:
+        """Tokens for which there has been room where a batch of that shape comes."""
+        known = self._steps.get((need.frames, need.width))
+        return known.shape.longest if known is not None else 0
+
+    def steps(self, need: Shape) -> Steps:
+        """Steps for a batch for which there is space."""
+        key = need.frames, need.width
+        known = self._steps.get(key)
+        if known is None or not known.shape.holds(need):
+            known = Steps(self._decoder, self._tokens, self.space, need, self._pool)
+            self._steps[key] = known
+        return known
+
+
 class Searcher:
     """Generates with one decoder; several threads may do so at the same time."""
 
@@ -62,14 +96,15 @@ class Searcher:
         self._tokens = tokens
         self._streams = streams
         self.windows = 1
-        """Of a full batch: for so many there is room from the first on, for in a new one all steps
-        have to be recorded again."""
-        self._steps: dict[int, tuple[Steps, int]] = {}
-        """Of each thread, and how many windows a full batch had when they were made."""
+        """Of a full batch, if they are full windows: for so many, or for as many seconds of shorter
+        ones, there is room from the first on, for in a new one all steps have to be recorded
+        again."""
+        self._desks: dict[int, Desk] = {}
+        """By thread."""
 
     def spare(self) -> None:
         """Let go of memory that is kept for the next batch; while none is under way."""
-        self._steps.clear()
+        self._desks.clear()
 
     def generate(
         self,
@@ -90,7 +125,7 @@ class Searcher:
         """Texts with timestamps for windows; the options are CTranslate2's.
 
         Args:
-            encoded: the encoder's output, windows × 1500 × width, on the decoder's device.
+            encoded: the encoder's output, windows × frames × width, on the decoder's device.
             prompts: tokens before each window's text; all of a length.
             start: the token that begins a transcript, which every prompt holds at the same place:
                 what the model says there tells whether anybody speaks.
@@ -109,7 +144,8 @@ class Searcher:
             way = Sampling(width, width, end, sampling_temperature)
         with torch.inference_mode(), self._streams.own():
             # The last token of a text is never read.
-            steps = self._steps_for(len(prompts), width, len(prompts[0]) + most - 1)
+            tokens = len(prompts[0]) + most - 1
+            steps = self._steps_for(len(prompts), encoded.shape[1], width, tokens)
             steps.rules.bar(suppress_tokens)
             written = steps.write(
                 encoded,
@@ -121,28 +157,31 @@ class Searcher:
             )
         if np.isnan(written.scores).any():
             # It stays in the room: hidden from other texts, it spoils them all the same.
-            del self._steps[threading.get_ident()]
+            del self._desks[threading.get_ident()]
         found = [Found(float(probability)) for probability in written.silence]
-        for window, tokens, score in texts_of(written, end, way.enough, most):
-            found[window].add(tokens, score, length_penalty)
+        for window, text, score in texts_of(written, end, way.enough, most):
+            found[window].add(text, score, length_penalty)
         for one in found:
             one.sort(num_hypotheses)
         return found
 
-    def _steps_for(self, windows: int, width: int, longest: int) -> Steps:
-        """This thread's steps, with room for so much."""
+    def _steps_for(self, windows: int, frames: int, width: int, longest: int) -> Steps:
+        """This thread's steps, with room for such a batch."""
         thread = threading.get_ident()
-        windows = max(windows, self.windows)
-        known, meant = self._steps.get(thread, (None, 0))
-        if known is not None:
-            if known.fits(windows, width, longest) and meant <= self.windows:
-                return known
-            if width == known.room.width:
-                longest = max(longest, known.room.longest)
-            del self._steps[thread], known  # its memory before there is more
-        made = Steps(self._decoder, self._tokens, windows, width, longest)
-        self._steps[thread] = made, self.windows
-        return made
+        full = self.windows * self._decoder.frames // frames
+        need = Shape(max(windows, full), frames, width, whole(longest))
+        states = tokens = 0
+        desk = self._desks.get(thread)
+        if desk is not None:
+            need = need._replace(longest=max(need.longest, desk.longest(need)))
+            if desk.windows <= self.windows:
+                if desk.space.holds(need):
+                    return desk.steps(need)
+                states, tokens = desk.space.states, desk.space.tokens
+            del self._desks[thread], desk  # its memory before there is more
+        space = Space(self._decoder, max(states, need.states), max(tokens, need.tokens))
+        self._desks[thread] = Desk(self._decoder, self._tokens, self.windows, space)
+        return self._desks[thread].steps(need)
 
 
 def texts_of(

@@ -9,24 +9,67 @@ for again in a longer window, at last in a full one. Measured in docs/throughput
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from dataclasses import dataclass
+
 from speakeasy_tui.engine.outcome import Outcome, needs_fallback
 from speakeasy_tui.engine.work import Piece
 
-TAILS = (400, 600)
-"""Frames (10 ms) of silence behind the speech, at the first try and the second."""
-STEP = 100
-"""Frames: lengths are whole seconds, so that many are alike."""
-ALIKE = 1.5
-"""How many times longer or shorter than the oldest piece's a window in its batch may be."""
+TAIL = 400
+"""Frames (10 ms) of silence behind the speech, at least."""
+TRIES = 2
+"""Short windows that a piece gets before it gets a full one."""
 SURE_OF_LANGUAGE = 0.7
 """Probability from which on the language that a short window seems to be in is believed."""
+_SECOND = 100
+"""Frames."""
 
 
-def length(piece: Piece, full: int) -> int:
-    """Frames of the window that a piece gets; `full` is the model's own."""
-    if not piece.takes_any_window or piece.unclear >= len(TAILS):
-        return full
-    return min(full, -(-(piece.left + TAILS[piece.unclear]) // STEP) * STEP)
+@dataclass(frozen=True)
+class Lengths:
+    """How many frames windows may have, and which of them share a batch."""
+
+    every: tuple[int, ...]
+    """The shortest first; the last is the model's own."""
+    further: int
+    """By so many places the window of the second try is longer."""
+    alike: float
+    """How many times longer or shorter than the oldest piece's a window in its batch may be."""
+    by_seconds: bool
+    """A full batch has as many seconds as with full windows, not as many windows."""
+
+    def of(self, piece: Piece) -> int:
+        """Frames of the window that a piece gets."""
+        if not piece.takes_any_window or piece.unclear >= TRIES:
+            return self.every[-1]
+        place = bisect_left(self.every, piece.left + TAIL) + self.further * piece.unclear
+        return self.every[min(place, len(self.every) - 1)]
+
+    def are_near(self, length: int, own: int) -> bool:
+        """Whether windows of one length share a batch with those of another."""
+        return own / self.alike <= length <= own * self.alike
+
+    def windows(self, size: int, length: int) -> int:
+        """In a batch that would be full with `size` full ones."""
+        return size * self.every[-1] // length if self.by_seconds else size
+
+
+def seconds(full: int) -> Lengths:
+    """Any number of whole seconds, as a CPU likes it: it takes as long as the windows are.
+
+    Args:
+        full: frames of the model's own.
+    """
+    return Lengths((*range(_SECOND, full, _SECOND), full), 2, 1.5, by_seconds=False)
+
+
+def few(full: int) -> Lengths:
+    """As many as torch's search should record steps for; a GPU likes to have many texts at once.
+
+    Args:
+        full: frames of the model's own.
+    """
+    return Lengths(tuple(full // part for part in (4, 3, 2, 1)), 1, 1.0, by_seconds=True)
 
 
 def is_clear(outcome: Outcome) -> bool:

@@ -30,7 +30,7 @@ class Layer:
         self.think = Thought(weights, name)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """States, windows × 1500 × width."""
+        """States, windows × frames × width."""
         asked, keys, values = map(heads, self.of_sound(self.before_sound(x)).chunk(3, dim=-1))
         heard = functional.scaled_dot_product_attention(asked, keys, values)
         return self.think(x + self.from_sound(merged(heard)))
@@ -77,10 +77,10 @@ class SoundEncoder:
         self._last = Norm(weights, "encoder/layer_norm")
 
     def __call__(self, features: Sequence[Mel]) -> Tensor:
-        """States of windows (windows × 1500 × width), all there on return.
+        """States of windows (windows × 1500 × width, or fewer), all there on return.
 
         Args:
-            features: a spectrogram for each, mels × 3000.
+            features: a spectrogram for each, mels × 3000, or all shorter by as much.
         """
         with torch.inference_mode(), self._streams.own():
             x = torch.from_numpy(np.stack(features)).to(self._device, self._dtype)

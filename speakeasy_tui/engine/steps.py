@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from speakeasy_tui.engine.rules import Chances, Rules, Tokens
-from speakeasy_tui.engine.textdecoder import Room, TextDecoder
+from speakeasy_tui.engine.textdecoder import Room, Shape, Space, TextDecoder
 from speakeasy_tui.engine.ways import Choice, Way
 
 _BLOCK = 64
@@ -29,6 +29,15 @@ AHEAD = {"cuda": 4}
 """Steps that a device is asked for before it has said whether the first of them is the last."""
 _RECORDING = threading.Lock()
 """One at a time: the others' steps may go on meanwhile."""
+
+
+Pool = tuple[int, int] | None
+"""Memory of CUDA graphs, as torch names it; None where there are none."""
+
+
+def whole(tokens: int) -> int:
+    """So many tokens, in whole blocks."""
+    return -(-tokens // _BLOCK) * _BLOCK
 
 
 class Written(NamedTuple):
@@ -51,23 +60,23 @@ class Written(NamedTuple):
 class Texts:
     """Texts so far, of as many windows as there is room for, where they are calculated."""
 
-    def __init__(self, room: Room, tokens: Tokens, device: torch.device) -> None:
-        windows, width, longest = room.windows, room.width, room.longest
+    def __init__(self, shape: Shape, tokens: Tokens, device: torch.device) -> None:
+        windows, _, width, longest = shape
         self._begin = tokens.begin
         self._end = tokens.end
         self._width = width
 
-        def whole(*shape: int) -> Tensor:
-            return torch.zeros(shape, dtype=torch.int64, device=device)
+        def integers(*count: int) -> Tensor:
+            return torch.zeros(count, dtype=torch.int64, device=device)
 
-        self.clock = whole(2)
+        self.clock = integers(2)
         """The place in the texts of the token to be read, and the number of the step."""
-        self.parents = whole(room.rows)
+        self.parents = integers(windows * width)
         """The row of which each row is the continuation."""
-        self.ends = whole(3, room.rows)
+        self.ends = integers(3, windows * width)
         """Of each row the last token, the one before it, and the first timestamp behind its own."""
         self.sums = torch.zeros((windows, width), device=device)
-        self.found = whole(windows)
+        self.found = integers(windows)
         """Texts that have ended."""
         self.going = torch.zeros(windows, dtype=torch.bool, device=device)
         """Which windows go on."""
@@ -76,7 +85,7 @@ class Texts:
         self._random = torch.Generator(device)
         """Torch's own may not be asked while a step is recorded, in whatever thread."""
         self._random.seed()
-        self.codes = whole(longest, windows, 2 * width)
+        self.codes = integers(longest, windows, 2 * width)
         """Of each step the likeliest and the chosen."""
         self.scores = torch.zeros((longest, windows, width), device=device)
         self.ended = torch.zeros((longest, windows, width), dtype=torch.bool, device=device)
@@ -130,39 +139,34 @@ class Texts:
 
 
 class Steps:
-    """Steps of one batch after another, in one thread."""
+    """Steps of one batch after another, of like shapes, in one thread."""
 
     def __init__(
-        self, decoder: TextDecoder, tokens: Tokens, windows: int, width: int, longest: int
+        self, decoder: TextDecoder, tokens: Tokens, space: Space, shape: Shape, pool: Pool = None
     ) -> None:
         """
         Args:
             decoder: of the model.
             tokens: that the rules speak of.
-            windows: of a batch at most.
-            width: texts of a window.
-            longest: tokens of a text at most, its prompt's among them.
+            space: for the batch; others have it when this one is done.
+            shape: of the batches, with `whole` blocks of tokens.
+            pool: memory for what is recorded, shared with others that never go on meanwhile.
         """
         self._decoder = decoder
         self._tokens = tokens
-        longest = -(-longest // _BLOCK) * _BLOCK
         device = decoder.device
-        self.room = Room(decoder, windows, width, longest)
+        self.shape = shape
+        self.room = Room(decoder, space, shape)
         self.rules = Rules(tokens, decoder.columns, device, decoder.dtype)
-        self._texts = Texts(self.room, tokens, device)
+        self._texts = Texts(shape, tokens, device)
         on_gpu = device.type == "cuda"
         self._ahead = AHEAD.get(device.type, 1)
-        self._told = torch.zeros((self._ahead, windows), dtype=torch.bool, pin_memory=on_gpu)
+        self._told = torch.zeros((self._ahead, shape.windows), dtype=torch.bool, pin_memory=on_gpu)
         """Which windows go on, after the last steps."""
         self._events = [torch.cuda.Event(blocking=True) for _ in self._told] if on_gpu else []
         self._records = on_gpu
         self._recorded: dict[tuple[Way, int, int], torch.cuda.CUDAGraph | None] = {}
-        self._pool = torch.cuda.graph_pool_handle() if on_gpu else None
-
-    def fits(self, windows: int, width: int, longest: int) -> bool:
-        """Whether there is room for such a batch."""
-        room = self.room
-        return width == room.width and windows <= room.windows and longest <= room.longest
+        self._pool = pool
 
     def write(
         self,
@@ -177,7 +181,7 @@ class Steps:
         """Write the texts of a batch.
 
         Args:
-            encoded: the encoder's output, windows × 1500 × width.
+            encoded: the encoder's output, windows × frames × width.
             prompts: tokens before each window's text; all of a length.
             way: how tokens are chosen.
             start: the token in a prompt at which the model tells whether anybody speaks.
@@ -208,7 +212,7 @@ class Steps:
                     self._move(which, len(prompts[0]) + step - 1)
                     moved.append((step, moved[-1][1][which]))
                     windows = fewer
-            self._play(way, windows, -(-(len(prompts[0]) + step) // _BLOCK) * _BLOCK)
+            self._play(way, windows, whole(len(prompts[0]) + step))
             self._tell(step)
             step += 1
         return self._written(silence, moved, step, count)
@@ -218,7 +222,7 @@ class Steps:
 
         Each has to be recorded, and a GPU does hardly less for still fewer.
         """
-        windows = self.room.windows
+        windows = self.shape.windows
         for _ in range(2):
             if going <= (half := (windows + 1) // 2):
                 windows = half
@@ -249,10 +253,10 @@ class Steps:
         self, silence: Tensor, moved: list[tuple[int, np.ndarray]], steps: int, count: int
     ) -> Written:
         """What was written in so many steps; `moved`: from which on these windows lay first."""
-        width = self.room.width
-        codes = np.zeros((steps, self.room.windows, 2 * width), np.int64)
-        scores = np.zeros((steps, self.room.windows, width))
-        ended = np.zeros((steps, self.room.windows, width), bool)
+        most, _, width, _ = self.shape
+        codes = np.zeros((steps, most, 2 * width), np.int64)
+        scores = np.zeros((steps, most, width))
+        ended = np.zeros((steps, most, width), bool)
         texts = self._texts
         untils = [first for first, _ in moved[1:]] + [steps]
         for (first, windows), until in zip(moved, untils, strict=True):
@@ -308,7 +312,7 @@ class Steps:
 
     def _step(self, way: Way, windows: int, length: int) -> None:
         """Read the token of each text, and choose the next."""
-        rows, texts = windows * self.room.width, self._texts
+        rows, texts = windows * self.shape.width, self._texts
         last, before, free = texts.ends[:, :rows]
         read = self._decoder.step(self.room, length, last, texts.parents[:rows], texts.clock[:1])
         logits = self._decoder.logits(read, self.rules.never)

@@ -8,6 +8,10 @@ in a `Room`, at the same place for every step, so that a GPU can play steps agai
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -35,7 +39,7 @@ class Layer:
         self._think = Thought(weights, name)
 
     def listen(self, encoded: Tensor) -> Memory:
-        """Keys and values of the encoder's output (windows × 1500 × width)."""
+        """Keys and values of the encoder's output (windows × frames × width)."""
         return apart(self._of_sound(encoded))
 
     def ask(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,30 +57,78 @@ class Layer:
         return self._think(x + self._from_sound(merged(heard)))
 
 
-class Room:
-    """What texts of a batch have been so far: keys and values of each layer."""
+class Space:
+    """Memory for what the texts of a batch have been, of one batch at a time, whatever its shape:
+    many short windows take as much as a few long ones."""
 
-    def __init__(self, decoder: TextDecoder, windows: int, width: int, longest: int) -> None:
+    def __init__(self, decoder: TextDecoder, states: int, tokens: int) -> None:
         """
         Args:
             decoder: whose texts they are.
-            windows: of a batch at most.
-            width: texts of a window.
-            longest: tokens of a text, its prompt's among them, at most.
+            states: of the encoder's output, of all windows of a batch.
+            tokens: of all texts of a batch, their prompts' among them.
         """
-        self.windows, self.width, self.longest = windows, width, longest
+        self.states, self.tokens = states, tokens
+
+        def empty(count: int) -> Tensor:
+            # Zeros, for what is not attended to counts 0 times, and nothing times NaN is NaN.
+            return torch.zeros(count, dtype=decoder.dtype, device=decoder.device)
+
+        sound, text = states * decoder.width, tokens * 2 * decoder.width
+        self.sound = [(empty(sound), empty(sound)) for _ in range(decoder.layers)]
+        self.text = [empty(text) for _ in range(decoder.layers)]
+
+    def holds(self, shape: Shape) -> bool:
+        """Whether there is enough for a batch of that shape."""
+        return shape.states <= self.states and shape.tokens <= self.tokens
+
+
+class Shape(NamedTuple):
+    """How much a batch is at most."""
+
+    windows: int
+    frames: int
+    """Of the encoder's output of a window: 1500, or fewer."""
+    width: int
+    """Texts of a window."""
+    longest: int
+    """Tokens of a text, its prompt's among them."""
+
+    @property
+    def states(self) -> int:
+        """Of the encoder's output, of all windows."""
+        return self.windows * self.frames
+
+    @property
+    def tokens(self) -> int:
+        """Of all texts."""
+        return self.windows * self.width * self.longest
+
+    def holds(self, other: Shape) -> bool:
+        """Whether a batch of another shape fits, with windows as long and texts as many."""
+        same = (self.frames, self.width) == (other.frames, other.width)
+        return same and self.windows >= other.windows and self.longest >= other.longest
+
+
+class Room:
+    """What texts of a batch have been so far: keys and values of each layer."""
+
+    def __init__(self, decoder: TextDecoder, space: Space, shape: Shape) -> None:
+        """
+        Args:
+            decoder: whose texts they are.
+            space: where they are kept.
+            shape: of the batches.
+        """
+        self.shape = shape
+        windows, frames, width, longest = shape
         self.rows = windows * width
-        device, dtype = decoder.device, decoder.dtype
-
-        def empty() -> Tensor:
-            shape = (windows, decoder.width // HEAD, decoder.frames, HEAD)
-            return torch.zeros(shape, dtype=dtype, device=device)
-
-        self.sound = [(empty(), empty()) for _ in range(decoder.layers)]
-        """Of the encoder's output: windows × heads × 1500 × 64."""
-        # Zeros, for what is not attended to counts 0 times, and nothing times NaN is NaN.
-        shape = (windows, longest, width, 2 * decoder.width)
-        self.text = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(decoder.layers)]
+        device = decoder.device
+        heard = (windows, decoder.width // HEAD, frames, HEAD)
+        self.sound = [(_as(keys, heard), _as(values, heard)) for keys, values in space.sound]
+        """Of the encoder's output: windows × heads × frames × 64."""
+        written = (windows, longest, width, 2 * decoder.width)
+        self.text = [_as(text, written) for text in space.text]
         """Of the tokens, windows × places × texts: keys, then values. What was once written stays
         where it is, whichever texts go on with it: all texts of a window attend to all that was
         written for it, and each is told what of that is its own."""
@@ -123,7 +175,7 @@ class TextDecoder:
             [0.0, float("-inf")], dtype=self.dtype, device=self.device
         )
         self.frames = len(weights["encoder/position_encodings/encodings"])
-        """Of the encoder's output: 1500."""
+        """Of the encoder's output of a full window: 1500."""
         self.layers = len(self._layers)
         self.width = self._tokens.shape[1]
 
@@ -133,14 +185,14 @@ class TextDecoder:
         return len(self._filled)
 
     def begin(self, room: Room, encoded: Tensor, prompts: Tensor) -> Tensor:
-        """Listen to windows (windows × 1500 × width) and read their prompts (windows × count).
+        """Listen to windows (windows × frames × width) and read their prompts (windows × count).
 
         Gives states (windows × count × width). In `room` all rows of a window have its prompt.
         """
         windows, count = prompts.shape
         x = functional.embedding(prompts, self._tokens) + self._places[:count]
         room.own.fill_(-1)
-        room.own[: windows * room.width, :count] = 0
+        room.own[: windows * room.shape.width, :count] = 0
         for layer, sound, text in zip(self._layers, room.sound, room.text, strict=True):
             for kept, new in zip(sound, layer.listen(encoded), strict=True):
                 kept[:windows] = new
@@ -161,7 +213,7 @@ class TextDecoder:
             parents: the row whose text each row goes on with.
             at: the tokens' place in their texts, one number.
         """
-        rows, texts = len(tokens), room.width
+        rows, texts = len(tokens), room.shape.width
         windows = rows // texts
         x = functional.embedding(tokens.view(windows, texts), self._tokens)
         x = x + self._places.index_select(0, at)
@@ -187,6 +239,11 @@ class TextDecoder:
         """
         added = self._filled if and_that is None else self._filled + and_that
         return functional.linear(self._last(states), self._projection, added)
+
+
+def _as(memory: Tensor, shape: Sequence[int]) -> Tensor:
+    """The beginning of it, in that shape."""
+    return memory[: math.prod(shape)].view(*shape)
 
 
 def apart(known: Tensor) -> Memory:

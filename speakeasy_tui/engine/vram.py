@@ -21,7 +21,7 @@ def free_bytes(index: int) -> int | None:
         return gpus.free_memory(index)
 
 
-def window_bytes(width: int, layers: int, size: int, *, by_torch: bool) -> int:
+def window_bytes(width: int, layers: int, size: int, *, by_torch: bool, parts: int = 1) -> int:
     """Bytes that one window takes on a GPU at most, with a beam of 5 or sampled five times.
 
     Args:
@@ -29,20 +29,21 @@ def window_bytes(width: int, layers: int, size: int, *, by_torch: bool) -> int:
         layers: of its decoder: 4 (tiny, large-v3-turbo) to 32 (large).
         size: bytes of a number in the activations: 2 or 4.
         by_torch: the text is torch's (`engine.search`), not CTranslate2's.
+        parts: short windows that there may be in its place.
 
     Keys and values of the encoder's output and of the text so far in each layer of the decoder,
     and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
     texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
     then the encoder is done. torch keeps them once, between batches too
-    (`engine.textdecoder.Room`), for 256 tokens, and for a moment the chances of each token six
-    times in 32 bits.
+    (`engine.textdecoder.Space`), for 256 tokens, of shorter windows half as many again, and for a
+    moment the chances of each token six times in 32 bits.
     """
     heads = width // 64
     listened = 2 * 1500 * width * layers
     attention = 2 * heads * 1500 * 1500
     if by_torch:
-        written = 5 * 2 * 256 * width * layers
-        step = 5 * VOCABULARY * 6 * 4 // size
+        written = 5 * 2 * (256 if parts == 1 else 384) * width * layers
+        step = parts * 5 * VOCABULARY * 6 * 4 // size
         return size * (written + listened + max(attention, step))
     written = 5 * 2 * 224 * width * layers
     return size * (written + max(listened + attention, 5 * listened))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,15 @@ def test_a_wrong_variable_is_named(tmp_path: Path, variable: str, said: str) -> 
     with pytest.raises(SettingsError, match="environment") as caught:
         load(tmp_path / "none.toml", {variable: "x"})
     assert said in str(caught.value)
+
+
+def test_every_variable_of_the_documentation_is_known(tmp_path: Path) -> None:
+    """A shell that sets one of them for always must not end every other command."""
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text("utf-8")
+    _, _, others = page.partition("## Other variables")
+    named = re.findall(r"`(SPEAKEASY_\w+)`", others)
+    assert {"SPEAKEASY_WINDOWS", "SPEAKEASY_PLAIN", "SPEAKEASY_TORCH"} <= set(named)
+    load(tmp_path / "none.toml", dict.fromkeys(named, "1"))
 
 
 def test_variables_for_other_purposes_are_no_settings(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+CHOSEN = ("SPEAKEASY_TORCH", "SPEAKEASY_WINDOWS")
+"""Variables that choose how an engine works: measurements keep what they are given."""
+
 
 @dataclass(frozen=True)
 class Said:
@@ -73,11 +76,8 @@ class Program:
 
     def __init__(self, folder: Path, more: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        kept = {
-            k: v
-            for k, v in os.environ.items()
-            if not k.startswith("SPEAKEASY_") or k == "SPEAKEASY_TORCH"
-        }
+        every = os.environ.items()
+        kept = {k: v for k, v in every if not k.startswith("SPEAKEASY_") or k in CHOSEN}
         self._environment = kept | {"SPEAKEASY_HOME": str(folder / "home")} | dict(more or {})
         self._command = [sys.executable, "-m", "speakeasy_tui"]
 

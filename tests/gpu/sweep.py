@@ -23,6 +23,7 @@ from pathlib import Path
 from speakeasy_tui.core.engineprotocol import Failed, Fault, Finished, SetBatch, Vitals
 from tests.bench.cores import kinds
 from tests.engine.engine import Engine
+from tests.gpu.program import CHOSEN
 from tests.gpu.speed import Watch
 
 
@@ -82,8 +83,8 @@ def main() -> None:
     print("|---|--:|--:|--:|--:|--:|--:|---|")
     for workers in map(int, given.workers.split(",")):
         with tempfile.TemporaryDirectory(prefix="sweep-") as name:
-            torch = {k: v for k, v in os.environ.items() if k == "SPEAKEASY_TORCH"}
-            engine = Engine("real", Path(name) / "log", **torch)
+            chosen = {k: v for k, v in os.environ.items() if k in CHOSEN}
+            engine = Engine("real", Path(name) / "log", **chosen)
             try:
                 load = {"device": given.device, "compute_type": given.compute_type}
                 engine.load(model=str(given.model), workers=workers, cpu_threads=0, **load)
