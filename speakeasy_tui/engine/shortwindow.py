@@ -23,6 +23,8 @@ SURE_OF_LANGUAGE = 0.7
 """Probability from which on the language that a short window seems to be in is believed."""
 _SECOND = 100
 """Frames."""
+_FEW = (600, 750, 1000, 1200, 1500, 2000)
+"""Frames: none is much longer than a clip needs."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def few(full: int) -> Lengths:
     Args:
         full: frames of the model's own.
     """
-    return Lengths(tuple(full // part for part in (4, 3, 2, 1)), 1, 1.0, by_seconds=True)
+    return Lengths((*(one for one in _FEW if one < full), full), 1, 1.0, by_seconds=True)
 
 
 def is_clear(outcome: Outcome) -> bool:

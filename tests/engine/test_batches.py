@@ -69,6 +69,8 @@ class Here:
         through = Decoder.decode
 
         def gated(decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
+            if decoder.meter is not engine._meter:  # a worker that the test before has left
+                return through(decoder, windows)
             job = windows[0].first.file.job
             gate = self._let.setdefault(job, queue.SimpleQueue())
             if not self._closing:

@@ -109,6 +109,8 @@ def test_a_window_is_reckoned_with_what_sampling_takes() -> None:
     assert window_bytes(1280, 32, 4, by_torch=False) == 2 * large
     assert window_bytes(1280, 4, 2, by_torch=False) < large / 5, "large-v3-turbo"
     assert listened < window_bytes(1280, 32, 2, by_torch=True) < 3 * listened < large
+    by_torch = window_bytes(1280, 32, 2, by_torch=True)
+    assert by_torch < window_bytes(1280, 32, 2, by_torch=True, parts=5) < 2 * by_torch
 
 
 def test_a_decoder_is_as_deep_as_its_file_says(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from speakeasy_tui.engine import modelfile, withtorch
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
-from speakeasy_tui.engine.steps import AHEAD, Steps
+from speakeasy_tui.engine.search import Searcher
+from speakeasy_tui.engine.steps import AHEAD, Steps, whole
+from speakeasy_tui.engine.textdecoder import Shape, Space
 from speakeasy_tui.engine.ways import Way
 from tests.gpu.widened import read, write
 
@@ -39,13 +41,14 @@ def speech(silence: bool = False) -> list[np.ndarray]:
 class Both:
     """A model, with both decoders, and windows that it has listened to."""
 
-    def __init__(self, model: Model, *, silence: bool = False) -> None:
+    def __init__(self, model: Model, *, silence: bool = False, frames: int = 3000) -> None:
         torch.set_num_threads(1)
         self.model = model
         whisper = model.whisper
         extract = whisper.feature_extractor
         self._parts = speech(silence)
-        self.encoded = Encoded(whisper, [pad_or_trim(extract(part)) for part in self._parts])
+        mels = [pad_or_trim(extract(part), frames) for part in self._parts]
+        self.encoded = Encoded(whisper, mels)
         self.tokenizer = Tokenizer(whisper.hf_tokenizer, False, task="transcribe", language="en")
         self.unspoken = get_suppressed_tokens(self.tokenizer, [-1])
 
@@ -68,6 +71,11 @@ class Both:
         return theirs, self.model.searcher.generate(
             self.encoded.tensor(every), prompts, start=start, **how
         )
+
+
+def steps_of(searcher: Searcher) -> list[Steps]:
+    """Those that it keeps for its next batches."""
+    return [steps for desk in searcher._desks.values() for steps in desk._steps.values()]
 
 
 def with_torch(monkeypatch: pytest.MonkeyPatch, **load: Any) -> Model:
@@ -184,14 +192,14 @@ def test_a_batch_finds_nothing_of_the_one_before_in_its_room(both: Both) -> None
 
     searcher.spare()
     first = find([0, 1, 2])
-    ((steps, _),) = searcher._steps.values()
-    assert steps.room.windows == 3
+    (steps,) = steps_of(searcher)
+    assert steps.shape.windows == 3
     assert find([2]) == first[2:]
     assert find([2, 0]) == [first[2], first[0]]
     assert find([0, 1, 2]) == first
-    assert [one for one, _ in searcher._steps.values()] == [steps], "the same room for all of them"
+    assert steps_of(searcher) == [steps], "the same room for all of them"
     searcher.spare()
-    assert not searcher._steps
+    assert not steps_of(searcher)
 
 
 def test_from_the_first_batch_on_there_is_room_for_a_full_one(
@@ -204,12 +212,43 @@ def test_from_the_first_batch_on_there_is_room_for_a_full_one(
     model.expect(6)
     both = Both(model)
     assert_same(*both.find(beam_size=5, num_hypotheses=5))
-    ((steps, _),) = searcher._steps.values()
-    assert steps.room.windows == 6
+    (steps,) = steps_of(searcher)
+    assert steps.shape.windows == 6
     model.expect(3)
     both.find(beam_size=5, num_hypotheses=5)
-    ((steps, _),) = searcher._steps.values()
-    assert steps.room.windows == 3, "memory that no batch needs is given back"
+    (steps,) = steps_of(searcher)
+    assert steps.shape.windows == 3, "memory that no batch needs is given back"
+
+
+@pytest.mark.parametrize("frames", [600, 1200])
+def test_in_short_windows_the_same_is_found(both: Both, frames: int) -> None:
+    short = Both(both.model, frames=frames)
+    assert short.encoded.tensor([0]).shape[1] == frames // 2
+    assert_same(*short.find(beam_size=5, num_hypotheses=5, max_length=100))
+
+
+def test_windows_of_all_lengths_are_heard_in_the_same_memory(both: Both) -> None:
+    """By turns, and none of them finds what another has left there."""
+    searcher = both.model.searcher
+    assert searcher is not None
+    searcher.spare()
+    both.model.expect(3)
+    kinds = [(both, 448), (Both(both.model, frames=1000), 168), (Both(both.model, frames=600), 88)]
+    try:
+        for kind, most in kinds[::-1]:  # the longest texts at last
+            assert_same(*kind.find(beam_size=5, num_hypotheses=5, max_length=most))
+        (desk,) = searcher._desks.values()
+        places = desk.space.text[0].data_ptr()
+        for kind, most in kinds:
+            assert_same(*kind.find(beam_size=5, num_hypotheses=5, max_length=most))
+        shapes = {(steps.shape.windows, steps.shape.frames) for steps in steps_of(searcher)}
+        assert shapes == {(3, 1500), (9, 500), (15, 300)}, "as many seconds in each"
+        (same,) = searcher._desks.values()
+        assert same is desk
+        assert {steps.room.text[0].data_ptr() for steps in steps_of(searcher)} == {places}
+    finally:
+        both.model.expect(1)
+        searcher.spare()
 
 
 def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:
@@ -269,9 +308,10 @@ def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Bot
     """Few shapes, for each is recorded by itself on a GPU."""
     assert both.model.searcher is not None
     decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
-    steps = Steps(decoder, tokens, windows=12, width=1, longest=65)
+    shape = Shape(windows=12, frames=50, width=1, longest=64)
+    steps = Steps(decoder, tokens, Space(decoder, shape.states, shape.tokens), shape)
     assert [steps._shape(going) for going in range(1, 13)] == [3, 3, 3, 6, 6, 6, *[12] * 6]
-    assert steps.room.longest == 128
+    assert [whole(count) for count in (1, 64, 65)] == [64, 64, 128]
 
 
 def test_where_a_step_cannot_be_recorded_it_is_done_as_it_is(

@@ -19,7 +19,7 @@ from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.passage import Span
-from speakeasy_tui.engine.shortwindow import ALIKE, TAILS, is_clear, length
+from speakeasy_tui.engine.shortwindow import TAIL, TRIES, Lengths, few, is_clear, seconds
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -27,11 +27,14 @@ from .engine import load_command
 from .pieces import made_file, made_piece, sentences, spoken_piece
 from .test_packing import queues, words_of
 
+SECONDS, FEW = seconds(3000), few(3000)
+"""On a CPU, and where torch searches."""
 
-def short() -> Ready:
+
+def short(lengths: Lengths = SECONDS) -> Ready:
     """Of a model whose windows may be short."""
     ready = Ready()
-    ready.short = True
+    ready.lengths = lengths
     return ready
 
 
@@ -57,26 +60,42 @@ def said(piece: Piece) -> list[str]:
     [(0.01, 500), (3.0, 700), (3.01, 800), (25.9, 3000), (26.0, 3000), (29.5, 3000)],
 )
 def test_a_window_is_the_speech_and_four_seconds(seconds: float, frames: int) -> None:
-    assert length(made_piece(seconds=seconds), 3000) == frames
+    assert SECONDS.of(made_piece(seconds=seconds)) == frames
+
+
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [(0.01, 600), (2.0, 600), (2.01, 750), (7.0, 1200), (16.0, 2000), (16.01, 3000)],
+)
+def test_or_one_of_few_lengths(seconds: float, frames: int) -> None:
+    assert FEW.of(made_piece(seconds=seconds)) == frames
+
+
+def test_no_window_is_longer_than_the_model_s() -> None:
+    assert few(1000).every == (600, 750, 1000)
+    assert seconds(1000).of(made_piece(seconds=30.0)) == 1000
 
 
 @pytest.mark.parametrize("other", [{"pack": False}, {"task": "translate"}], ids=str)
 def test_some_get_full_windows_always(other: dict[str, Any]) -> None:
-    assert length(made_piece(made_file(1, **other)), 3000) == 3000
+    assert SECONDS.of(made_piece(made_file(1, **other))) == 3000
 
 
-def test_after_two_tries_a_window_is_full() -> None:
+@pytest.mark.parametrize(
+    ("lengths", "frames"), [(SECONDS, [700, 900, 3000, 3000]), (FEW, [750, 1000, 3000, 3000])]
+)
+def test_after_two_tries_a_window_is_full(lengths: Lengths, frames: list[int]) -> None:
     piece = made_piece(seconds=3.0)
     found = []
     for piece.unclear in range(4):
-        found.append(length(piece, 3000))
-    assert found == [300 + TAILS[0], 300 + TAILS[1], 3000, 3000]
+        found.append(lengths.of(piece))
+    assert found == frames
 
 
 def test_a_rest_counts_by_what_is_left() -> None:
     piece = made_piece(seconds=20.0)
     piece.seek = 1700
-    assert length(piece, 3000) == 300 + TAILS[0]
+    assert SECONDS.of(piece) == 300 + TAIL
 
 
 def test_behind_the_speech_it_is_as_quiet_as_its_quietest() -> None:
@@ -91,25 +110,29 @@ def test_behind_the_speech_it_is_as_quiet_as_its_quietest() -> None:
 # ----------------------------------------------------------------- batches
 
 
-@given(queues(), st.integers(1, 8), st.integers(1, 4), st.randoms())
+@given(
+    st.sampled_from([SECONDS, FEW]), queues(), st.integers(1, 8), st.integers(1, 4), st.randoms()
+)
 @settings(max_examples=200, deadline=None)
 def test_no_piece_is_lost_and_windows_of_a_batch_are_alike(
-    pieces: list[Piece], size: int, share: int, chance: random.Random
+    lengths: Lengths, pieces: list[Piece], size: int, share: int, chance: random.Random
 ) -> None:
-    ready, done = short(), []
+    ready, done = short(lengths), []
     for piece in pieces:
         ready.add(piece)
     while len(ready):
         waiting = len(ready)
         batch = ready.next(size, share)
         given_out = [window.lone for window in batch]
-        assert 1 <= len(batch) <= size
+        assert len(batch) >= 1
+        length = batch[0].length or 3000
+        assert len(batch) * (length if lengths.by_seconds else 3000) <= size * 3000
         assert len(ready) == waiting - len(given_out)
         assert len({piece.bucket() for piece in given_out}) == 1
         assert len({window.length for window in batch}) == 1
-        lengths = [length(piece, 3000) for piece in given_out]
-        assert max(lengths) == (batch[0].length or 3000)
-        assert max(lengths) <= ALIKE**2 * min(lengths)
+        needed = [lengths.of(piece) for piece in given_out]
+        assert max(needed) == length
+        assert max(needed) <= lengths.alike**2 * min(needed)
         again = [piece for piece in given_out if chance.random() < 0.3]
         done += [piece for piece in given_out if piece not in again]
         for piece in again:
@@ -150,6 +173,22 @@ def test_a_rest_does_not_wait_where_there_are_enough() -> None:
         rest.seek = 1700
     pieces = [*rests, *(made_piece(seconds=29.0) for _ in range(3))]
     assert given_with(short(), pieces, 4) == [[0, 1], [2, 3, 4]]
+
+
+def test_a_full_batch_has_as_many_seconds() -> None:
+    seconds = [3.0] * 8 + [29.0] * 2 + [7.0] * 5
+    pieces = [made_piece(made_file(n), seconds=one) for n, one in enumerate(seconds)]
+    full = given_with(short(FEW), pieces, 2)
+    assert full == [[*range(8)], [8, 9], [*range(10, 15)]]
+
+
+def test_as_many_seconds_as_full_windows_are_enough_for_a_batch() -> None:
+    ready = short(FEW)
+    for _ in range(7):
+        ready.add(made_piece(seconds=3.0))
+    assert not ready.fills(2)
+    ready.add(made_piece(seconds=3.0))
+    assert ready.fills(2)
 
 
 # ----------------------------------------------------------------- what it gives
@@ -198,10 +237,9 @@ def test_what_is_suspicious_is_not_believed(found: Outcome, clear: bool) -> None
 
 
 def test_there_is_room_for_more_than_a_full_window_has() -> None:
-    pieces = [made_piece(seconds=3.0), made_piece(seconds=12.0)]
-    assert most_tokens(pieces, [0, 1]) >= 24 + 12 * 224 / 30
-    assert most_tokens(pieces, [0]) < most_tokens(pieces, [0, 1])
-    assert most_tokens([made_piece(seconds=30.0)], [0]) == 224
+    assert most_tokens(1200) >= 24 + 12 * 224 / 30
+    assert most_tokens(300) < most_tokens(1200)
+    assert most_tokens(3000) == 224
 
 
 # ----------------------------------------------------------------- known sentences
@@ -244,7 +282,7 @@ def test_words_are_timed_in_short_windows(model: Model, decoder: Decoder) -> Non
     piece = spoken_piece(model, samples, word_timestamps=True)
     ready = short()
     ready.add(piece)
-    frames = length(piece, 3000)
+    frames = SECONDS.of(piece)
     assert through(decoder, ready) == [[frames]]
     words = [word for one in piece.segments for word in one.words or ()]
     assert words_of("".join(word.word for word in words)) == words_of(text)
@@ -258,16 +296,16 @@ def test_what_goes_on_behind_the_end_is_heard_in_a_longer_window(
 
     def doubting(found: Outcome) -> bool:
         asked.append(found)
-        return len(asked) > len(TAILS) and is_clear(found)
+        return len(asked) > TRIES and is_clear(found)
 
     monkeypatch.setattr(decode, "is_clear", doubting)
     text, samples = sentences()[1]
     piece = spoken_piece(model, samples)
     ready = short()
     ready.add(piece)
-    lengths = [-(-(piece.frames + tail) // 100) * 100 for tail in TAILS]
-    assert through(decoder, ready) == [[lengths[0]], [lengths[1]], [None]]
-    assert len(asked) == len(TAILS), "of a full window it is not asked"
+    first = SECONDS.of(piece)
+    assert through(decoder, ready) == [[first], [first + 200], [None]]
+    assert len(asked) == TRIES, "of a full window it is not asked"
     assert jiwer.wer(" ".join(words_of(text)), " ".join(said(piece))) < 0.2
 
 
@@ -281,7 +319,7 @@ def test_a_text_without_end_takes_no_longer_than_there_is_room(
     window = Window((piece,), length=100)
     encoded = model.encode([window.features(100)])
     (found,) = decoder.text.search([window], [0], encoded)
-    assert len(found.tokens) == found.room == most_tokens([piece], [0])
+    assert len(found.tokens) == found.room == most_tokens(100)
     assert not is_clear(found)
 
 
@@ -332,7 +370,7 @@ def test_an_unsure_language_is_looked_for_in_a_full_window(
     piece.file.language = None
     ready = short()
     ready.add(piece)
-    assert length(piece, 3000) == 800
+    assert SECONDS.of(piece) == 800
     assert through(decoder, ready) == lengths
     assert piece.file.language_probability == probabilities[-1]
     assert piece.segments
@@ -341,13 +379,48 @@ def test_an_unsure_language_is_looked_for_in_a_full_window(
 # ----------------------------------------------------------------- which models
 
 
-@pytest.mark.parametrize(("chosen", "taken"), [(None, True), ("short", True), ("shared", False)])
+@pytest.mark.parametrize(
+    ("chosen", "device", "searcher", "lengths"),
+    [
+        (None, "cpu", None, SECONDS),
+        ("short", "cpu", None, SECONDS),
+        ("shared", "cpu", None, None),
+        (None, "cpu", object(), FEW),
+        (None, "cuda", object(), None),
+        ("short", "cuda", object(), FEW),
+        ("short", "cuda", None, FEW),
+    ],
+)
 def test_windows_are_short_on_a_cpu(
-    model: Model, monkeypatch: pytest.MonkeyPatch, chosen: str | None, taken: bool
+    model: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    chosen: str | None,
+    device: str,
+    searcher: Any,
+    lengths: Lengths | None,
 ) -> None:
     monkeypatch.delenv("SPEAKEASY_WINDOWS", raising=False)
     if chosen:
         monkeypatch.setenv("SPEAKEASY_WINDOWS", chosen)
-    assert model.takes_short is taken
-    monkeypatch.setattr(model, "searcher", object())
-    assert not model.takes_short
+    monkeypatch.setattr(model, "device", device)
+    monkeypatch.setattr(model, "searcher", searcher)
+    assert model.lengths == lengths
+
+
+def test_torch_hears_known_sentences_in_short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU, with windows of few lengths, and as many seconds of them in a batch."""
+    monkeypatch.setenv("SPEAKEASY_TORCH", "all")
+    model = Model(load_command(compute_type="float32", cpu_threads=2), Injector())
+    assert model.lengths == FEW
+    model.expect(4)
+    decoder = Decoder(model, Meter(), Injector().check_device)
+    known = sentences()
+    ready = short(FEW)
+    pieces = [spoken_piece(model, samples, n + 1) for n, (_, samples) in enumerate(known)]
+    for piece in pieces:
+        ready.add(piece)
+    batches = through(decoder, ready, 4)
+    assert any(len(batch) > 4 for batch in batches)
+    assert all(set(batch) <= {*FEW.every, None} for batch in batches)
+    wanted = [" ".join(words_of(text)) for text, _ in known]
+    assert jiwer.wer(wanted, [" ".join(said(piece)) for piece in pieces]) < 0.05
