@@ -218,6 +218,7 @@ class FullBatch(Report):
     """A full batch went through the model, not to be sampled; what became of it follows."""
 
     windows: int
+    """Or as many seconds of shorter ones."""
     seconds: float
     """It was in the model, beside the batches of other workers."""
 

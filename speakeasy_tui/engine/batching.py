@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from speakeasy_tui.engine.packing import may_share, windows
 from speakeasy_tui.engine.shortwindow import Lengths
@@ -31,7 +33,10 @@ class Ready:
         self._suspicious = self._alone = 0
         """Of them, those that are to be sampled, and others that need a window of their own."""
         self._short = 0
-        """Frames of all others, or of their windows."""
+        """Frames of all others."""
+        self._alike: Counter[tuple[tuple[Any, ...], int]] = Counter()
+        """Where windows may be short: pieces by what they must agree in, and their window's
+        length; without those that are to be sampled."""
         self._full_by = 0.0
         """Until then (monotonic) a batch waits to become full."""
 
@@ -65,7 +70,23 @@ class Ready:
 
     def fills(self, size: int) -> bool:
         """Whether there are so many windows at least, if pieces agree in their `bucket`."""
+        lengths = self.lengths
+        if lengths is not None and lengths.by_seconds and self._suspicious < size:
+            return any(
+                count >= lengths.windows(size, length) for (_, length), count in self._alike.items()
+            )
         return max(self._suspicious, self._alone + self._short // self.frames) >= size
+
+    def is_full(self, batch: Sequence[Window], size: int) -> bool:
+        """Whether a batch was as full as one of `size` windows can be; not for those on a CPU that
+        are short, of which nobody asks."""
+        length = batch[0].length
+        if length is None:
+            return len(batch) == size and batch[0].is_full
+        lengths = self.lengths
+        if lengths is None or not lengths.by_seconds:
+            return False
+        return len(batch) == lengths.windows(size, length)
 
     def _count(self, pieces: Iterable[Piece]) -> None:
         for piece in pieces:
@@ -73,15 +94,16 @@ class Ready:
                 self._suspicious += 1
             elif self.lengths is None and may_share(piece):
                 self._short += piece.left
-            elif self.lengths is not None and self.lengths.by_seconds:
-                self._short += self.lengths.of(piece)
             else:
                 self._alone += 1
+                if self.lengths is not None:
+                    self._alike[piece.bucket(), self.lengths.of(piece)] += 1
 
     def _keep(self, pieces: list[Piece]) -> None:
         """These wait, and no others."""
         self._pieces = pieces
         self._suspicious = self._alone = self._short = 0
+        self._alike.clear()
         self._count(pieces)
 
     def next(self, size: int, share: int = 1) -> list[Window]:
@@ -96,11 +118,11 @@ class Ready:
         """
         self._full_by = 0.0
         ready = (piece for piece in self._pieces if not self._too_few(piece, size))
-        oldest = next(ready, self._pieces[0])
+        oldest = next(ready, None) or self._usual()
         bucket = oldest.bucket()
         same = (piece for piece in self._pieces if piece.bucket() == bucket)
         if self.lengths is not None:
-            batch = self._alike(self.lengths, oldest, list(same), size, share)
+            batch = self._of_a_length(self.lengths, oldest, list(same), size, share)
         else:
             enough = self._enough(same, max(_CHOICE, share) * size)
             made = sorted(windows(enough, self.frames), key=self._waits)
@@ -111,13 +133,30 @@ class Ready:
             piece.overtaken += 1
         return batch
 
-    def _alike(
+    def _usual(self) -> Piece:
+        """The oldest piece; where a batch has windows of one length, of those that need the length
+        of which there is most."""
+        lengths = self.lengths
+        if lengths is None or not lengths.by_seconds or not self._alike:
+            return self._pieces[0]
+        key = max(self._alike, key=lambda key: self._alike[key] * key[1])
+        return next(
+            piece
+            for piece in self._pieces
+            if not piece.tried and (piece.bucket(), lengths.of(piece)) == key
+        )
+
+    def _of_a_length(
         self, lengths: Lengths, oldest: Piece, same: list[Piece], size: int, share: int
     ) -> list[Window]:
         """Windows of one length for the oldest piece and those that need about as much."""
-        near = _near(lengths, oldest, same)
+        own = lengths.of(oldest)
+        near = [piece for piece in same if lengths.are_near(lengths.of(piece), own)]
         near.sort(key=lambda piece: abs(piece.left - oldest.left))
-        full = lengths.windows(size, lengths.of(oldest))
+        full = lengths.windows(size, own)
+        if len(near) < full:
+            others = [piece for piece in same if lengths.fill_up(lengths.of(piece), own)]
+            near += sorted(others, key=lambda piece: -piece.left)
         chosen = near[: min(full, max(1, -(-len(same) // share)))]
         length = max(map(lengths.of, chosen))
         short = None if length >= self.frames else length
@@ -143,15 +182,25 @@ class Ready:
         smaller the batches, the less there is to win by waiting.
         """
         lengths = self.lengths
-        if lengths is not None and not piece.tried and piece.overtaken < _OVERTAKEN:
+        if not piece.tried:
+            if lengths is None or piece.overtaken >= _OVERTAKEN or piece.samples is not None:
+                return False
             if not (piece.is_rest or lengths.by_seconds):
                 return False
-            full = lengths.windows(size, lengths.of(piece))
-            return len(_near(lengths, piece, self._pieces)) < full // 2
-        if not piece.tried or piece.overtaken >= min(size // 2, _OVERTAKEN):
+            return self._near(lengths, piece) < lengths.windows(size, lengths.of(piece)) // 2
+        if piece.overtaken >= min(size // 2, _OVERTAKEN):
             return False
         bucket = piece.bucket()
         return sum(other.bucket() == bucket for other in self._pieces) < size
+
+    def _near(self, lengths: Lengths, piece: Piece) -> int:
+        """How many could share a batch with a piece, itself among them."""
+        bucket, own = piece.bucket(), lengths.of(piece)
+        return sum(
+            count
+            for (other, length), count in self._alike.items()
+            if other == bucket and lengths.are_near(length, own)
+        )
 
     def _waits(self, window: Window) -> bool:
         """Whether a window of rests has room for more of them, and others may go first."""
@@ -168,9 +217,3 @@ class Ready:
         gone = [piece for piece in self._pieces if not piece.wanted]
         self._keep([piece for piece in self._pieces if piece.wanted])
         return gone
-
-
-def _near(lengths: Lengths, oldest: Piece, pieces: Iterable[Piece]) -> list[Piece]:
-    """Those of `pieces` whose windows may be in a batch with that of the oldest."""
-    own = lengths.of(oldest)
-    return [piece for piece in pieces if lengths.are_near(lengths.of(piece), own)]

@@ -96,7 +96,7 @@ class Encoded:
             return StorageView.from_array(tensor)
 
     def tensor(self, which: Sequence[int]) -> Tensor:
-        """torch's tensor of the windows with these numbers: windows × 1500 × width."""
+        """torch's tensor of the windows with these numbers: windows × frames × width."""
         import torch
 
         if self._on_cpu:

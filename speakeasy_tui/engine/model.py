@@ -237,13 +237,13 @@ class Model:
         if os.environ.get("SPEAKEASY_WINDOWS", usual) != "short":
             return None
         full = int(self.whisper.feature_extractor.nb_max_frames)
-        on_cpu = self.device == "cpu" and self.searcher is None
-        return shortwindow.seconds(full) if on_cpu else shortwindow.few(full)
+        return shortwindow.seconds(full) if self.searcher is None else shortwindow.few(full)
 
     def expect(self, windows: int) -> None:
         """A full batch has so many from now on."""
         if self.searcher is not None:
             self.searcher.windows = windows
+            self.searcher.tokens = vram.LONGEST if self.lengths is None else vram.LONGEST_SHORT
 
     @property
     def limit(self) -> int:
@@ -255,8 +255,8 @@ class Model:
         layers = vram.decoder_layers(self._folder / "model.bin", self._width)
         size = 2 if "16" in self.compute_type else 4
         by_torch, lengths = self.searcher is not None, self.lengths
-        shortest = 1 if lengths is None else lengths.windows(1, lengths.every[0])
-        return vram.window_bytes(self._width, layers, size, by_torch=by_torch, parts=shortest)
+        parts = 1 if lengths is None else lengths.windows(1, lengths.every[0])
+        return vram.window_bytes(self._width, layers, size, by_torch=by_torch, parts=parts)
 
     def batch_sizes(self) -> tuple[int, int]:
         """When nobody chose one: the batch size to begin with, and the largest that fits.

@@ -327,9 +327,8 @@ class RealEngine:
             self._front.release(pieces)
             self._faults.append(batch)
             return
-        full = len(batch.windows) == batch.size and batch.windows[0].is_full
-        if full and not batch.sampled:
-            self._writer.send(FullBatch(windows=len(batch.windows), seconds=batch.seconds))
+        if self._ready.is_full(batch.windows, batch.size) and not batch.sampled:
+            self._writer.send(FullBatch(windows=batch.size, seconds=batch.seconds))
         share = batch.seconds / len(batch.windows)
         for window in batch.windows:
             whole = sum(piece.frames for piece in window.pieces) or 1

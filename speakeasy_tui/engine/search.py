@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speakeasy_tui.engine import vram
 from speakeasy_tui.engine.rules import Tokens
-from speakeasy_tui.engine.steps import Steps, Written, whole
+from speakeasy_tui.engine.steps import RECORDING, Steps, Written, whole
 from speakeasy_tui.engine.streams import Streams
 from speakeasy_tui.engine.textdecoder import Shape, Space, TextDecoder
 from speakeasy_tui.engine.ways import Beam, Sampling, Way
@@ -77,7 +78,11 @@ class Desk:
         key = need.frames, need.width
         known = self._steps.get(key)
         if known is None or not known.shape.holds(need):
-            known = Steps(self._decoder, self._tokens, self.space, need, self._pool)
+            if known is not None and self._pool is not None:
+                # The last recording of a pool takes it along.
+                self._pool = torch.cuda.graph_pool_handle()
+            with RECORDING:
+                known = Steps(self._decoder, self._tokens, self.space, need, self._pool)
             self._steps[key] = known
         return known
 
@@ -99,6 +104,9 @@ class Searcher:
         """Of a full batch, if they are full windows: for so many, or for as many seconds of shorter
         ones, there is room from the first on, for in a new one all steps have to be recorded
         again."""
+        self.tokens = vram.LONGEST
+        """Of each text of those, or of those that short windows have in place of it; long prompts
+        take more."""
         self._desks: dict[int, Desk] = {}
         """By thread."""
 
@@ -142,35 +150,51 @@ class Searcher:
         way: Way = Beam(width, round(beam_size * patience), end)
         if samples:
             way = Sampling(width, width, end, sampling_temperature)
-        with torch.inference_mode(), self._streams.own():
-            # The last token of a text is never read.
-            tokens = len(prompts[0]) + most - 1
-            steps = self._steps_for(len(prompts), encoded.shape[1], width, tokens)
-            steps.rules.bar(suppress_tokens)
-            written = steps.write(
-                encoded,
-                prompts,
-                way,
-                start=start,
-                latest_first=max_initial_timestamp_index,
-                most=most,
-            )
-        if np.isnan(written.scores).any():
-            # It stays in the room: hidden from other texts, it spoils them all the same.
-            del self._desks[threading.get_ident()]
-        found = [Found(float(probability)) for probability in written.silence]
-        for window, text, score in texts_of(written, end, way.enough, most):
-            found[window].add(text, score, length_penalty)
+        frames, longest = encoded.shape[1], len(prompts[0]) + most - 1  # the last is never read
+        found: list[Found] = []
+        for part in self._parts(len(prompts), frames, longest):
+            with torch.inference_mode(), self._streams.own():
+                steps = self._steps_for(len(prompts[part]), frames, width, longest)
+                steps.rules.bar(suppress_tokens)
+                written = steps.write(
+                    encoded[part],
+                    prompts[part],
+                    way,
+                    start=start,
+                    latest_first=max_initial_timestamp_index,
+                    most=most,
+                )
+            if written.spoiled:
+                # It stays in the room: hidden from other texts, it spoils them all the same.
+                del self._desks[threading.get_ident()]
+            own = [Found(float(probability)) for probability in written.silence]
+            for window, tokens, score in texts_of(written, end, way.enough, most):
+                own[window].add(tokens, score, length_penalty)
+            found += own
         for one in found:
             one.sort(num_hypotheses)
         return found
 
+    def _at_once(self, frames: int, longest: int) -> int:
+        """Windows that are written together: as many seconds as full ones have, if with their
+        prompts they take no more memory than the longest texts of those."""
+        full = self.windows * self._decoder.frames // frames
+        return max(1, min(full, self.windows * LONGEST // whole(longest)))
+
+    def _parts(self, windows: int, frames: int, longest: int) -> list[slice]:
+        """Those of a batch that are written one after another: short ones may be many."""
+        if frames == self._decoder.frames:
+            return [slice(windows)]
+        at_once = self._at_once(frames, longest)
+        size = -(-windows // -(-windows // at_once))
+        return [slice(first, first + size) for first in range(0, windows, size)]
+
     def _steps_for(self, windows: int, frames: int, width: int, longest: int) -> Steps:
         """This thread's steps, with room for such a batch."""
         thread = threading.get_ident()
-        full = self.windows * self._decoder.frames // frames
-        need = Shape(max(windows, full), frames, width, whole(longest))
-        states = tokens = 0
+        most = max(windows, self._at_once(frames, longest))
+        need = Shape(most, frames, width, whole(longest))
+        states, tokens = 0, self.windows * width * self.tokens
         desk = self._desks.get(thread)
         if desk is not None:
             need = need._replace(longest=max(need.longest, desk.longest(need)))
@@ -179,7 +203,8 @@ class Searcher:
                     return desk.steps(need)
                 states, tokens = desk.space.states, desk.space.tokens
             del self._desks[thread], desk  # its memory before there is more
-        space = Space(self._decoder, max(states, need.states), max(tokens, need.tokens))
+        with RECORDING:
+            space = Space(self._decoder, max(states, need.states), max(tokens, need.tokens))
         self._desks[thread] = Desk(self._decoder, self._tokens, self.windows, space)
         return self._desks[thread].steps(need)
 

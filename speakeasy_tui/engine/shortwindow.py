@@ -23,6 +23,9 @@ SURE_OF_LANGUAGE = 0.7
 """Probability from which on the language that a short window seems to be in is believed."""
 _SECOND = 100
 """Frames."""
+_LONGER = 1.5
+"""Times as long as it needs to be a window is at most, where there is room in a batch of longer
+ones."""
 _FEW = (600, 750, 1000, 1200, 1500, 2000)
 """Frames: none is much longer than a clip needs."""
 
@@ -48,8 +51,12 @@ class Lengths:
         return self.every[min(place, len(self.every) - 1)]
 
     def are_near(self, length: int, own: int) -> bool:
-        """Whether windows of one length share a batch with those of another."""
+        """Whether pieces that need one length share a batch with those that need another."""
         return own / self.alike <= length <= own * self.alike
+
+    def fill_up(self, length: int, own: int) -> bool:
+        """Whether pieces that need one length fill up a batch of another that has room left."""
+        return self.by_seconds and own / _LONGER <= length < own
 
     def windows(self, size: int, length: int) -> int:
         """In a batch that would be full with `size` full ones."""

@@ -27,8 +27,9 @@ _BLOCK = 64
 """Tokens by which what a step looks at of the texts grows."""
 AHEAD = {"cuda": 4}
 """Steps that a device is asked for before it has said whether the first of them is the last."""
-_RECORDING = threading.Lock()
-"""One at a time: the others' steps may go on meanwhile."""
+RECORDING = threading.Lock()
+"""One at a time: the others' steps may go on meanwhile. While one records, torch does not give back
+what memory it keeps for later, so none is asked for in larger pieces either."""
 
 
 Pool = tuple[int, int] | None
@@ -55,6 +56,8 @@ class Written(NamedTuple):
     parents: np.ndarray
     """Of what the texts went on with: the text of the window."""
     tokens: np.ndarray
+    spoiled: bool
+    """Something was not a number, if only in what nobody asked for."""
 
 
 class Texts:
@@ -270,6 +273,7 @@ class Steps:
             scores[:, :count],
             ended[:, :count],
             *np.divmod(chosen, columns),
+            spoiled=bool(np.isnan(scores).any()),
         )
 
     def _play(self, way: Way, windows: int, length: int) -> None:
@@ -286,7 +290,7 @@ class Steps:
         self._step(*key)
 
     def _record(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph | None:
-        """A step, recorded and not done; None where that cannot be, from now on for any."""
+        """A step, recorded and not done; None where that cannot be, from then on for any."""
         try:
             return self._capture(way, windows, length)
         except RuntimeError as error:
@@ -297,7 +301,7 @@ class Steps:
 
     def _capture(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
-        with _RECORDING:
+        with RECORDING:
             torch.cuda.current_stream().synchronize()
             # Other threads calculate meanwhile, CTranslate2's among them.
             graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")

@@ -9,6 +9,11 @@ from speakeasy_tui.engine import modelfile
 
 VOCABULARY = 52_000
 """Tokens of Whisper's models, about."""
+LONGEST = 256
+"""Tokens of a text, its prompt's among them, for which torch keeps room, in blocks of 64."""
+LONGEST_SHORT = 384
+"""The same, where there may be short windows in place of each: they end in blocks of their own.
+The most that those of `engine.shortwindow.few` need."""
 
 
 def free_bytes(index: int) -> int | None:
@@ -35,16 +40,16 @@ def window_bytes(width: int, layers: int, size: int, *, by_torch: bool, parts: i
     and the attention of one layer of the encoder (Radford et al. 2022, table 1). Where several
     texts are sampled, CTranslate2 (GreedySearch) keeps the encoder's keys and values for each;
     then the encoder is done. torch keeps them once, between batches too
-    (`engine.textdecoder.Space`), for 256 tokens, of shorter windows half as many again, and for a
-    moment the chances of each token six times in 32 bits.
+    (`engine.textdecoder.Space`), and so is memory for the chances of each token, six times in 32
+    bits, in recordings of its steps and beside them. A long prompt takes more.
     """
     heads = width // 64
     listened = 2 * 1500 * width * layers
     attention = 2 * heads * 1500 * 1500
     if by_torch:
-        written = 5 * 2 * (256 if parts == 1 else 384) * width * layers
+        written = 5 * 2 * (LONGEST if parts == 1 else LONGEST_SHORT) * width * layers
         step = parts * 5 * VOCABULARY * 6 * 4 // size
-        return size * (written + listened + max(attention, step))
+        return size * (written + listened + attention + 2 * step)
     written = 5 * 2 * 224 * width * layers
     return size * (written + max(listened + attention, 5 * listened))
 

@@ -22,6 +22,7 @@ from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.search import Searcher
 from speakeasy_tui.engine.steps import AHEAD, Steps, whole
 from speakeasy_tui.engine.textdecoder import Shape, Space
+from speakeasy_tui.engine.vram import LONGEST, LONGEST_SHORT
 from speakeasy_tui.engine.ways import Way
 from tests.gpu.widened import read, write
 
@@ -234,12 +235,12 @@ def test_windows_of_all_lengths_are_heard_in_the_same_memory(both: Both) -> None
     searcher.spare()
     both.model.expect(3)
     kinds = [(both, 448), (Both(both.model, frames=1000), 168), (Both(both.model, frames=600), 88)]
+    searcher.tokens = LONGEST_SHORT
     try:
-        for kind, most in kinds[::-1]:  # the longest texts at last
-            assert_same(*kind.find(beam_size=5, num_hypotheses=5, max_length=most))
+        assert_same(*both.find(beam_size=5, num_hypotheses=5))  # the others take more
         (desk,) = searcher._desks.values()
         places = desk.space.text[0].data_ptr()
-        for kind, most in kinds:
+        for kind, most in kinds * 2:
             assert_same(*kind.find(beam_size=5, num_hypotheses=5, max_length=most))
         shapes = {(steps.shape.windows, steps.shape.frames) for steps in steps_of(searcher)}
         assert shapes == {(3, 1500), (9, 500), (15, 300)}, "as many seconds in each"
@@ -247,8 +248,35 @@ def test_windows_of_all_lengths_are_heard_in_the_same_memory(both: Both) -> None
         assert same is desk
         assert {steps.room.text[0].data_ptr() for steps in steps_of(searcher)} == {places}
     finally:
+        searcher.tokens = LONGEST
         both.model.expect(1)
         searcher.spare()
+
+
+def test_a_longer_prompt_comes_and_goes_in_the_same_room(both: Both) -> None:
+    searcher = both.model.searcher
+    assert searcher is not None
+    searcher.spare()
+    prompt = " The lamp, the stairs and the fog." * 8
+    assert_same(*both.find(prompt, beam_size=5, num_hypotheses=5))
+    kept = steps_of(searcher)
+    assert_same(*both.find(beam_size=5, num_hypotheses=5))
+    assert_same(*both.find(prompt, beam_size=5, num_hypotheses=5))
+    assert steps_of(searcher) == kept
+
+
+def test_with_a_long_prompt_fewer_short_windows_are_written_at_once(both: Both) -> None:
+    """Each has it before its text, and there may be many of them."""
+    searcher = both.model.searcher
+    assert searcher is not None
+    searcher.spare()
+    short = Both(both.model, frames=600)
+    prompt = " The lamp, the stairs and the fog." * 20
+    assert_same(*short.find(prompt, beam_size=5, num_hypotheses=5, max_length=300))
+    (steps,) = steps_of(searcher)
+    assert steps.shape.windows == 1
+    assert_same(*short.find(beam_size=5, num_hypotheses=5, max_length=88))
+    searcher.spare()
 
 
 def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jiwer
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.passage import Span
 from speakeasy_tui.engine.shortwindow import TAIL, TRIES, Lengths, few, is_clear, seconds
+from speakeasy_tui.engine.steps import whole
+from speakeasy_tui.engine.vram import LONGEST, LONGEST_SHORT, VOCABULARY
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -132,7 +135,7 @@ def test_no_piece_is_lost_and_windows_of_a_batch_are_alike(
         assert len({window.length for window in batch}) == 1
         needed = [lengths.of(piece) for piece in given_out]
         assert max(needed) == length
-        assert max(needed) <= lengths.alike**2 * min(needed)
+        assert max(needed) <= (1.5 if lengths.by_seconds else 1.5**2) * min(needed)
         again = [piece for piece in given_out if chance.random() < 0.3]
         done += [piece for piece in given_out if piece not in again]
         for piece in again:
@@ -182,13 +185,64 @@ def test_a_full_batch_has_as_many_seconds() -> None:
     assert full == [[*range(8)], [8, 9], [*range(10, 15)]]
 
 
-def test_as_many_seconds_as_full_windows_are_enough_for_a_batch() -> None:
+def test_a_length_that_few_need_waits_for_others_like_it() -> None:
+    pieces = [made_piece(seconds=20.0), *(made_piece(seconds=3.0) for _ in range(16))]
+    assert given_with(short(FEW), pieces, 4) == [[*range(1, 17)], [0]]
+
+
+def test_but_not_for_ever_and_then_shorter_ones_fill_its_batch() -> None:
     ready = short(FEW)
-    for _ in range(7):
-        ready.add(made_piece(seconds=3.0))
+    lone = made_piece(seconds=7.0)
+    ready.add(lone)
+    for _ in range(8):
+        for _ in range(8):
+            ready.add(made_piece(seconds=3.0))
+        assert lone not in [window.lone for window in ready.next(2)]
+    for one in (3.0, 4.0, 4.0, 5.0):
+        ready.add(made_piece(seconds=one))
+    batch = ready.next(2)
+    assert [window.lone.left for window in batch] == [700, 500, 400, 400]
+    assert {window.length for window in batch} == {1200}
+
+
+@pytest.mark.parametrize("other", [{"initial_prompt": "Names."}, {"beam_size": 1}], ids=str)
+def test_only_what_shares_its_batch_counts_for_a_piece(other: dict[str, Any]) -> None:
+    lone = made_piece(made_file(1, **other), seconds=3.0)
+    pieces = [lone, *(made_piece(seconds=3.0) for _ in range(7))]
+    ready = short(FEW)
+    for piece in pieces:
+        ready.add(piece)
     assert not ready.fills(2)
-    ready.add(made_piece(seconds=3.0))
+    assert [window.lone for window in ready.next(2)] == pieces[1:]
+
+
+def test_a_whole_recording_waits_for_nobody() -> None:
+    whole = made_piece(made_file(1, sequential=True), seconds=3.0)
+    whole.samples, whole.room = np.zeros(48_000, np.int16), 300
+    pieces = [whole, *(made_piece(seconds=3.0) for _ in range(16))]
+    assert given_with(short(FEW), pieces, 4) == [[0], [*range(1, 17)]]
+
+
+def test_as_many_seconds_of_a_length_as_full_windows_are_a_batch() -> None:
+    ready = short(FEW)
+    for one in [3.0] * 7 + [5.0] * 5:
+        ready.add(made_piece(seconds=one))
+    assert not ready.fills(2)
+    batch = ready.next(2)
+    assert len(batch) == 7
+    assert not ready.is_full(batch, 2)
+    for _ in range(8):
+        ready.add(made_piece(seconds=3.0))
     assert ready.fills(2)
+    assert ready.is_full(ready.next(2), 2)
+
+
+def test_on_a_cpu_of_full_windows_alone_it_is_told_how_long_they_take() -> None:
+    ready = short()
+    for one in (3.0, 3.0, 29.0, 29.0):
+        ready.add(made_piece(seconds=one))
+    assert not ready.is_full(ready.next(2), 2)
+    assert ready.is_full(ready.next(2), 2)
 
 
 # ----------------------------------------------------------------- what it gives
@@ -388,7 +442,7 @@ def test_an_unsure_language_is_looked_for_in_a_full_window(
         (None, "cpu", object(), FEW),
         (None, "cuda", object(), None),
         ("short", "cuda", object(), FEW),
-        ("short", "cuda", None, FEW),
+        ("short", "cuda", None, SECONDS),
     ],
 )
 def test_windows_are_short_on_a_cpu(
@@ -410,9 +464,19 @@ def test_windows_are_short_on_a_cpu(
 def test_torch_hears_known_sentences_in_short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a GPU, with windows of few lengths, and as many seconds of them in a batch."""
     monkeypatch.setenv("SPEAKEASY_TORCH", "all")
+    monkeypatch.delenv("SPEAKEASY_WINDOWS", raising=False)
+    rooms: set[int] = set()
+
+    def noted(found: Outcome) -> bool:
+        rooms.add(found.room)
+        return is_clear(found)
+
+    monkeypatch.setattr(decode, "is_clear", noted)
     model = Model(load_command(compute_type="float32", cpu_threads=2), Injector())
     assert model.lengths == FEW
     model.expect(4)
+    assert model.searcher is not None
+    assert model.searcher.tokens == LONGEST_SHORT
     decoder = Decoder(model, Meter(), Injector().check_device)
     known = sentences()
     ready = short(FEW)
@@ -421,6 +485,27 @@ def test_torch_hears_known_sentences_in_short_windows(monkeypatch: pytest.Monkey
         ready.add(piece)
     batches = through(decoder, ready, 4)
     assert any(len(batch) > 4 for batch in batches)
-    assert all(set(batch) <= {*FEW.every, None} for batch in batches)
+    lengths = {one for batch in batches for one in batch}
+    assert lengths <= {*FEW.every, None}
+    assert rooms == {most_tokens(one - TAIL) for one in lengths if one}
     wanted = [" ".join(words_of(text)) for text, _ in known]
     assert jiwer.wer(wanted, [" ".join(said(piece)) for piece in pieces]) < 0.05
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 16, 64])
+def test_short_windows_have_room_for_their_texts(size: int) -> None:
+    """In the memory of which `vram.window_bytes` tells; a prompt without text has three tokens."""
+    for length in FEW.every[:-1]:
+        longest = whole(3 + most_tokens(length - TAIL) - 1)
+        assert FEW.windows(size, length) * longest <= size * LONGEST_SHORT
+
+
+def test_short_windows_take_more_memory_where_torch_searches(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "searcher", object())
+    monkeypatch.setenv("SPEAKEASY_WINDOWS", "shared")
+    full = model.window_bytes()
+    monkeypatch.setenv("SPEAKEASY_WINDOWS", "short")
+    more = 5 * 2 * (LONGEST_SHORT - LONGEST) * 384 * 4 + 2 * 4 * 5 * VOCABULARY * 6
+    assert model.window_bytes() == full + 4 * more
