@@ -14,7 +14,7 @@ from speakeasy_tui.core.job import Job, JobWarning, State
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.outputs import Plan
-from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.record import Claim, Content
 
 WINDOW_S = 30.0
 """Seconds of audio the model takes at once."""
@@ -31,8 +31,8 @@ class Prepared(Struct, frozen=True):
     plan: Plan
     made_of: str
     found: Found
-    size: int = 0
-    """Bytes of the source."""
+    content: Content = Content()
+    """Of the source."""
 
 
 class Part(Struct):
@@ -96,7 +96,7 @@ class Flight(Struct):
     @property
     def size(self) -> int:
         """Bytes of the source."""
-        return self.prepared.size
+        return self.prepared.content.size
 
     @property
     def sequential(self) -> bool:

@@ -25,7 +25,7 @@ from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
 from speakeasy_tui.formats import render
 from speakeasy_tui.runner.chaos import passing
-from speakeasy_tui.runner.rows import Staged
+from speakeasy_tui.runner.rows import Owned, Staged
 from speakeasy_tui.runner.scan import MEDIA
 
 LONGEST = 249
@@ -36,11 +36,14 @@ LONGEST_IN_PART = 200
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-Owner = Callable[[bytes], tuple[int, bytes, str, str] | None]
-"""Of a path: job, its source, state and identity, as `Store.owner` tells; None: nobody's."""
+Owner = Callable[[bytes], Owned | None]
+"""Of a path, as `Store.owner` tells; None: it is nobody's."""
 
-Owners = Mapping[bytes, tuple[int, bytes, str, str] | None]
+Owners = Mapping[bytes, Owned | None]
 """What an `Owner` says of some paths."""
+
+Replace = Mapping[bytes, str]
+"""Paths where something may be replaced, and the SHA-256 that it must have; empty: any."""
 
 
 class Plan(Struct, frozen=True):
@@ -52,8 +55,8 @@ class Plan(Struct, frozen=True):
     """All are there and are this job's, made of the same content, model and options."""
     unverified: bool = False
     """All are there, but nothing says what they were made of."""
-    replace: frozenset[bytes] = frozenset()
-    """Those that may be replaced: our own earlier ones, or all with overwrite."""
+    replace: Replace = {}
+    """Our own earlier outputs, as long as nobody changes them; or all with overwrite."""
 
 
 class _Ours(Struct):
@@ -117,7 +120,7 @@ def plan(path: bytes, root: bytes, options: JobOptions, made_of: str, possible: 
     stem = os.path.splitext(name)[0] or name
     for number, paths in enumerate(possible.choices):
         found = [owners[target] for target in paths.values()]
-        if any(one is not None and one[1] != path for one in found):
+        if any(one is not None and one.source != path for one in found):
             continue
         if number == 0 and root and _sibling_is_first(path, stem):
             continue
@@ -153,8 +156,9 @@ def _sibling_is_first(path: bytes, stem: bytes) -> bool:
 def _look(paths: dict[str, bytes], owners: Owners, options: JobOptions, made_of: str) -> Plan:
     there = [target for target in paths.values() if os.path.lexists(target)]
     if options.overwrite:
-        return Plan(paths, present=False, replace=frozenset(paths.values()))
-    identities = {target: (owners[target] or (0, b"", "", ""))[3] for target in there}
+        return Plan(paths, present=False, replace=dict.fromkeys(paths.values(), ""))
+    nobody = Owned(0, b"", "", "")
+    identities = {target: (owners[target] or nobody).made_of for target in there}
     if "json" in paths and paths["json"] in there and not all(identities.values()):
         told = _identity_in(paths["json"])
         identities = {target: known or told for target, known in identities.items()}
@@ -164,11 +168,16 @@ def _look(paths: dict[str, bytes], owners: Owners, options: JobOptions, made_of:
             return Plan(paths, present=True)
         if not any(identities.values()):
             return Plan(paths, present=True, unverified=True)
-    strange = [target for target in there if target not in ours]
+    written = {target: (owners[target] or nobody).written for target in ours}
+    unchanged = {target: known for target, known in written.items() if known == _sha256(target)}
+    strange = [target for target in there if target not in unchanged]
     if strange:
         name = show_path(os.path.basename(strange[0]))
-        known = identities[strange[0]]
-        why = "was made of other content, model or options" if known else "is not ours"
+        why = "is not ours"
+        if written.get(strange[0]):
+            why = "was changed since it was written"
+        elif identities[strange[0]] not in ("", made_of):
+            why = "was made of other content, model or options"
         raise OutputError(
             JobError(
                 ErrorKind.OUTPUT,
@@ -176,7 +185,7 @@ def _look(paths: dict[str, bytes], owners: Owners, options: JobOptions, made_of:
                 "--overwrite replaces it, --output-dir DIR writes elsewhere",
             )
         )
-    return Plan(paths, present=False, replace=frozenset(ours))
+    return Plan(paths, present=False, replace=unchanged)
 
 
 def _identity_in(path: bytes) -> str:
@@ -198,11 +207,19 @@ def check_folder(chosen: Plan) -> None:
     """
     for folder in {os.path.dirname(target) for target in chosen.paths.values()}:
         try:
-            os.makedirs(folder, exist_ok=True)
+            _make_folder(folder)
         except OSError as error:
             raise OutputError(explain(error, folder)) from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(explain(PermissionError(errno.EACCES, "Permission denied"), folder))
+
+
+def _make_folder(folder: bytes) -> None:
+    """As `os.makedirs`; of a file that stands there it says so."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, "is a file, not a folder") from None
 
 
 def explain(error: OSError, path: bytes) -> JobError:
@@ -210,7 +227,7 @@ def explain(error: OSError, path: bytes) -> JobError:
     if error.errno == errno.EEXIST:
         return JobError(
             ErrorKind.OUTPUT,
-            f"{show_path(os.path.basename(path))} appeared meanwhile and is not ours",
+            f"{show_path(os.path.basename(path))} appeared or was changed meanwhile",
             "another job or queue made it, perhaps with other options: rerun it, and what is the "
             "same is skipped; else --overwrite, or --output-dir DIR",
         )
@@ -235,7 +252,7 @@ async def write_parts(
     try:
         if made_here:
             for target in chosen.paths.values():
-                os.makedirs(os.path.dirname(target), exist_ok=True)
+                _make_folder(os.path.dirname(target))
         for ending, target in chosen.paths.items():
             data = await asyncio.to_thread(render, ending, transcript)
             part = part_path(target, os.getpid(), job, attempt)
@@ -273,7 +290,7 @@ async def _write(part: bytes, data: bytes) -> None:
         await asyncio.to_thread(os.fsync, file.fileno())
 
 
-def name_parts(staged: Sequence[Staged], replace: frozenset[bytes]) -> None:
+def name_parts(staged: Sequence[Staged], replace: Replace) -> None:
     """Give the parts their names and sync the folders. Blocks: call it on a thread.
 
     Raises:
@@ -292,8 +309,9 @@ def name_parts(staged: Sequence[Staged], replace: frozenset[bytes]) -> None:
             _sync_folder(folder)
 
 
-def _name(item: Staged, replace: frozenset[bytes]) -> None:
-    if item.path in replace:
+def _name(item: Staged, replace: Replace) -> None:
+    expected = replace.get(item.path)
+    if expected is not None and expected in ("", _sha256(item.path)):
         os.replace(item.part, item.path)
         return
     try:
@@ -328,7 +346,7 @@ def finish_staged(staged: Sequence[Staged], *, overwrite: bool) -> list[bytes]:
     for item in staged:
         if _sha256(item.path) != item.sha256 and _sha256(item.part) == item.sha256:
             with contextlib.suppress(OSError):
-                _name(item, frozenset({item.path} if overwrite else ()))
+                _name(item, {item.path: ""} if overwrite else {})
     discard(staged)
     for folder in {os.path.dirname(item.path) for item in staged}:
         with contextlib.suppress(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -138,8 +139,24 @@ def job_identity(path: bytes, options: JobOptions) -> bytes:
     return digest.digest()
 
 
-def content_identity(path: bytes) -> tuple[str, int]:
-    """Digest of a file's size and of 64 KiB at its start, middle and end; and the size, bytes.
+class Content(NamedTuple):
+    """What a file holds, as far as that is looked at."""
+
+    digest: str = ""
+    """Of its size and of 64 KiB at its start, middle and end; empty: it could not be read."""
+    size: int = 0
+    """Bytes."""
+    stamp: tuple[int, int, int] = (0, 0, 0)
+    """While it stays the same, so does the file: inode, size, and time of its last change, ns."""
+
+
+def stamp(found: os.stat_result) -> tuple[int, int, int]:
+    """That of a `Content`."""
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def content_of(path: bytes) -> Content:
+    """Look at a file.
 
     Reading all of every file would double the disk's work over a hundred thousand clips;
     two recordings that agree in these do not occur by accident.
@@ -149,12 +166,23 @@ def content_identity(path: bytes) -> tuple[str, int]:
     """
     piece = 1 << 16
     with Path(os.fsdecode(path)).open("rb", buffering=0) as file:
-        size = os.fstat(file.fileno()).st_size
+        found = os.fstat(file.fileno())
+        size = found.st_size
         digest = hashlib.blake2b(str(size).encode(), digest_size=16)
         for offset in sorted({0, max(0, size // 2 - piece // 2), max(0, size - piece)}):
             file.seek(offset)
             digest.update(file.read(piece))
-    return digest.hexdigest(), size
+    return Content(digest.hexdigest(), size, stamp(found))
+
+
+def is_as_before(path: bytes, before: Content) -> bool:
+    """Whether a file still holds what it held; also where it is gone by now. Touches the disk."""
+    try:
+        if stamp(os.stat(path)) == before.stamp:
+            return True
+        return content_of(path).digest == before.digest
+    except OSError:
+        return True
 
 
 def made_of(content: str, model: str, options: JobOptions) -> str:

@@ -40,6 +40,18 @@ class Tally(Struct, frozen=True):
     """How many those are."""
 
 
+class Owned(NamedTuple):
+    """Whose output a path is."""
+
+    job: int
+    source: bytes
+    """The job's."""
+    made_of: str
+    """Identity of what is there."""
+    written: str
+    """SHA-256 of what we put there last; empty where we only found it."""
+
+
 class Staged(Struct):
     """An output between its part file and its final name."""
 
@@ -228,14 +240,14 @@ class Rows:
         row = self._db.execute("SELECT charged, deaths FROM jobs WHERE id = ?", (job,)).fetchone()
         return int(row[0]), int(row[1])
 
-    def owner(self, path: bytes) -> tuple[int, bytes, str, str] | None:
-        """Whose output a path is: job, its source, state and identity; None: nobody's."""
+    def owner(self, path: bytes) -> Owned | None:
+        """Whose output a path is; None: nobody's."""
         row = self._db.execute(
-            "SELECT outputs.job, jobs.path, outputs.state, outputs.made_of FROM outputs "
+            "SELECT outputs.job, jobs.path, outputs.made_of, outputs.written FROM outputs "
             "JOIN jobs ON jobs.id = outputs.job WHERE outputs.path = ?",
             (path,),
         ).fetchone()
-        return None if row is None else (row[0], row[1], row[2], row[3])
+        return None if row is None else Owned(*row)
 
     def running(self) -> list[tuple[int, int, list[bytes]]]:
         """Jobs in the state running: id, number of the try, and the output paths claimed."""

@@ -7,7 +7,7 @@ import sqlite3
 import stat
 from pathlib import Path
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _LOUDNESS = """
 -- How loud the audio is, for the opened row alone: a digit for each of up to 160 parts.
@@ -28,6 +28,8 @@ MIGRATIONS: dict[int, str] = {
     1: "ALTER TABLE jobs ADD COLUMN work_s REAL;",
     2: _LOUDNESS,
     3: f"ALTER TABLE jobs ADD COLUMN placed INTEGER NOT NULL DEFAULT 0; {_PICKS}",
+    4: "ALTER TABLE outputs ADD COLUMN written TEXT NOT NULL DEFAULT ''; "
+    "UPDATE outputs SET written = sha256 WHERE state = 'done';",
 }
 """What makes a layout the next one."""
 
@@ -135,9 +137,10 @@ CREATE TABLE outputs (
   path BLOB PRIMARY KEY,
   job INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
   part BLOB,                             -- set while staged
-  sha256 TEXT NOT NULL DEFAULT '',
+  sha256 TEXT NOT NULL DEFAULT '',       -- of the part
   state TEXT NOT NULL,                   -- claimed, staged or done
-  made_of TEXT NOT NULL DEFAULT ''
+  made_of TEXT NOT NULL DEFAULT '',      -- of what is there now
+  written TEXT NOT NULL DEFAULT ''       -- SHA-256 of what we put there last
 ) WITHOUT ROWID;
 CREATE INDEX outputs_job ON outputs (job);
 """

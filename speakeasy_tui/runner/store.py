@@ -121,6 +121,14 @@ class Store(Queueing):
                 (message, _json(warnings), time.time(), job),
             )
 
+    def forget_finished(self, job: int) -> None:
+        """Forget the chunks of a transcript that was finished; those of a try that was cut off
+        stay."""
+        last = "SELECT outcome FROM attempts WHERE job = ?1 ORDER BY id DESC LIMIT 1"
+        with self._transaction() as db:
+            for table in ("chunks", "loudness"):
+                db.execute(f"DELETE FROM {table} WHERE job = ?1 AND ({last}) = 'done'", (job,))
+
     # -------------------------------------------------------------- outputs
 
     def claim_outputs(self, job: int, paths: Sequence[bytes]) -> None:
@@ -141,8 +149,9 @@ class Store(Queueing):
         """Outputs found on disk that are this job's."""
         with self._transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO outputs (path, job, state, made_of) "
-                "VALUES (?, ?, 'done', ?)",
+                "INSERT INTO outputs (path, job, state, made_of) VALUES (?, ?, 'done', ?) "
+                "ON CONFLICT (path) DO UPDATE SET job = excluded.job, state = excluded.state, "
+                "part = NULL, made_of = excluded.made_of",
                 [(path, job, made_of) for path in paths],
             )
 
@@ -163,7 +172,7 @@ class Store(Queueing):
                 "INSERT INTO outputs (path, job, part, sha256, state) "
                 "VALUES (?, ?, ?, ?, 'staged') ON CONFLICT (path) DO UPDATE SET "
                 "job = excluded.job, part = excluded.part, sha256 = excluded.sha256, "
-                "state = excluded.state",  # its identity stays that of what is there now
+                "state = excluded.state",  # the rest stays that of what is there now
                 [(item.path, item.job, item.part, item.sha256) for item in staged],
             )
             db.execute(
@@ -178,7 +187,7 @@ class Store(Queueing):
             self._turn(db, job, State.DONE)
             self._end_attempt(db, job, "done", message, "", charged=True)
             db.execute(
-                "UPDATE outputs SET state = 'done', part = NULL, "
+                "UPDATE outputs SET state = 'done', part = NULL, written = sha256, "
                 "made_of = (SELECT made_of FROM jobs WHERE id = ?1) "
                 "WHERE job = ?1 AND state = 'staged'",
                 (job,),
@@ -193,7 +202,8 @@ class Store(Queueing):
         """A commit was cut off. What got its name is known as ours, by its identity."""
         with self._transaction() as db:
             db.executemany(
-                "UPDATE outputs SET made_of = (SELECT made_of FROM jobs WHERE id = ?1) "
+                "UPDATE outputs SET written = sha256, "
+                "made_of = (SELECT made_of FROM jobs WHERE id = ?1) "
                 "WHERE path = ?2 AND job = ?1 AND state = 'staged'",
                 [(job, path) for path in named],
             )

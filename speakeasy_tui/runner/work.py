@@ -25,7 +25,7 @@ from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.order import Order
 from speakeasy_tui.runner.pace import Pace
-from speakeasy_tui.runner.record import Claim, content_identity, made_of, to_job
+from speakeasy_tui.runner.record import Claim, Content, content_of, is_as_before, made_of, to_job
 from speakeasy_tui.runner.rows import Staged, Told
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StoreFullError
@@ -34,6 +34,11 @@ log = logging.getLogger(__name__)
 
 BATCH_WINDOW, LANE_WINDOW = 60.0, 30.0
 """Seconds over which the speed of the whole and of a lane is taken."""
+CHANGED = JobError(
+    ErrorKind.INPUT,
+    "the recording was changed while it was transcribed",
+    "rerun it when nobody writes it any more",
+)
 
 
 class Telling(Protocol):
@@ -138,12 +143,12 @@ class Work:
 
         None when there is nothing to transcribe: the job was skipped or failed here.
         """
-        content, size = "", 0
+        content = Content()
         try:
-            content, size = await asyncio.to_thread(content_identity, claim.path)
+            content = await asyncio.to_thread(content_of, claim.path)
         except OSError as error:
             log.info("job %d: %s", claim.id, error)  # the engine says what is wrong with it
-        identity = made_of(content, found.name, claim.options)
+        identity = made_of(content.digest, found.name, claim.options)
         async with self._planning:  # two files must not choose the same names
             if self.store.state(claim.id) is not State.QUEUED:
                 self.unclaim(claim)
@@ -153,7 +158,7 @@ class Work:
             names = outputs.names(*place, self.store.owner)
             try:
                 chosen = await asyncio.to_thread(outputs.plan, *place, identity, names)
-                if content and not chosen.present:
+                if content.digest and not chosen.present:
                     await asyncio.to_thread(outputs.check_folder, chosen)
             except outputs.OutputError as error:
                 self.unclaim(claim)
@@ -163,11 +168,13 @@ class Work:
             if self.store.state(claim.id) is not State.QUEUED:  # held or cancelled meanwhile
                 self.unclaim(claim)
                 return None
-            if content and chosen.present:
+            if content.digest and chosen.present:
                 self._skip(claim, chosen, identity)
                 return None
             self.store.claim_outputs(claim.id, list(chosen.paths.values()))
-        return Prepared(claim, chosen, identity, found, size)
+            if claim.options.overwrite:
+                self.store.forget_finished(claim.id)
+        return Prepared(claim, chosen, identity, found, content)
 
     def _skip(self, claim: Claim, chosen: outputs.Plan, identity: str) -> None:
         warnings = []
@@ -235,6 +242,14 @@ class Work:
 
     async def _commit(self, flight: Flight) -> None:
         claim, plan = flight.prepared.claim, flight.prepared.plan
+        content = flight.prepared.content
+        if content.digest and not await asyncio.to_thread(is_as_before, claim.path, content):
+            # Else the transcript of one recording would count as that of another.
+            after = "a change of the file"
+            self.retry(
+                claim.id, CHANGED, cure="begins again", charged=True, alone=True, after=after
+            )
+            return
         transcript = self._transcript(flight)
         message = "; ".join(warning.message for warning in flight.warnings)
         staged: list[Staged] = []
@@ -328,6 +343,7 @@ class Work:
         suspect: bool = False,
         death: bool = False,
         detail: str = "",
+        after: str = "",
     ) -> None:
         """A try failed by a fault that another may not meet.
 
@@ -341,7 +357,9 @@ class Work:
             suspect: it runs alone next.
             death: an engine died with this job alone in it.
             detail: full error text for the attempt.
+            after: what happened, for the row, where the class of the fault does not say it.
         """
+        after = after or FAULT_WORDS[error.kind]
         self.let_go(job)
         tries, deaths = self.store.charged(job)
         charged = charged and (alone or tries + 1 < self.max_attempts)
@@ -351,9 +369,9 @@ class Work:
             self._give_up(job, last, error, detail)
             return
         following = f"try {tries + 1} of {self.max_attempts}"
-        message = f"{cure} after {FAULT_WORDS[error.kind]}, {following}"
+        message = f"{cure} after {after}, {following}"
         if suspect and not charged:
-            message = f"{cure} after {FAULT_WORDS[error.kind]}; runs alone next"
+            message = f"{cure} after {after}; runs alone next"
         self.store.give_back(
             job,
             outcome=error.kind,

@@ -8,7 +8,7 @@ from speakeasy_tui.runner.feeder import MAX_FLIGHTS, has_room
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.outputs import Plan
-from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.record import Claim, Content
 
 
 def flight(
@@ -21,7 +21,7 @@ def flight(
 ) -> Flight:
     claim = Claim(1, b"/a", b"", JobOptions(sequential=sequential), "", suspect, 0, audio_s, "")
     plan = Plan(paths={}, replace=frozenset(), present=False, unverified=False)
-    prepared = Prepared(claim, plan, "", Found("tiny", "", ""), size)
+    prepared = Prepared(claim, plan, "", Found("tiny", "", ""), Content(size=size))
     return Flight(prepared, 1, 0, 0.0, audio_s=audio_s, chunks=chunks)
 
 

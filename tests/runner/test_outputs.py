@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment, Transcript
 from speakeasy_tui.runner import outputs
-from speakeasy_tui.runner.rows import Staged
+from speakeasy_tui.runner.rows import Owned, Staged
 
 SPEECH = Transcript([Segment(0, 1, " hello")], "en", 1.0, identity="id-1")
 
@@ -71,8 +72,8 @@ def test_equal_names_keep_their_ending(tmp_path: Path) -> None:
 
 
 def test_a_name_another_job_has_is_left_to_it(tmp_path: Path) -> None:
-    def owner(path: bytes) -> tuple[int, bytes, str, str] | None:
-        return (7, b"/other/x.wav", "done", "") if path.endswith((b"/x.txt", b"wav.txt")) else None
+    def owner(path: bytes) -> Owned | None:
+        return Owned(7, b"/other/x.wav", "", "") if path.endswith((b"/x.txt", b"wav.txt")) else None
 
     chosen = plan(tmp_path / "x.wav", output_dir=str(tmp_path), format=("txt",), owner=owner)
     assert os.path.basename(chosen.paths["txt"]).startswith(b"x.wav~")
@@ -114,6 +115,60 @@ def test_outputs_of_the_same_content_and_options_are_recognised_by_the_json(tmp_
     assert plan(tmp_path / "talk.mp3").present
     with pytest.raises(outputs.OutputError):
         plan(tmp_path / "talk.mp3", made_of="of another model")
+
+
+def written(folder: Path, text: str = "hello\n", made_of: str = "id-1") -> outputs.Owner:
+    """The store, where ``talk.txt`` was written by ourselves."""
+    digest = hashlib.sha256(text.encode()).hexdigest()
+
+    def owner(path: bytes) -> Owned | None:
+        own = path == os.fsencode(folder / "talk.txt")
+        return Owned(1, os.fsencode(folder / "talk.mp3"), made_of, digest) if own else None
+
+    return owner
+
+
+@pytest.mark.parametrize(
+    ("content", "owner", "why"),
+    [
+        ("hello, corrected\n", {}, "was changed since it was written"),
+        ("hello\n", {"made_of": "id-0"}, "was made of other content, model or options"),
+        ("hello\n", {"text": "what another home wrote"}, "was changed since"),
+    ],
+)
+def test_an_output_of_ours_is_replaced_only_as_we_left_it(
+    tmp_path: Path, content: str, owner: dict[str, str], why: str
+) -> None:
+    (tmp_path / "talk.txt").write_text(content)
+    with pytest.raises(outputs.OutputError) as caught:
+        plan(tmp_path / "talk.mp3", format=("txt", "srt"), owner=written(tmp_path, **owner))
+    assert why in caught.value.error.message
+    assert "--overwrite" in caught.value.error.hint
+
+
+def test_an_output_that_nobody_changed_is_written_anew(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_text("hello, once\n")
+    owner = written(tmp_path, "hello, once\n")
+    commit(plan(tmp_path / "talk.mp3", format=("txt", "srt"), owner=owner))
+    assert (tmp_path / "talk.txt").read_text() == "hello\n"
+    assert (tmp_path / "talk.srt").exists()
+
+
+def test_an_output_that_somebody_changes_meanwhile_is_left_to_them(tmp_path: Path) -> None:
+    (tmp_path / "talk.txt").write_text("hello, once\n")
+    owner = written(tmp_path, "hello, once\n")
+    chosen = plan(tmp_path / "talk.mp3", format=("txt", "srt"), owner=owner)
+    (tmp_path / "talk.txt").write_text("hello, corrected\n")
+    with pytest.raises(outputs.OutputError, match="was changed meanwhile"):
+        commit(chosen)
+    assert (tmp_path / "talk.txt").read_text() == "hello, corrected\n"
+
+
+def test_an_output_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    chosen = plan(tmp_path / "talk.mp3", output_dir=str(tmp_path / "out"), format=("txt",))
+    with pytest.raises(outputs.OutputError, match="out: is a file, not a folder"):
+        outputs.check_folder(chosen)
 
 
 def test_complete_outputs_of_unknown_origin_are_present_but_unverified(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -67,6 +68,67 @@ def test_overwrite_makes_them_again(desk: Desk, clips: Path) -> None:
     jobs = desk.finish()
     assert {job.state for job in jobs.values()} == {State.DONE}
     assert "simulated" in (clips / "a" / "clip-1.txt").read_text()
+
+
+def test_what_a_person_has_corrected_is_not_replaced(desk: Desk, clips: Path) -> None:
+    clip, text = clips / "a" / "clip-1.wav", clips / "a" / "clip-1.txt"
+    desk.add(clip, format=("txt",))
+    desk.finish()
+    text.write_text("Corrected by hand.")
+    (number,) = desk.add(clip, format=("txt", "srt"))
+    desk.finish()
+    job = desk.job(number)
+    assert job.state is State.FAILED
+    assert job.error is not None
+    assert "clip-1.txt is there already and was changed since it was written" in job.error.message
+    assert text.read_text() == "Corrected by hand."
+
+
+def test_outputs_that_are_gone_are_made_of_what_is_stored_but_not_with_overwrite(
+    home: Home, clips: Path
+) -> None:
+    clip, text = clips / "a" / "clip-1.wav", clips / "a" / "clip-1.txt"
+    desk = Desk(home)
+    desk.add(clip, format=("txt",))
+    desk.finish()
+    made = text.read_text()
+    desk.close()
+    with sqlite3.connect(home.database) as db:
+        db.execute("""UPDATE chunks SET segments = '[{"start":0,"end":1,"text":" stored"}]'""")
+    text.unlink()
+    desk = Desk(home)
+    try:
+        for overwrite, wanted in ((False, "stored\n"), (True, made), (True, made)):
+            desk.add(clip, format=("txt",), overwrite=overwrite)
+            assert desk.finish()["clip-1.wav"].state is State.DONE
+            assert text.read_text() == wanted
+    finally:
+        desk.close()
+
+
+def test_a_recording_that_is_changed_meanwhile_is_transcribed_again(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "60")
+    clip = silence(tmp_path / "clip.wav", 120)
+    desk = Desk(home)
+    try:
+        desk.add(clip, format=("json",))
+        desk.until(lambda: desk.jobs()["clip.wav"].state is State.RUNNING)
+        silence(tmp_path / "new.wav", 2).replace(clip)
+        job = desk.finish()["clip.wav"]
+        assert job.state is State.DONE
+        answer = desk.ask(say.GetDetail(id=job.id))
+        assert isinstance(answer, say.Detail)
+        first, second = answer.attempts
+        assert (first.outcome, first.charged) == ("input", True)
+        assert "begins again after a change of the file" in first.message
+        assert second.outcome == "done"
+        assert job.audio_s == 2.0
+        desk.add(clip, format=("json",))
+        assert desk.finish()["clip.wav"].state is State.SKIPPED, "its identity is the new one's"
+    finally:
+        desk.close()
 
 
 def test_another_home_sees_whose_outputs_they_are(desk: Desk, clips: Path, tmp_path: Path) -> None:

@@ -89,12 +89,20 @@ def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) ->
         store._db.execute(f"DROP INDEX {index}")
     for column in ("work_s", "placed"):
         store._db.execute(f"ALTER TABLE jobs DROP COLUMN {column}")
+    store._db.execute("ALTER TABLE outputs DROP COLUMN written")
+    store._db.execute(
+        "INSERT INTO outputs (path, job, sha256, state) VALUES (?, 1, 'abc', 'done')",
+        (b"/r/a.txt",),
+    )
     store._db.execute("DROP TABLE loudness")
     store._db.execute("PRAGMA user_version = 1")
     store.close()
     again = Store(tmp_path / "queue.db")
     assert [job.path for job in again.jobs()] == ["/r/a.wav"]
     assert again.loudness(1) == ""
+    owned = again.owner(b"/r/a.txt")
+    assert owned is not None
+    assert owned.written == "abc"
     with sqlite3.connect(tmp_path / "queue.db") as db:
         assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
 

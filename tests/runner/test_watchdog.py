@@ -15,7 +15,7 @@ from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.outputs import Plan
-from speakeasy_tui.runner.record import Claim
+from speakeasy_tui.runner.record import Claim, Content
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Server
 from speakeasy_tui.runner.watchdog import BAD_FILES, FIRST_BATCHES, Watchdog
@@ -25,7 +25,7 @@ SETTINGS = Settings(stall_s=10, load_limit_s=100, decode_limit_s=20, recycle_fil
 
 def flight(size: int = 0, chunks: int = 0) -> Flight:
     claim = Claim(1, b"/r/a.wav", b"", JobOptions(), "", False, 0, None, "")
-    prepared = Prepared(claim, Plan({}, present=False), "", Found("m", ""), size)
+    prepared = Prepared(claim, Plan({}, present=False), "", Found("m", ""), Content(size=size))
     return Flight(prepared, 1, 0, time.monotonic(), chunks=chunks)
 
 
