@@ -23,6 +23,10 @@ _EXACT = {
 }
 """Seconds by which the sound may be shorter than these formats promise. Encoders add and cut
 a few frames at both ends."""
+_COUNTED = frozenset({"wav", "w64", "aiff", "caf", "flac"})
+"""Those that say how many samples there are; what is not squeezed, or without loss, has as many."""
+_SAMPLES = 0.05
+"""Seconds by which it may be shorter all the same."""
 _ROUGH = frozenset({"mpegts", "avi", "asf", "flv"})
 """Their promise is that of the whole container, or rounded: 2 % of it may be missing."""
 
@@ -49,6 +53,7 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
     name = str(container.format.name)
     origin = (container.start_time or 0) / 1_000_000  # AV_TIME_BASE
     own = _own(stream)
+    codec = str(stream.codec_context.name)
     match name:
         case "mp3":
             said = _xing(path)
@@ -56,7 +61,8 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             return Promise(said if said and own and abs(said - own) < 1.0 else None)
         case "wav":
             said = _riff(path)
-            return Promise(max(said, own or 0.0) if said else own)
+            seconds = max(said, own or 0.0) if said else own
+            return Promise(seconds, _slack(name, codec, seconds or 0.0))
         case "ogg":
             ended, last = _ogg_end(path)
             if own and last is not None and not company(container, stream):
@@ -76,14 +82,16 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             own += max(0.0, float(start * stream.time_base) - origin)
         if shared and container.duration:
             own = min(own, container.duration / 1_000_000)
-        return Promise(own, _slack(name, own), shared)
+        return Promise(own, _slack(name, codec, own), shared)
     if container.duration:
         whole = container.duration / 1_000_000
-        return Promise(whole, _slack(name, whole), shared)
+        return Promise(whole, _slack(name, codec, whole), shared)
     return Promise(None)
 
 
-def _slack(name: str, seconds: float) -> float:
+def _slack(name: str, codec: str, seconds: float) -> float:
+    if name in _COUNTED and (codec == "flac" or codec.startswith("pcm_")):
+        return _SAMPLES
     # Windows Media counts its preroll, 3 s or so, as length.
     return _EXACT.get(name) or max(4.0 if name == "asf" else 1.0, 0.02 * seconds)
 

@@ -93,6 +93,18 @@ def test_a_file_that_breaks_off_says_how_much_of_its_promise_is_missing(
     assert recording.warnings[0].message.endswith("s could not be decoded")
 
 
+@pytest.mark.parametrize("name", ["wav", "flac"])
+def test_of_a_clip_that_counts_its_samples_half_a_second_is_missed(
+    tmp_path: Path, name: str
+) -> None:
+    clip = write(tmp_path / f"clip.{ALL[name].suffix}", ALL[name], speech(1.2))
+    assert hear(clip).warnings == []
+    data = clip.read_bytes()
+    recording = hear(changed(clip, tmp_path, data[: len(data) * 6 // 10]))
+    assert [warning.kind for warning in recording.warnings] == ["incomplete_audio"]
+    assert recording.missing_s == pytest.approx(1.2 - recording.seconds, abs=0.05)
+
+
 def test_an_ogg_that_breaks_off_promises_nothing_but_lacks_the_mark_of_its_end(
     whole: dict[str, Path], tmp_path: Path
 ) -> None:
