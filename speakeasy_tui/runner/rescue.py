@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 
 RESERVE = 2 * 2**20
 """Bytes; a checkpoint and the states of some hundred files in flight fit."""
+MARGIN = 2 * RESERVE
+"""Bytes that must be free before the reserve is taken: it is not to be what fills the disk."""
 
 
 class Entry(Struct, frozen=True):
@@ -114,9 +117,11 @@ class Reserve:
         self._path = path
 
     def take(self) -> None:
-        """Set the room aside, if there is enough."""
+        """Set the room aside, if it is not yet and there is enough."""
         try:
             if self._path.exists() and self._path.stat().st_size == RESERVE:
+                return
+            if shutil.disk_usage(self._path.parent).free < MARGIN:
                 return
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

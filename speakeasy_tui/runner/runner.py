@@ -197,8 +197,15 @@ class Runner:
         """Whether engines end once they have nothing in flight."""
         return self._unload
 
-    def start(self) -> None:
-        """Work, whatever was paused or stopped; retired lanes get another try."""
+    def start(self) -> bool:
+        """Work, whatever was paused or stopped; retired lanes get another try.
+
+        Returns whether it does: while what a full disk cut off cannot be given back, the batch
+        waits for room.
+        """
+        if not self.watch.settle():
+            self._wait_for_room()
+            return False
         before = self.wanted
         self._unload = False
         self.watch.started()
@@ -208,6 +215,7 @@ class Runner:
             self.emit("resumed")
         self.ensure_lanes()
         self.wake()
+        return True
 
     def _drop_retired(self, lane: Lane) -> bool:
         if lane.retired:
@@ -237,6 +245,10 @@ class Runner:
         """The queue as a whole, now."""
         tallies = self.store.tallies()
         counts = {state: tally.jobs for state, tally in tallies.items()}
+        if self.watch.cut_off:
+            at_work = len(self.work.flights)
+            counts[State.QUEUED] += counts[State.RUNNING] - at_work
+            counts[State.RUNNING] = at_work
         counted = [tally for state, tally in tallies.items() if state != State.CANCELLED]
         audio_s = sum(tally.audio_s for tally in counted)
         known = sum(tally.known for tally in counted)
@@ -382,10 +394,19 @@ class Runner:
 
     def store_full(self, error: StoreFullError) -> None:
         """The queue's own disk is full: nothing more can be kept until there is room."""
-        self.watch.reserve.give_up()
-        message = f"the disk of the queue ({self.home.state}) is full: {error}"
+        log.warning("the queue's disk: %s", error)
+        self.watch.store_full()
+        if self.working():  # else it waits for a person, who has the say
+            self._wait_for_room()
+        if not self.watch.settle():
+            for job, _, _ in self.store.running():
+                self.changed(job)
+
+    def _wait_for_room(self) -> None:
+        folder = self.home.state
+        message = f"the disk of the queue ({folder}) is full"
         hint = "make room; the batch goes on by itself"
-        self.disk_full(os.fsencode(self.home.state), JobError(ErrorKind.DISK, message, hint))
+        self.disk_full(os.fsencode(folder), JobError(ErrorKind.DISK, message, hint))
 
     def disk_full(self, folder: bytes, error: JobError) -> None:
         """Something found no room in `folder`."""

@@ -175,11 +175,12 @@ async def test_outputs_that_cannot_be_committed_fail_their_file_and_leave_nothin
 async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def readonly() -> None:
+    def readonly(why: str) -> None:
         raise StoreFullError("disk I/O error")
 
     with monkeypatch.context() as broken:
         broken.setattr(runner.work, "recover", readonly)
+        runner.wanted = RunnerState.RUNNING
         runner.store_full(StoreFullError("disk I/O error"))
         runner.watch.look()
     assert runner.wanted is RunnerState.PAUSED
