@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 COMMIT_PATIENCE_S = 5.0
 """Seconds a runner that is told to end waits for outputs that are being written."""
+ENDS_BY_ITSELF = frozenset({"disk", "device"})
+"""Pauses that no person need lift: what they wait for is looked for as long as the runner is."""
 CLOSE_PATIENCE_S = 12.0
 """Seconds it waits for its lanes: an engine that is stuck gets a few before it is killed."""
 
@@ -158,10 +160,11 @@ class Runner:
             self._set(RunnerState.STOPPED)
 
     def active(self) -> bool:
-        """Whether work is done or could be."""
-        if self.work.flights:
+        """Whether work is done, or could be, or is to go on by itself once it can."""
+        if self.work.flights or self.watch.cut_off:
             return True
-        return self.working() and bool(self.store.waiting())
+        waits = self.pause is not None and self.pause.kind in ENDS_BY_ITSELF
+        return (self.working() or waits) and bool(self.store.waiting())
 
     def may_measure(self) -> bool:
         """Whether headers may be read: no scan under way, and no first transcript waited for."""

@@ -19,7 +19,7 @@ import pytest
 from speakeasy_tui.client import launch
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core import protocol as say
-from speakeasy_tui.core.job import ErrorKind, LaneState, RunnerState, State
+from speakeasy_tui.core.job import ErrorKind, LaneState, Pause, RunnerState, State
 from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
@@ -132,6 +132,24 @@ async def test_a_runner_that_can_write_nothing_ends_when_told_and_when_idle(
 
     monkeypatch.setattr(runner.store, "put", readonly)
     runner.wanted = RunnerState.RUNNING
+    await asyncio.sleep(0.01)
+    runner.watch.end_if_idle()
+    assert runner.ended.is_set()
+
+
+@pytest.mark.parametrize(("kind", "ends"), [("person", True), ("disk", False), ("device", False)])
+async def test_a_runner_that_nobody_looks_at_stays_for_what_goes_on_by_itself(
+    runner: Runner, kind: str, ends: bool
+) -> None:
+    runner.store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
+    runner.pause_batch(Pause(kind, "why"))
+    await asyncio.sleep(0.01)
+    runner.watch.end_if_idle()
+    assert runner.ended.is_set() is ends
+
+
+async def test_a_runner_with_nothing_queued_waits_for_no_device(runner: Runner) -> None:
+    runner.pause_batch(Pause("device", "gone"))
     await asyncio.sleep(0.01)
     runner.watch.end_if_idle()
     assert runner.ended.is_set()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.runner.office import Office
 from speakeasy_tui.runner.queueing import Found
+from speakeasy_tui.runner.reader import read_jobs
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Server
+from speakeasy_tui.runner.watch import VITALS_S
 from speakeasy_tui.runner.writing import StoreFullError
 
-from .conftest import Desk, silence
+from .conftest import Desk, silence, wait_gone
 
 
 @contextlib.contextmanager
@@ -65,6 +68,23 @@ def test_what_a_full_disk_cut_off_is_never_said_to_run_and_goes_on_by_itself(
     done = at_work.finish()
     assert {job.state for job in done.values()} == {State.DONE}
     assert {job.attempts for job in done.values()} >= {2}
+
+
+def test_a_batch_that_waits_for_room_outlasts_everybodys_leaving(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "20")
+    monkeypatch.setenv("SPEAKEASY_LINGER_S", "0.5")
+    desk = Desk(home)
+    desk.add(*(silence(tmp_path / f"{number}.wav", 90) for number in range(3)))
+    desk.until(lambda: desk.status().batch.counts["running"] >= 2)
+    with no_room(desk.pid):
+        desk.until(lambda: paused(desk))
+        desk.link.close()
+        time.sleep(3 * VITALS_S)
+        os.kill(desk.pid, 0)  # it is there
+    wait_gone(desk.pid, 60)
+    assert {job.state for job in read_jobs(home)} == {State.DONE}
 
 
 @pytest.mark.parametrize("request_", [say.Resume(), say.Start()])
