@@ -6,6 +6,7 @@ import sqlite3
 import stat
 from collections.abc import Iterable
 from contextlib import closing
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +15,7 @@ from speakeasy_tui.core.job import Batch, Job, Pause, RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Status
 from speakeasy_tui.runner.rows import Rows
-from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
+from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError, DiskError
 
 
 def _open(home: Home) -> sqlite3.Connection | None:
@@ -26,12 +27,11 @@ def _open(home: Home) -> sqlite3.Connection | None:
             f"{home.database} may be read by others (mode {mode:o}); if that was not you, look "
             f"into it; else: chmod 600 {home.database}"
         )
-    address = f"file:{quote(str(home.database))}?mode=ro"
-    connection = sqlite3.connect(address, uri=True)
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection, version = _connect(home.database)
+    except sqlite3.OperationalError as error:
+        raise DiskError(f"{home.database} cannot be read now: {error}") from None
     except sqlite3.DatabaseError as error:
-        connection.close()
         raise DatabaseError(
             f"{home.database} cannot be read: {error}; speakeasy runner start moves a damaged "
             f"queue aside and makes it again"
@@ -51,6 +51,32 @@ def _open(home: Home) -> sqlite3.Connection | None:
             )
         )
     return connection
+
+
+def _connect(database: Path) -> tuple[sqlite3.Connection, int]:
+    """Connect for reading; with the number of the layout.
+
+    On a full disk SQLite cannot make the index of the write-ahead log, which readers need, too;
+    where nobody has left a log there is nothing to look up in it.
+    """
+    address = f"file:{quote(str(database))}?mode=ro"
+    try:
+        return _look(address)
+    except sqlite3.OperationalError:
+        log = database.with_name(database.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return _look(address + "&immutable=1")
+
+
+def _look(address: str) -> tuple[sqlite3.Connection, int]:
+    connection = sqlite3.connect(address, uri=True)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection, int(version)
 
 
 def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:

@@ -22,8 +22,9 @@ from msgspec import Struct
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.schema import DamagedError
+from speakeasy_tui.runner.schema import DamagedError, DiskError
 from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +84,26 @@ class Journal:
 def open_store(home: Home) -> tuple[Store, Path | None]:
     """The queue of a home; a damaged one is moved aside and a new one begun.
 
+    Where its disk is full, the reserve is given up for it.
+
     Returns the store, and where the damaged database now is.
 
     Raises:
         DatabaseError: it cannot be used for another reason.
+        DiskError: the reserve did not help.
     """
+    try:
+        return _open_or_begin(home)
+    except (DiskError, StoreFullError) as error:
+        log.warning("%s; the reserve is given up", error)
+        Reserve(home.reserve).give_up()
+    try:
+        return _open_or_begin(home)
+    except StoreFullError as error:
+        raise DiskError(f"{home.database}: {error}; is the disk full?") from None
+
+
+def _open_or_begin(home: Home) -> tuple[Store, Path | None]:
     try:
         if _emptied(home):
             raise DamagedError(f"{home.database} is empty, and files were queued")

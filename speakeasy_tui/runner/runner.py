@@ -87,14 +87,21 @@ class Runner:
     def recover(self) -> None:
         """Pick up what an earlier runner left, and say so."""
         self.watch.reserve.take()
-        completed, given_back = self.work.recover()
-        self.store.put("pid", str(os.getpid()))
+        completed = given_back = 0
+        full: StoreFullError | None = None
+        try:
+            completed, given_back = self.work.recover()
+            self.store.put("pid", str(os.getpid()))
+        except StoreFullError as error:
+            full = error
         wanted = self.store.get("wanted") or RunnerState.STOPPED
         self.wanted = RunnerState(wanted)
         why = self.store.get("pause")
         self.pause = msgspec.json.decode(why, type=Pause) if why else None
         if self.pause is not None and self.pause.kind == "disk":
             self.watch.wait_for_room(os.fsencode(self.home.state))
+        if full is not None:
+            self.store_full(full)
         if completed or given_back:
             self._notice = f"resumed after the runner had ended: {given_back} files given back"
             if completed:

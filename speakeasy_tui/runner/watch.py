@@ -100,6 +100,7 @@ class Watch:
         if self.cut_off:
             try:
                 self._runner.work.recover("the disk of the queue was full")
+                self._runner.store.put("pid", str(os.getpid()))  # whose parts are to be swept
             except StoreFullError:
                 return False
             self.cut_off = False

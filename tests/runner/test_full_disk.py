@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from speakeasy_tui.client.link import RefusedError
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Pause, RunnerState, State
+from speakeasy_tui.core.leaving import NO_ROOM
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.runner.office import Office
@@ -26,6 +29,7 @@ from speakeasy_tui.runner.watch import VITALS_S
 from speakeasy_tui.runner.writing import StoreFullError
 
 from .conftest import Desk, silence, wait_gone
+from .smalldisk import MOUNT, UNSHARE
 
 
 @contextlib.contextmanager
@@ -113,6 +117,65 @@ def test_a_change_that_finds_no_room_is_refused_in_words(desk: Desk, tmp_path: P
         desk.add(clip, start=False)
     assert desk.status().batch.state is RunnerState.STOPPED  # nobody had started it
     desk.add(clip, start=False)
+
+
+@pytest.mark.parametrize("ended", ["killed", "stopped"])
+def test_a_runner_starts_on_a_full_disk_by_the_reserve_and_without_it_says_why_not(
+    home: Home, tmp_path: Path, ended: str
+) -> None:
+    if subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespaces for this user: no disk can be mounted")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    program = [sys.executable, "-m", "tests.runner.smalldisk", str(disk), ended]
+    subprocess.run([*UNSHARE, "sh", "-c", MOUNT, str(disk), *program], check=True, timeout=120)
+
+
+async def test_a_runner_that_cannot_give_back_at_its_start_does_so_later(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Runner(home, Settings(), Server())
+    before.store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
+    before.store.begin(1, lane=0, device="cpu", model="m", made_of="x")
+    before._set(RunnerState.RUNNING)
+    before.store.close()
+
+    def full(*_: object) -> None:
+        raise StoreFullError("database or disk is full")
+
+    runner = Runner(home, Settings(), Server())
+    try:
+        with monkeypatch.context() as small:
+            small.setattr(runner.store, "give_back_running", full)
+            runner.recover()
+            assert runner.pause is not None and runner.pause.kind == "disk"
+            assert [job.state for job in runner.work.jobs(None)] == [State.QUEUED]
+        runner.watch.look()
+        assert runner.store.state(1) is State.QUEUED
+        assert runner.wanted is RunnerState.RUNNING
+    finally:
+        await runner._close_lanes()
+        runner.store.close()
+
+
+def test_a_runner_that_can_write_nothing_from_the_start_leaves_the_queue_alone(
+    home: Home, tmp_path: Path
+) -> None:
+    desk = Desk(home)
+    desk.add(silence(tmp_path / "a.wav"), start=False)
+    desk.close()
+    command = [sys.executable, "-m", "speakeasy_tui.runner"]
+    for name in ("state", "config", "cache"):
+        command += [f"--{name}", str(home.state)]
+
+    def small() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=small, check=False)
+    assert done.returncode == NO_ROOM
+    assert "Traceback" not in done.stderr
+    assert [job.state for job in read_jobs(home)] == [State.QUEUED]
+    assert not list(home.state.glob("queue.damaged*"))
 
 
 async def test_a_persons_pause_outlasts_a_full_disk(home: Home) -> None:
