@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -56,7 +55,7 @@ class Runner:
     def __init__(self, home: Home, settings: Settings, server: Server) -> None:
         self.home = home
         self.settings = settings
-        self.store, self._damaged = open_store(home)
+        self.store, self._lost_queue = open_store(home)
         self.journal = Journal(home.journal)
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
@@ -107,23 +106,21 @@ class Runner:
             if completed:
                 self._notice += f", {completed} completed"
             log.info(self._notice)
-        if self._damaged is not None:
-            self._notice = (
-                f"the queue was damaged: it is kept as {self._damaged.name} and made again"
-            )
+        if self._lost_queue:
+            self._notice = f"{self._lost_queue}; it is made again"
         if self.wanted is RunnerState.RUNNING and not self.store.waiting():
             self._set(RunnerState.STOPPED)
         self.ensure_lanes()
 
-    async def _rebuild(self, aside: Path) -> None:
-        """Make a damaged queue again from the journal; what has its outputs will be skipped."""
+    async def _rebuild(self) -> None:
+        """Make a lost queue again from the journal; what has its outputs will be skipped."""
         count = 0
         for entry in self.journal.entries():
             taken = await self.intake.add(entry.sources, entry.options, start=False)
             count += len(taken.new)
         self._notice = (
-            f"the queue was damaged: it is kept as {aside.name}, and {count} files were queued "
-            f"again; those whose outputs are there are skipped"
+            f"{self._lost_queue}; {count} files were queued again, and those whose outputs are "
+            f"there are skipped"
         )
         log.warning(self._notice)
         self.server.pulse()
@@ -134,8 +131,8 @@ class Runner:
         self._spawn(self.watch.take_vitals())
         self._spawn(self._lengths.run())
         self._lengths.wake()
-        if self._damaged is not None:
-            self._spawn(self._rebuild(self._damaged))
+        if self._lost_queue:
+            self._spawn(self._rebuild())
         await self.ended.wait()
         if self._finishing:  # commits under way: soon done, and nothing to recover then
             await asyncio.wait(self._finishing, timeout=COMMIT_PATIENCE_S)
