@@ -244,6 +244,20 @@ def test_a_damaged_queue_is_said_by_run_and_status(
     assert "the queue was damaged" in speakeasy("status").stdout
 
 
+def test_a_queue_damaged_inside_is_said_by_status_without_a_runner(
+    speakeasy, tmp_path: Path
+) -> None:
+    names = "".join(f"{number}.wav\n" for number in range(300))
+    assert speakeasy("add", "-", *SIM, stdin=names.encode()).returncode == 0
+    speakeasy("runner", "stop")
+    with (tmp_path / "home" / "queue.db").open("r+b") as file:
+        file.seek(32768)
+        file.write(os.urandom(24 * 1024))
+    done = speakeasy("status")
+    assert done.returncode == 1
+    assert "runner start moves a damaged queue aside" in done.stderr
+
+
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_streams_do_not_matter(
     speakeasy, environment: dict[str, str], recordings: Path, tmp_path: Path, closed: str

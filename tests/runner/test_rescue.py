@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sqlite3
 import time
@@ -16,8 +17,9 @@ from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.runner.queueing import Found
+from speakeasy_tui.runner.reader import read_jobs, read_status
 from speakeasy_tui.runner.rescue import open_store
-from speakeasy_tui.runner.schema import SCHEMA_VERSION
+from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StoreFullError
 
@@ -88,6 +90,25 @@ def test_a_database_cut_to_nothing_or_removed_counts_as_damaged(
         assert states == [State.SKIPPED] * 5
     finally:
         desk.close()
+
+
+def test_whichever_page_is_damaged_a_reader_says_that_the_queue_is(home: Home) -> None:
+    store = Store(home.database)
+    store.add([Found(f"/r/{number}.wav".encode()) for number in range(300)], JobOptions())
+    (size,) = store._db.execute("PRAGMA page_size").fetchone()
+    store.close()
+    sound = home.database.read_bytes()
+    noise = random.Random(1)
+    said = []
+    for at in range(0, len(sound), size):
+        home.database.write_bytes(sound[:at] + noise.randbytes(size) + sound[at + size :])
+        for read in (read_jobs, read_status):
+            try:
+                read(home)
+            except DatabaseError as error:
+                said.append(str(error))
+    assert len(said) > 5
+    assert all("runner start moves a damaged queue aside" in text for text in said)
 
 
 def test_rows_that_were_taken_off_stay_off(home: Home, clips: Path) -> None:
