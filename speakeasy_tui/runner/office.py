@@ -21,6 +21,7 @@ class Office:
         self._runner = runner
         self._server = server
         self.home: Home = runner.home
+        self.queue = runner.store.queue
         server.office = self
 
     def pulse_now(self) -> say.Pulse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -29,7 +30,10 @@ class Writing(Rows):
     def __init__(self, path: Path) -> None:
         super().__init__(open_database(path))
         self.epoch = int(self.get("epoch") or "0") + 1
+        self.queue = self.get("queue") or secrets.token_hex(8)
+        """By it clients know this queue from one that was made anew and counts its jobs anew."""
         try:
+            self.put("queue", self.queue)
             self.put("epoch", str(self.epoch))
         except StoreFullError:
             self._db.close()
