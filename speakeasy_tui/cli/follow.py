@@ -70,6 +70,9 @@ class Follow:
         """Ours that are not final yet."""
         self._connect = connect
         self._adding = adding
+        self._asked = list(adding)
+        self._queue = ""
+        """The queue that the ids of our jobs are from."""
         self._reporter = reporter
         self._costs = costs
         self._batch: Batch | None = None
@@ -121,6 +124,9 @@ class Follow:
         link.send(Subscribe(events=True))
         if self._costs is not None:
             self._costs.begin(self._profile(link))
+        if self._queue not in {"", link.welcome.queue}:
+            self._begin_again()
+        self._queue = link.welcome.queue
         if again and not self._adding:
             self._wake(link)
         while self._adding:
@@ -143,6 +149,15 @@ class Follow:
             self._event(event)
         self._early.clear()
         self._wait(link)
+
+    def _begin_again(self) -> None:
+        """The queue was lost and is made again, with other ids: queue ours by their paths again.
+
+        Whether the runner has done so already makes no difference.
+        """
+        for ours in (self.jobs, self._open, self._told, self._early):
+            ours.clear()
+        self._adding[:] = self._asked
 
     def _wait(self, link: Link) -> None:
         settled: float | None = None

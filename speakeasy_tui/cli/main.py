@@ -123,7 +123,7 @@ def _explain(error: Exception) -> int:
             warn(f"speakeasy: {error}")
             return EXIT_MACHINE
         case DatabaseError():
-            warn(f"speakeasy: {error}\n  choose another --home DIR, or move that file away")
+            warn(f"speakeasy: {error}\n  {error.hint}")
             return 1
         case OSError():
             name = f"{error.filename}: " if error.filename else ""

@@ -8,7 +8,7 @@ import sys
 import time
 
 from speakeasy_tui.client.link import Link, LinkError, NoRunner
-from speakeasy_tui.core.leaving import ANOTHER_RUNS
+from speakeasy_tui.core.leaving import ANOTHER_RUNS, NO_ROOM
 from speakeasy_tui.core.paths import Home
 
 START_TIMEOUT = 20.0
@@ -43,6 +43,11 @@ def attach(home: Home) -> Link:
             return Link.connect(home)
         except NoRunner:
             status = process.poll()
+            if status == NO_ROOM:  # nor may there have been any for its last words
+                raise CannotStart(
+                    f"the runner did not start: the disk of the queue ({home.state}) is full, or "
+                    f"fails; make room there and start again; the queue is not lost"
+                ) from None
             if status not in {None, ANOTHER_RUNS}:
                 raise CannotStart(_complaint(home, mark)) from None
         time.sleep(pause)

@@ -10,6 +10,8 @@ from typing import NoReturn
 
 ANOTHER_RUNS = 75
 """Exit status of a runner that finds another one in its home (sysexits' EX_TEMPFAIL)."""
+NO_ROOM = 74
+"""Exit status of a runner whose home is on a disk that is full (sysexits' EX_IOERR)."""
 
 
 def leave(run: Callable[[], int]) -> NoReturn:

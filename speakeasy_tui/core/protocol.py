@@ -207,12 +207,13 @@ class Message(Struct, tag_field="op", tag=str.lower, kw_only=True):
 
 
 class Welcome(Message):
-    """Answer to `Hello`."""
+    """Answer to `Hello`. Job ids hold as long as `queue` is the same."""
 
     version: int
     program: str
     pid: int
     home: str
+    queue: str = ""
 
 
 class Ok(Message):

@@ -156,7 +156,11 @@ class Settings(JobOptions, frozen=True, forbid_unknown_fields=True, kw_only=True
     ] = "auto"
     linger_s: Annotated[
         float,
-        _doc("Seconds an idle runner with nobody attached stays before it ends.", ge=0),
+        _doc(
+            "Seconds a runner with nothing to do and nobody attached stays before it ends; what "
+            "waits for room or for a device keeps it.",
+            ge=0,
+        ),
     ] = 300.0
     theme: Annotated[str, _doc("Name of the colour theme.")] = "speakeasy-dark"
     mouse: Annotated[bool, _doc("Let the interface use the mouse.")] = True

@@ -262,14 +262,6 @@ class SimulatedEngine:
                 file.todo.append(pretend_chunk(name, index, start, end))
         if file.command.until is not None:
             file.shorten(file.command.until)
-        try:
-            file.trap.cut(len(file.todo))
-        except OSError as error:
-            self._fail(file, printable(str(error)), None, "", traceback.format_exc())
-            return
-        except RuntimeError as error:
-            self._fault([file], error)
-            return
         file.opened = True
         self._writer.send(Heard(job=file.job, strip=pretend_loudness(name)))
         self._writer.send(
@@ -282,7 +274,15 @@ class SimulatedEngine:
                 language_probability=1.0,
             )
         )
-        self._progress(file)
+        # Said first: with nothing left to do it strikes now, and a hang is the model's.
+        try:
+            file.trap.cut(len(file.todo))
+        except OSError as error:
+            self._fail(file, printable(str(error)), None, "", traceback.format_exc())
+        except RuntimeError as error:
+            self._fault([file], error)
+        else:
+            self._progress(file)
 
     def _decode(self, batch: list[tuple[SimFile, int]]) -> None:
         kept: list[tuple[SimFile, int]] = []

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import logging
 import os
 import sys
 from pathlib import Path
 
-from speakeasy_tui.core.leaving import ANOTHER_RUNS, leave
+from speakeasy_tui.core.leaving import ANOTHER_RUNS, NO_ROOM, leave
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.values import SettingsError, load
 from speakeasy_tui.runner.lock import LockedError
-from speakeasy_tui.runner.schema import DatabaseError
+from speakeasy_tui.runner.schema import DatabaseError, DiskError
 from speakeasy_tui.runner.serve import serve
 
 LOG_LIMIT = 16 * 2**20
@@ -43,9 +44,12 @@ def main() -> int:
     except LockedError as error:
         print(error, file=sys.stderr)
         return ANOTHER_RUNS
+    except DiskError as error:
+        print(error, file=sys.stderr)
+        return NO_ROOM
     except (SettingsError, DatabaseError, OSError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return NO_ROOM if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} else 1
     return 0
 
 

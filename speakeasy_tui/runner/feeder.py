@@ -119,7 +119,11 @@ class Feeder:
                 self._search = asyncio.create_task(self._find(self._claim.request))
                 return None
             claim, self._claim = self._claim, None
-            self.hand = await self._owner.work.prepare(claim, found)
+            try:
+                self.hand = await self._owner.work.prepare(claim, found)
+            except BaseException:  # a full disk, say: nobody else could take it ever after
+                self._owner.work.unclaim(claim)
+                raise
         return self.hand
 
     def _next(self, suspects: bool) -> Claim | None:

@@ -111,8 +111,10 @@ class Lane(Hearing):
                 for _ in range(self._inbox.qsize()):
                     await self._take_one(wait=False)
             except StoreFullError as error:
+                self._lose_everything()
                 self._owner.store_full(error)
-                await self._lose_everything()
+                await self._end_engine()
+                await asyncio.sleep(1)
             except Exception:
                 # A mistake of the program's must cost one engine, never the night's batch.
                 log.exception("lane %d", self.view.number)
@@ -121,14 +123,12 @@ class Lane(Hearing):
                 await self._end_engine()
                 await asyncio.sleep(1)
 
-    async def _lose_everything(self) -> None:
-        """End the engine when not even giving back can be kept; the runner does it later."""
+    def _lose_everything(self) -> None:
+        """Let all go without a word to the queue, which has no room; the runner gives it back."""
         self._feeder.let_go()
         for job in list(self.flights):
             del self.flights[job]
             self._work.let_go(job)
-        await self._end_engine()
-        await asyncio.sleep(1)
 
     async def _take_one(self, *, wait: bool) -> None:
         """Handle what comes next; without `wait` only what is there."""

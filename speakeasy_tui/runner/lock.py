@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 
@@ -30,7 +31,8 @@ class HomeLock:
             os.close(self._descriptor)
             raise LockedError(f"{home.state}: a runner is there already, pid {holder}") from None
         os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock counts, not who is named
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
         """Let the home go. The file stays: unlinking a lock file is a race."""

@@ -11,6 +11,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.runner.rows import Told
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Client, Server
+from speakeasy_tui.runner.writing import StoreFullError
 
 
 class Office:
@@ -20,6 +21,7 @@ class Office:
         self._runner = runner
         self._server = server
         self.home: Home = runner.home
+        self.queue = runner.store.queue
         server.office = self
 
     def pulse_now(self) -> say.Pulse:
@@ -35,10 +37,21 @@ class Office:
         """The next rows in queue order, those behind position `after`."""
         work = self._runner.work
         rows = self._runner.store.page(after, limit, outputs=outputs)
-        return [work.told_live(row) if row.id in work.flights else row for row in rows]
+        cut_off = self._runner.watch.cut_off
+        return [work.told_live(row) if cut_off or row.id in work.flights else row for row in rows]
 
     async def answer(self, client: Client, request: say.AnyRequest) -> say.Message:
         """Do what is asked and answer."""
+        try:
+            return await self._do(client, request)
+        except StoreFullError as error:
+            self._runner.store_full(error)
+            return say.Refused(
+                message=f"the disk of the queue ({self.home.state}) is full: not kept",
+                hint="make room and try again; what is in the queue stays",
+            )
+
+    async def _do(self, client: Client, request: say.AnyRequest) -> say.Message:
         runner = self._runner
         match request:
             case say.Subscribe():
@@ -78,7 +91,10 @@ class Office:
                 runner.wake()
                 return say.Ok(count=len(restored))
             case say.Start() | say.Resume():
-                runner.start()
+                if not runner.start():
+                    why = runner.pause
+                    assert why is not None
+                    return say.Refused(message=why.message, hint=why.hint)
             case say.PauseQueue():
                 runner.pause_batch(Pause("person", "paused", "resume goes on"))
             case say.Stop():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +15,20 @@ from speakeasy_tui.core.job import Batch, Job, Pause, RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Status
 from speakeasy_tui.runner.rows import Rows
-from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
+from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError, DiskError
+
+_NOT_NOW = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Errors that are not the file's own: its disk is full, say, and has no room for the index of the
+write-ahead log."""
 
 
 def _open(home: Home) -> sqlite3.Connection | None:
@@ -26,16 +40,10 @@ def _open(home: Home) -> sqlite3.Connection | None:
             f"{home.database} may be read by others (mode {mode:o}); if that was not you, look "
             f"into it; else: chmod 600 {home.database}"
         )
-    address = f"file:{quote(str(home.database))}?mode=ro"
-    connection = sqlite3.connect(address, uri=True)
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection, version = _connect(home.database)
     except sqlite3.DatabaseError as error:
-        connection.close()
-        raise DatabaseError(
-            f"{home.database} cannot be read: {error}; speakeasy runner start moves a damaged "
-            f"queue aside and makes it again"
-        ) from None
+        raise _unreadable(home, error) from None
     if version == 0:  # being made at this moment
         connection.close()
         return None
@@ -53,19 +61,70 @@ def _open(home: Home) -> sqlite3.Connection | None:
     return connection
 
 
+def _connect(database: Path) -> tuple[sqlite3.Connection, int]:
+    """Connect for reading; with the number of the layout.
+
+    On a full disk SQLite cannot make the index of the write-ahead log, which readers need, too;
+    where nobody has left a log there is nothing to look up in it.
+    """
+    address = f"file:{quote(str(database))}?mode=ro"
+    try:
+        return _look(address)
+    except sqlite3.OperationalError:
+        log = database.with_name(database.name + "-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        return _look(address + "&immutable=1")
+
+
+def _look(address: str) -> tuple[sqlite3.Connection, int]:
+    connection = sqlite3.connect(address, uri=True)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError:
+        connection.close()
+        raise
+    return connection, int(version)
+
+
+@contextmanager
+def _reading(home: Home) -> Iterator[Rows | None]:
+    """The rows of a home; None when it has no queue.
+
+    Raises:
+        DatabaseError: they cannot be read; a damage inside is met only now, and may also look
+            like something that nobody has written.
+    """
+    connection = _open(home)
+    if connection is None:
+        yield None
+        return
+    with closing(connection):
+        try:
+            yield Rows(connection)
+        except (sqlite3.Error, msgspec.MsgspecError, ValueError, TypeError) as error:
+            raise _unreadable(home, error) from None
+
+
+def _unreadable(home: Home, error: Exception) -> DatabaseError:
+    if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _NOT_NOW:
+        return DiskError(f"{home.database} cannot be read now: {error}")
+    return DatabaseError(
+        f"{home.database} cannot be read: {error}; speakeasy runner start moves a damaged queue "
+        f"aside and makes it again"
+    )
+
+
 def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:
     """The rows of a home in queue order; none when it has no queue.
 
     Raises:
         DatabaseError: the database cannot be read.
     """
-    connection = _open(home)
-    if connection is None:
-        return []
     wanted = None if states is None else set(states)
-    with closing(connection):
-        asked = wanted | {State.RUNNING} if wanted and State.QUEUED in wanted else wanted
-        jobs = Rows(connection).jobs(states=asked)
+    asked = wanted | {State.RUNNING} if wanted and State.QUEUED in wanted else wanted
+    with _reading(home) as rows:
+        jobs = rows.jobs(states=asked) if rows is not None else []
     for job in jobs:
         if job.state is State.RUNNING:  # nobody runs it: the next runner gives it back
             job.state, job.message = State.QUEUED, "cut off; goes on when a runner starts"
@@ -80,10 +139,8 @@ def read_status(home: Home) -> Status:
     """
     counts = {state.value: 0 for state in State}
     why: Pause | None = None
-    connection = _open(home)
-    if connection is not None:
-        with closing(connection):
-            rows = Rows(connection)
+    with _reading(home) as rows:
+        if rows is not None:
             counts = {state: tally.jobs for state, tally in rows.tallies().items()}
             counts[State.QUEUED] += counts[State.RUNNING]
             counts[State.RUNNING] = 0

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,13 +23,16 @@ from msgspec import Struct
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.schema import DamagedError
+from speakeasy_tui.runner.schema import DamagedError, DatabaseError, DiskError
 from speakeasy_tui.runner.store import Store
+from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 
 RESERVE = 2 * 2**20
 """Bytes; a checkpoint and the states of some hundred files in flight fit."""
+MARGIN = 2 * RESERVE
+"""Bytes that must be free before the reserve is taken: it is not to be what fills the disk."""
 
 
 class Entry(Struct, frozen=True):
@@ -77,34 +82,82 @@ class Journal:
             return
 
 
-def open_store(home: Home) -> tuple[Store, Path | None]:
-    """The queue of a home; a damaged one is moved aside and a new one begun.
+def open_store(home: Home) -> tuple[Store, str]:
+    """The queue of a home; a damaged one is moved aside and a new one begun, as is one in place
+    of a queue that is not there any more.
 
-    Returns the store, and where the damaged database now is.
+    Where its disk is full, the reserve is given up for it.
+
+    Returns the store, and what had become of the queue before it, in words; empty: nothing.
 
     Raises:
         DatabaseError: it cannot be used for another reason.
+        DiskError: the reserve did not help.
     """
     try:
-        if _emptied(home):
-            raise DamagedError(f"{home.database} is empty, and files were queued")
-        return Store(home.database), None
-    except DamagedError as error:
-        aside = home.database.with_name(f"queue.damaged-{time.strftime('%Y%m%d-%H%M%S')}.db")
-        log.error("%s; moved to %s", error, aside)
-        for suffix in ("-wal", "-shm", ""):
-            part = home.database.with_name(home.database.name + suffix)
-            with contextlib.suppress(FileNotFoundError):
-                part.rename(aside.with_name(aside.name + suffix))
-        return Store(home.database), aside
-
-
-def _emptied(home: Home) -> bool:
-    """Whether the database was cut to nothing: once made, SQLite never leaves it so."""
+        return _open_or_begin(home)
+    except (DiskError, StoreFullError) as error:
+        log.warning("%s; the reserve is given up", error)
+        Reserve(home.reserve).give_up()
     try:
-        return home.database.stat().st_size == 0 and home.journal.stat().st_size > 0
-    except OSError:
-        return False
+        return _open_or_begin(home)
+    except StoreFullError as error:
+        raise DiskError(f"{home.database}: {error}; is the disk full?") from None
+
+
+def _open_or_begin(home: Home) -> tuple[Store, str]:
+    lost = _lost(home)
+    if not lost:
+        try:
+            return Store(home.database), ""
+        except DamagedError as error:
+            lost = str(error)
+    aside = _move_aside(home.database)
+    log.error("%s%s", lost, f"; moved to {aside}" if aside else "")
+    store = Store(home.database)
+    if aside:
+        return store, f"the queue was damaged: it is kept as {aside.name}"
+    return store, f"the queue was damaged: {home.database.name} was empty or not there"
+
+
+def _lost(home: Home) -> str:
+    """Why there is no queue though files were queued; empty when there is one, or never was.
+
+    Once made, SQLite never leaves a database empty, and nothing of ours removes it: the last row
+    may be taken off the table, the file stays.
+    """
+    if _size(home.database) or not _size(home.journal):
+        return ""
+    return f"{home.database} is empty or not there, and files were queued"
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, 0 also where there is none.
+
+    Raises:
+        DatabaseError: it cannot be asked for.
+    """
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise DatabaseError(f"{path}: {error.strerror}") from None
+
+
+def _move_aside(database: Path) -> Path | None:
+    """Keep what is left of a database, with its log, under a new name; None: nothing is."""
+    stem = f"queue.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    aside = next(path for name in names if not (path := database.with_name(f"{name}.db")).exists())
+    kept = False
+    for suffix in ("-wal", "-shm", ""):
+        part = database.with_name(database.name + suffix)
+        if _size(part) and suffix != "-shm":
+            part.rename(aside.with_name(aside.name + suffix))
+            kept = True
+        part.unlink(missing_ok=True)
+    return aside if kept else None
 
 
 class Reserve:
@@ -114,9 +167,11 @@ class Reserve:
         self._path = path
 
     def take(self) -> None:
-        """Set the room aside, if there is enough."""
+        """Set the room aside, if it is not yet and there is enough."""
         try:
             if self._path.exists() and self._path.stat().st_size == RESERVE:
+                return
+            if shutil.disk_usage(self._path.parent).free < MARGIN:
                 return
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:

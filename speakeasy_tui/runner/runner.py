@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -44,6 +43,8 @@ log = logging.getLogger(__name__)
 
 COMMIT_PATIENCE_S = 5.0
 """Seconds a runner that is told to end waits for outputs that are being written."""
+ENDS_BY_ITSELF = frozenset({"disk", "device"})
+"""Pauses that no person need lift: what they wait for is looked for as long as the runner is."""
 CLOSE_PATIENCE_S = 12.0
 """Seconds it waits for its lanes: an engine that is stuck gets a few before it is killed."""
 
@@ -54,7 +55,7 @@ class Runner:
     def __init__(self, home: Home, settings: Settings, server: Server) -> None:
         self.home = home
         self.settings = settings
-        self.store, self._damaged = open_store(home)
+        self.store, self._lost_queue = open_store(home)
         self.journal = Journal(home.journal)
         self.devices = Devices()
         self.finder = ModelFinder(self.devices)
@@ -85,36 +86,41 @@ class Runner:
     def recover(self) -> None:
         """Pick up what an earlier runner left, and say so."""
         self.watch.reserve.take()
-        completed, given_back = self.work.recover()
-        self.store.put("pid", str(os.getpid()))
+        completed = given_back = 0
+        full: StoreFullError | None = None
+        try:
+            completed, given_back = self.work.recover()
+            self.store.put("pid", str(os.getpid()))
+        except StoreFullError as error:
+            full = error
         wanted = self.store.get("wanted") or RunnerState.STOPPED
         self.wanted = RunnerState(wanted)
         why = self.store.get("pause")
         self.pause = msgspec.json.decode(why, type=Pause) if why else None
         if self.pause is not None and self.pause.kind == "disk":
             self.watch.wait_for_room(os.fsencode(self.home.state))
+        if full is not None:
+            self.store_full(full)
         if completed or given_back:
             self._notice = f"resumed after the runner had ended: {given_back} files given back"
             if completed:
                 self._notice += f", {completed} completed"
             log.info(self._notice)
-        if self._damaged is not None:
-            self._notice = (
-                f"the queue was damaged: it is kept as {self._damaged.name} and made again"
-            )
+        if self._lost_queue:
+            self._notice = f"{self._lost_queue}; it is made again"
         if self.wanted is RunnerState.RUNNING and not self.store.waiting():
             self._set(RunnerState.STOPPED)
         self.ensure_lanes()
 
-    async def _rebuild(self, aside: Path) -> None:
-        """Make a damaged queue again from the journal; what has its outputs will be skipped."""
+    async def _rebuild(self) -> None:
+        """Make a lost queue again from the journal; what has its outputs will be skipped."""
         count = 0
         for entry in self.journal.entries():
             taken = await self.intake.add(entry.sources, entry.options, start=False)
             count += len(taken.new)
         self._notice = (
-            f"the queue was damaged: it is kept as {aside.name}, and {count} files were queued "
-            f"again; those whose outputs are there are skipped"
+            f"{self._lost_queue}; {count} files were queued again, and those whose outputs are "
+            f"there are skipped"
         )
         log.warning(self._notice)
         self.server.pulse()
@@ -125,8 +131,8 @@ class Runner:
         self._spawn(self.watch.take_vitals())
         self._spawn(self._lengths.run())
         self._lengths.wake()
-        if self._damaged is not None:
-            self._spawn(self._rebuild(self._damaged))
+        if self._lost_queue:
+            self._spawn(self._rebuild())
         await self.ended.wait()
         if self._finishing:  # commits under way: soon done, and nothing to recover then
             await asyncio.wait(self._finishing, timeout=COMMIT_PATIENCE_S)
@@ -158,10 +164,11 @@ class Runner:
             self._set(RunnerState.STOPPED)
 
     def active(self) -> bool:
-        """Whether work is done or could be."""
-        if self.work.flights:
+        """Whether work is done, or could be, or is to go on by itself once it can."""
+        if self.work.flights or self.watch.cut_off:
             return True
-        return self.working() and bool(self.store.waiting())
+        waits = self.pause is not None and self.pause.kind in ENDS_BY_ITSELF
+        return (self.working() or waits) and bool(self.store.waiting())
 
     def may_measure(self) -> bool:
         """Whether headers may be read: no scan under way, and no first transcript waited for."""
@@ -197,8 +204,15 @@ class Runner:
         """Whether engines end once they have nothing in flight."""
         return self._unload
 
-    def start(self) -> None:
-        """Work, whatever was paused or stopped; retired lanes get another try."""
+    def start(self) -> bool:
+        """Work, whatever was paused or stopped; retired lanes get another try.
+
+        Returns whether it does: while what a full disk cut off cannot be given back, the batch
+        waits for room.
+        """
+        if not self.watch.settle():
+            self._wait_for_room()
+            return False
         before = self.wanted
         self._unload = False
         self.watch.started()
@@ -208,6 +222,7 @@ class Runner:
             self.emit("resumed")
         self.ensure_lanes()
         self.wake()
+        return True
 
     def _drop_retired(self, lane: Lane) -> bool:
         if lane.retired:
@@ -237,6 +252,10 @@ class Runner:
         """The queue as a whole, now."""
         tallies = self.store.tallies()
         counts = {state: tally.jobs for state, tally in tallies.items()}
+        if self.watch.cut_off:
+            at_work = len(self.work.flights)
+            counts[State.QUEUED] += counts[State.RUNNING] - at_work
+            counts[State.RUNNING] = at_work
         counted = [tally for state, tally in tallies.items() if state != State.CANCELLED]
         audio_s = sum(tally.audio_s for tally in counted)
         known = sum(tally.known for tally in counted)
@@ -382,10 +401,19 @@ class Runner:
 
     def store_full(self, error: StoreFullError) -> None:
         """The queue's own disk is full: nothing more can be kept until there is room."""
-        self.watch.reserve.give_up()
-        message = f"the disk of the queue ({self.home.state}) is full: {error}"
+        log.warning("the queue's disk: %s", error)
+        self.watch.store_full()
+        if self.working():  # else it waits for a person, who has the say
+            self._wait_for_room()
+        if not self.watch.settle():
+            for job, _, _ in self.store.running():
+                self.changed(job)
+
+    def _wait_for_room(self) -> None:
+        folder = self.home.state
+        message = f"the disk of the queue ({folder}) is full"
         hint = "make room; the batch goes on by itself"
-        self.disk_full(os.fsencode(self.home.state), JobError(ErrorKind.DISK, message, hint))
+        self.disk_full(os.fsencode(folder), JobError(ErrorKind.DISK, message, hint))
 
     def disk_full(self, folder: bytes, error: JobError) -> None:
         """Something found no room in `folder`."""

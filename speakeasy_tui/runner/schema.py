@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from pathlib import Path
@@ -149,9 +150,22 @@ CREATE INDEX outputs_job ON outputs (job);
 class DatabaseError(Exception):
     """The queue's database cannot be used; the message says why and what to do."""
 
+    hint = "choose another --home DIR, or move that file away"
+    """What else a person may do."""
+
 
 class DamagedError(DatabaseError):
     """The file is no sound database."""
+
+
+class DiskError(DatabaseError):
+    """Its disk is full, or fails; the file itself is not known to be damaged."""
+
+    hint = "make room there, or see to that disk, and try again; the queue is not lost"
+
+
+NO_ROOM = re.compile(r"full|disk I/O error")
+"""SQLITE_FULL; and SQLITE_IOERR, which a full disk gives in the write-ahead log."""
 
 
 def open_database(path: Path) -> sqlite3.Connection:
@@ -159,6 +173,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
     Raises:
         DatabaseError: it is readable by others, newer than this program, or damaged.
+        DiskError: its disk is full.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -202,9 +217,9 @@ def open_database(path: Path) -> sqlite3.Connection:
             )
     except sqlite3.OperationalError as error:
         connection.close()
-        raise DatabaseError(
-            f"{path}: {error}; is the disk full, or another program at it?"
-        ) from None
+        if NO_ROOM.search(str(error)):
+            raise DiskError(f"{path}: {error}; is the disk full?") from None
+        raise DatabaseError(f"{path}: {error}; is another program at it?") from None
     except sqlite3.DatabaseError as error:
         connection.close()
         raise DamagedError(f"{path} is damaged or no database ({error})") from None

@@ -41,6 +41,7 @@ class Office(Protocol):
     """What a server tells and asks in its clients' name."""
 
     home: Home
+    queue: str
 
     async def answer(self, client: Client, request: say.AnyRequest) -> say.Message: ...
     def pulse_now(self) -> say.Pulse: ...
@@ -124,8 +125,14 @@ class Client:
                 hint="speakeasy runner stop, then start again with one version",
             )
         self._greeted = True
-        home = str(self._server.office.home.state)
-        return say.Welcome(version=say.VERSION, program=__version__, pid=os.getpid(), home=home)
+        office = self._server.office
+        return say.Welcome(
+            version=say.VERSION,
+            program=__version__,
+            pid=os.getpid(),
+            home=str(office.home.state),
+            queue=office.queue,
+        )
 
     # ------------------------------------------------------------------ the pump
 

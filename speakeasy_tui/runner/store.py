@@ -215,7 +215,7 @@ class Store(Queueing):
 
     # -------------------------------------------------------------- after a crash
 
-    def give_back_running(self, but: Iterable[int] = ()) -> int:
+    def give_back_running(self, but: Iterable[int] = (), why: str = "the runner had ended") -> int:
         """Give back what no engine works on (all but `but`); returns how many.
 
         At a start that is what another life of the runner left.
@@ -224,15 +224,15 @@ class Store(Queueing):
         with self._transaction() as db:
             db.execute(
                 "UPDATE attempts SET outcome = 'given back', ended = ?, "
-                "message = 'the runner ended' WHERE outcome = 'running' "
+                "message = ? WHERE outcome = 'running' "
                 "AND job NOT IN (SELECT value FROM json_each(?))",
-                (time.time(), kept),
+                (time.time(), why, kept),
             )
             cursor = db.execute(
                 "UPDATE jobs SET state = 'queued', lane = NULL, progress = 0, "
-                "message = 'given back: the runner had ended' WHERE state = 'running' "
+                "message = ? WHERE state = 'running' "
                 "AND id NOT IN (SELECT value FROM json_each(?))",
-                (kept,),
+                (f"given back: {why}", kept),
             )
         return cursor.rowcount
 

@@ -42,6 +42,8 @@ class Watch:
         self.reserve = Reserve(runner.home.reserve)
         self._full: bytes | None = None
         """The folder in which something found no room."""
+        self.cut_off = False
+        """Whether rows may say running at which nobody is: giving them back found no room."""
         self._device_wait = DEVICE_WAIT_S
         self._idle_since = self._paused_at = time.monotonic()
 
@@ -76,6 +78,11 @@ class Watch:
         """Something found no room in `folder`: the batch goes on when there is some."""
         self._full = folder
 
+    def store_full(self) -> None:
+        """The queue found no room for a change: what was in flight may not have been given back."""
+        self.reserve.give_up()
+        self.cut_off = True
+
     def paused(self) -> None:
         """The batch is paused from now on."""
         self._paused_at = time.monotonic()
@@ -87,6 +94,18 @@ class Watch:
     def device_works(self) -> None:
         """A file was done: the next time that devices are lost they are soon tried again."""
         self._device_wait = DEVICE_WAIT_S
+
+    def settle(self) -> bool:
+        """Give back what a full disk cut off; False while there is no room even for that."""
+        if self.cut_off:
+            try:
+                self._runner.work.recover("the disk of the queue was full")
+                self._runner.store.put("pid", str(os.getpid()))  # whose parts are to be swept
+            except StoreFullError:
+                return False
+            self.cut_off = False
+            self._runner.server.pulse()
+        return True
 
     # ------------------------------------------------------------------ what it looks at
 
@@ -116,6 +135,8 @@ class Watch:
             if speed != lane.view.speed:
                 lane.view.speed = speed
                 runner.server.pulse()
+        self.settle()
+        self.reserve.take()
         if self._full is not None:
             self._try_disk_again(self._full)
         self._try_devices_again()
@@ -151,10 +172,4 @@ class Watch:
             disk = shutil.disk_usage(os.fsdecode(folder))
             room = disk.free > min(DISK_ROOM, disk.total // 4)
             if room and pause is not None and pause.kind == "disk":
-                self.reserve.take()
-                try:
-                    self._runner.work.recover()  # what could not be kept, or was cut off
-                except StoreFullError as error:  # room, but no writing: it is tried again
-                    log.warning("the queue's disk: %s", error)
-                    return
                 self._runner.start()

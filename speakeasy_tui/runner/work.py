@@ -90,6 +90,8 @@ class Work:
 
     def _live(self, row: Job) -> Job:
         flight = self.flights.get(row.id)
+        if flight is None and row.state is State.RUNNING:  # to be given back once there is room
+            row.state, row.message = State.QUEUED, "cut off: the disk of the queue is full"
         return flight.overlay(row) if flight else row
 
     def speed(self) -> float | None:
@@ -234,6 +236,7 @@ class Work:
             await self._commit(flight)
         except StoreFullError as error:
             # Parts may have been staged before: what stands on disk decides at the resume.
+            self.flights.pop(flight.id, None)
             self._telling.store_full(error)
         finally:  # whatever happened: a runner with something in flight never ends by itself
             self.flights.pop(flight.id, None)
@@ -398,10 +401,10 @@ class Work:
         self._telling.emit(state.value, job)
         self._telling.wake()
 
-    def recover(self) -> tuple[int, int]:
+    def recover(self, why: str = "the runner had ended") -> tuple[int, int]:
         """Put right what a crash, or a full disk, cut off: complete commits, give back the rest.
 
-        Returns how many jobs were completed and how many given back.
+        Returns how many jobs were completed and how many given back, because of `why`.
         """
         by_job: dict[int, list[Staged]] = {}
         for item in self.store.staged():
@@ -418,7 +421,11 @@ class Work:
             else:
                 self.store.unstage(job, named)
         self._sweep(int(self.store.get("pid") or "0"))
-        return completed, self.store.give_back_running(self.flights)
+        lost = [job for job, _, _ in self.store.running() if job not in self.flights]
+        self.store.give_back_running(self.flights, why)
+        for job in lost:
+            self._telling.changed(job)
+        return completed, len(lost)
 
     def _sweep(self, pid: int) -> None:
         """Remove part files that runner `pid` had begun and not yet staged."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,10 +13,7 @@ import msgspec
 
 from speakeasy_tui.core.job import NEXT_STATES, JobError, State
 from speakeasy_tui.runner.rows import Rows
-from speakeasy_tui.runner.schema import open_database
-
-_FULL = re.compile(r"full|disk I/O error")
-"""SQLITE_FULL; and SQLITE_IOERR, which a full disk gives in the write-ahead log."""
+from speakeasy_tui.runner.schema import NO_ROOM, open_database
 
 
 class StoreFullError(Exception):
@@ -33,7 +30,14 @@ class Writing(Rows):
     def __init__(self, path: Path) -> None:
         super().__init__(open_database(path))
         self.epoch = int(self.get("epoch") or "0") + 1
-        self.put("epoch", str(self.epoch))
+        self.queue = self.get("queue") or secrets.token_hex(8)
+        """By it clients know this queue from one that was made anew and counts its jobs anew."""
+        try:
+            self.put("queue", self.queue)
+            self.put("epoch", str(self.epoch))
+        except StoreFullError:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         """Checkpoint and close."""
@@ -54,7 +58,7 @@ class Writing(Rows):
             # SQLite itself rolls back on some errors, a full disk among them.
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.OperationalError) and _FULL.search(str(error)):
+            if isinstance(error, sqlite3.OperationalError) and NO_ROOM.search(str(error)):
                 raise StoreFullError(str(error)) from None
             raise
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,51 @@ def test_a_runner_that_is_killed_is_started_again_and_the_run_ends_well(
     assert names[-1] == "summary"
 
 
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_run_whose_queue_is_made_again_under_it_follows_its_own_files(
+    speakeasy, environment, recordings: Path, tmp_path: Path, as_json: bool
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    for number in range(3):
+        shutil.copy(recordings / "a.wav", others / f"{number}.wav")
+    slow = {"SPEAKEASY_SIM_SPEED": "1"}
+    assert speakeasy("add", "others", *SIM, env=slow).returncode == 0
+    with started(environment, tmp_path, "recordings", *SIM, *["--json"] * as_json) as process:
+        until(lambda: "recordings" in running(speakeasy))
+        process.send_signal(signal.SIGSTOP)  # it starts the next runner once it goes on
+        for number in range(3, 6):  # from now on all that follows has other ids
+            shutil.copy(recordings / "a.wav", others / f"{number}.wav")
+        pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+        os.kill(pid, signal.SIGKILL)
+        for part in (tmp_path / "home").glob("queue.db*"):
+            part.write_bytes(b"no database" * 1000)
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
+    assert "the queue was damaged" in err
+    assert "others" not in out
+    assert {path.name for path in (tmp_path / "out").rglob("*.txt")} >= {"a.txt", "b.txt"}
+    if as_json:
+        last = {
+            event["job"]["path"]: event["job"]["state"]
+            for event in events_of(out)
+            if event["event"] in {"done", "skipped"}
+        }
+        assert last.keys() == {str(path) for path in recordings.rglob("*.wav")}
+
+
+def running(speakeasy) -> str:
+    return speakeasy("status", "--state", "running").stdout
+
+
+def until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_commands_to_copy_name_the_home_that_was_named(speakeasy, recordings: Path) -> None:
     (recordings / "list.txt").write_text("gone.wav\n")
     done = speakeasy("run", "recordings/list.txt", "--home", "my home", "--foreground", *SIM)
@@ -242,6 +289,20 @@ def test_a_damaged_queue_is_said_by_run_and_status(
     assert done.returncode == 0
     assert "the queue was damaged" in done.stderr
     assert "the queue was damaged" in speakeasy("status").stdout
+
+
+def test_a_queue_damaged_inside_is_said_by_status_without_a_runner(
+    speakeasy, tmp_path: Path
+) -> None:
+    names = "".join(f"{number}.wav\n" for number in range(300))
+    assert speakeasy("add", "-", *SIM, stdin=names.encode()).returncode == 0
+    speakeasy("runner", "stop")
+    with (tmp_path / "home" / "queue.db").open("r+b") as file:
+        file.seek(32768)
+        file.write(os.urandom(24 * 1024))
+    done = speakeasy("status")
+    assert done.returncode == 1
+    assert "runner start moves a damaged queue aside" in done.stderr
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])

@@ -19,7 +19,7 @@ import pytest
 from speakeasy_tui.client import launch
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core import protocol as say
-from speakeasy_tui.core.job import ErrorKind, LaneState, RunnerState, State
+from speakeasy_tui.core.job import ErrorKind, LaneState, Pause, RunnerState, State
 from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
@@ -137,6 +137,24 @@ async def test_a_runner_that_can_write_nothing_ends_when_told_and_when_idle(
     assert runner.ended.is_set()
 
 
+@pytest.mark.parametrize(("kind", "ends"), [("person", True), ("disk", False), ("device", False)])
+async def test_a_runner_that_nobody_looks_at_stays_for_what_goes_on_by_itself(
+    runner: Runner, kind: str, ends: bool
+) -> None:
+    runner.store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
+    runner.pause_batch(Pause(kind, "why"))
+    await asyncio.sleep(0.01)
+    runner.watch.end_if_idle()
+    assert runner.ended.is_set() is ends
+
+
+async def test_a_runner_with_nothing_queued_waits_for_no_device(runner: Runner) -> None:
+    runner.pause_batch(Pause("device", "gone"))
+    await asyncio.sleep(0.01)
+    runner.watch.end_if_idle()
+    assert runner.ended.is_set()
+
+
 async def test_a_runner_ends_when_idle_though_looking_after_the_rest_fails(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,11 +193,12 @@ async def test_outputs_that_cannot_be_committed_fail_their_file_and_leave_nothin
 async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def readonly() -> None:
+    def readonly(why: str) -> None:
         raise StoreFullError("disk I/O error")
 
     with monkeypatch.context() as broken:
         broken.setattr(runner.work, "recover", readonly)
+        runner.wanted = RunnerState.RUNNING
         runner.store_full(StoreFullError("disk I/O error"))
         runner.watch.look()
     assert runner.wanted is RunnerState.PAUSED

@@ -133,6 +133,16 @@ def test_an_engine_without_progress_is_killed(faulty: Faulty, clips: Path) -> No
     assert attempts(desk, job)[0] == ("hang", True)
 
 
+def test_an_engine_that_hangs_over_a_file_whose_chunks_are_all_kept_is_killed_as_soon(
+    faulty: Faulty, clips: Path
+) -> None:
+    desk = faulty("hang:clip-3.wav", STALL_S="0.5")
+    (job,) = desk.add(clips / "a" / "clip-3.wav", overwrite=True)
+    desk.finish()
+    desk.ask(say.Rerun(ids=[job]))  # a new series, whose first try meets the fault again
+    desk.until(lambda: ("hang", True) in attempts(desk, desk.job(job))[2:])
+
+
 def test_the_last_device_gone_pauses_the_batch_and_charges_nobody(
     faulty: Faulty, clips: Path
 ) -> None:

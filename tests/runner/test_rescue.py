@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import sqlite3
 import time
@@ -16,7 +17,9 @@ from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.runner.queueing import Found
-from speakeasy_tui.runner.schema import SCHEMA_VERSION
+from speakeasy_tui.runner.reader import read_jobs, read_status
+from speakeasy_tui.runner.rescue import open_store
+from speakeasy_tui.runner.schema import SCHEMA_VERSION, DatabaseError
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StoreFullError
 
@@ -64,14 +67,21 @@ def test_a_damaged_database_is_moved_aside_and_the_queue_made_again(
         desk.close()
 
 
-def test_a_database_cut_to_nothing_counts_as_damaged(home: Home, clips: Path) -> None:
+@pytest.mark.parametrize("lost", ["cut", "removed", "moved, its log left"])
+def test_a_database_cut_to_nothing_or_removed_counts_as_damaged(
+    home: Home, clips: Path, lost: str
+) -> None:
     desk = Desk(home)
     desk.add(clips / "a", root=clips)
     desk.finish()
     desk.kill()
-    for suffix in ("-wal", "-shm"):
-        home.database.with_name("queue.db" + suffix).unlink(missing_ok=True)
-    os.truncate(home.database, 0)
+    if lost != "moved, its log left":
+        for suffix in ("-wal", "-shm"):
+            home.database.with_name("queue.db" + suffix).unlink(missing_ok=True)
+    if lost == "cut":
+        os.truncate(home.database, 0)
+    else:
+        home.database.rename(home.state / "mine.db")
     desk.again()
     try:
         desk.until(lambda: "damaged" in desk.status().batch.notice)
@@ -80,6 +90,49 @@ def test_a_database_cut_to_nothing_counts_as_damaged(home: Home, clips: Path) ->
         assert states == [State.SKIPPED] * 5
     finally:
         desk.close()
+
+
+def test_whichever_page_is_damaged_a_reader_says_that_the_queue_is(home: Home) -> None:
+    store = Store(home.database)
+    store.add([Found(f"/r/{number}.wav".encode()) for number in range(300)], JobOptions())
+    (size,) = store._db.execute("PRAGMA page_size").fetchone()
+    store.close()
+    sound = home.database.read_bytes()
+    noise = random.Random(1)
+    said = []
+    for at in range(0, len(sound), size):
+        home.database.write_bytes(sound[:at] + noise.randbytes(size) + sound[at + size :])
+        for read in (read_jobs, read_status):
+            try:
+                read(home)
+            except DatabaseError as error:
+                said.append(str(error))
+    assert len(said) > 5
+    assert all("runner start moves a damaged queue aside" in text for text in said)
+
+
+def test_rows_that_were_taken_off_stay_off(home: Home, clips: Path) -> None:
+    desk = Desk(home)
+    desk.ask(say.Remove(ids=desk.add(clips / "a", root=clips, start=False)))
+    desk.close()
+    desk.again()
+    try:
+        assert not desk.jobs()
+        assert not desk.status().batch.notice
+    finally:
+        desk.close()
+
+
+def test_what_is_damaged_is_kept_under_a_name_of_its_own(home: Home) -> None:
+    home.journal.write_text("what was queued")
+    for number in range(3):
+        home.database.write_text(f"no database {number}")
+        home.database.chmod(0o600)
+        store, lost = open_store(home)
+        store.close()
+        assert "damaged" in lost
+    kept = [path.read_text() for path in home.state.glob("queue.damaged-*.db")]
+    assert sorted(kept) == [f"no database {number}" for number in range(3)]
 
 
 def test_a_database_of_the_first_layout_is_brought_up_to_date(tmp_path: Path) -> None:
