@@ -6,6 +6,7 @@ import os
 import sys
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,35 @@ async def test_a_path_that_is_not_there_is_said_and_queues_nothing(window: Windo
     app, pilot, runner = window
     await pilot.press("a", *"/nowhere", "enter")
     assert "/nowhere: no such file or folder" in screen_text(app)
+    await pilot.press("escape")
+    assert app.screen is app.board and not runner.asked_of(p.Add)
+
+
+async def test_a_dash_is_a_file_of_that_name_and_nothing_is_read_from_the_terminal(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> bytes:
+        raise AssertionError("it would wait for the terminal")
+
+    app, pilot, runner = window
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read=read)))
+    await pilot.press("a", "-", "enter")
+    assert "./-: no such file or folder" in screen_text(app)
+    await pilot.press("space", "-", "backspace", "backspace", "backspace", "-")
+    await until(lambda: "./-: no such file or folder" in screen_text(app), pilot)
+    assert not runner.asked_of(p.Add)
+    (tmp_path / "-").mkdir()
+    await pilot.press("enter")
+    await until(lambda: runner.asked_of(p.Add), pilot)
+    (asked,) = runner.asked_of(p.Add)
+    assert [source.path for source in asked.sources] == [os.fsencode(tmp_path / "-")]
+
+
+async def test_no_path_at_all_does_not_mean_the_present_folder(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("a", "space", "enter")
+    assert "A file, a folder, a pattern or a list" in screen_text(app)
     await pilot.press("escape")
     assert app.screen is app.board and not runner.asked_of(p.Add)
 

@@ -19,6 +19,7 @@ from textual.widgets import Input
 from speakeasy_tui.client.lengths import Sample, lengths_of
 from speakeasy_tui.client.manifests import ManifestError
 from speakeasy_tui.client.sources import SourceError, adds, find_sources
+from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import options_of
 from speakeasy_tui.core.text import printable, show_path
 from speakeasy_tui.core.values import SettingsError, load
@@ -39,6 +40,8 @@ MOST = 200_000
 
 LISTED = 6
 
+WANTED = "A file, a folder, a pattern or a list"
+
 
 class AddScreen(ModalScreen[None]):
     """Asks for a path and queues what is there."""
@@ -52,7 +55,7 @@ class AddScreen(ModalScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._found: list[str] = []
-        self._told: list[Line] = [(Span("A file, a folder, a pattern or a list", "quiet"),)]
+        self._told: list[Line] = [(Span(WANTED, "quiet"),)]
         self._timer: Timer | None = None
         self._giving_up = threading.Event()
 
@@ -104,7 +107,7 @@ class AddScreen(ModalScreen[None]):
     async def _preview(self, text: str) -> None:
         self._found = []
         if not text.strip():
-            self._tell("A file, a folder, a pattern or a list", "quiet")
+            self._tell(WANTED, "quiet")
             return
         self._found = (await asyncio.to_thread(completions, text))[:1000]
         self._tell("Looking…", "quiet")
@@ -119,7 +122,7 @@ class AddScreen(ModalScreen[None]):
     @staticmethod
     def _count(text: str, giving_up: threading.Event, sample: Sample) -> tuple[str, str]:
         try:
-            sources = find_sources([os.path.expanduser(text.strip())])
+            sources = _sources(text)
         except (SourceError, ManifestError) as error:
             return str(error), "quiet"
         count = 0
@@ -149,7 +152,7 @@ class AddScreen(ModalScreen[None]):
     def _queue(self, event: Input.Submitted) -> None:
         app = cast("SpeakeasyApp", self.app)
         try:
-            sources = find_sources([os.path.expanduser(event.value.strip())])
+            sources = _sources(event.value)
             options = options_of(load(app.home.config_file).settings)
         except (SourceError, ManifestError, SettingsError) as error:
             self._tell(str(error), "failed")
@@ -158,3 +161,17 @@ class AddScreen(ModalScreen[None]):
             app.ask(request, "")
         self.dismiss()
         app.say(f"Searching {show_path(sources[0].path)}" if sources else "Nothing to queue")
+
+
+def _sources(text: str) -> list[Source]:
+    """What a typed path means.
+
+    ``-`` is a file of that name: to read a list from stdin would be to wait for the terminal.
+
+    Raises:
+        SourceError, ManifestError: nothing can be queued.
+    """
+    path = os.path.expanduser(text.strip())
+    if not path:
+        raise SourceError(WANTED)
+    return find_sources(["./-" if path == "-" else path])
