@@ -39,6 +39,9 @@ Copying uses the terminal's clipboard (OSC 52), over SSH too; in tmux it needs
 `set -g set-clipboard on`. Without a clipboard `s` saves the text as a file, and `w` opens the
 outputs themselves.
 
+In a path that is typed, characters that a terminal would obey are written as they are shown: `\\n`,
+`\\e`, `\\xfe`. Tab completes them so.
+
 ## The filter
 
 | typed | shows |

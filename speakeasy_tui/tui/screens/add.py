@@ -26,8 +26,10 @@ from speakeasy_tui.core.values import SettingsError, load
 from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.completion import complete, completions
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.typed import meant
 
 if TYPE_CHECKING:
     from speakeasy_tui.tui.app import SpeakeasyApp
@@ -62,13 +64,13 @@ class AddScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide -low"):
             yield Lines(lambda width: [(Span("Queue recordings", "title"),), ()], id="add-title")
-            field = Input(placeholder="~/recordings", id="path")
+            field = Field(placeholder="~/recordings", id="path")
             field.cursor_blink = False
             yield field
             yield Lines(self._lines, id="add-told")
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.query_one(Field).focus()
 
     def on_unmount(self) -> None:
         self._giving_up.set()
@@ -102,7 +104,7 @@ class AddScreen(ModalScreen[None]):
 
     def _look(self) -> None:
         self._giving_up = threading.Event()
-        self.run_worker(self._preview(self.query_one(Input).value), exclusive=True)
+        self.run_worker(self._preview(self.query_one(Field).value), exclusive=True)
 
     async def _preview(self, text: str) -> None:
         self._found = []
@@ -144,7 +146,7 @@ class AddScreen(ModalScreen[None]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        found = complete(self.query_one(Input))
+        found = complete(self.query_one(Field))
         self._found = found if len(found) > 1 else []
         self._show()
 
@@ -171,7 +173,7 @@ def _sources(text: str) -> list[Source]:
     Raises:
         SourceError, ManifestError: nothing can be queued.
     """
-    path = os.path.expanduser(text.strip())
+    path = meant(text)
     if not path:
         raise SourceError(WANTED)
     return find_sources(["./-" if path == "-" else path])

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core.job import Job, RunnerState
@@ -21,6 +20,7 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview, undo
 from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.rows import Line, Span
@@ -99,7 +99,7 @@ class Board(Arranging):
         yield Lines(self._head, id="head")
         yield Lines(self._overview, id="overview")
         yield BatchTable(id="table")
-        field = Input(placeholder="words, state:failed, lang:de, !word", id="filter")
+        field = Field(placeholder="words, state:failed, lang:de, !word", id="filter")
         field.cursor_blink = False
         field.can_focus = False
         with Horizontal(id="filter-bar"):

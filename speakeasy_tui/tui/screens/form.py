@@ -16,10 +16,12 @@ from speakeasy_tui.core.settings import DEFAULTS, help_of
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.values import SettingsError, choices_of, convert
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.overview import keys_line
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.typed import unescaped
 
 Result = TypeVar("Result")
 
@@ -86,7 +88,7 @@ class Form(Screen[Result]):
         yield Lines(lambda width: [self.title_line(width)], id="head")
         yield Listing(self._lines, id="form")
         yield Lines(self._help, id="form-help")
-        field = Input(id="filter")
+        field = Field(id="filter")
         field.cursor_blink = False
         field.can_focus = False
         with Horizontal(id="filter-bar"):
@@ -159,7 +161,7 @@ class Form(Screen[Result]):
             after = (choices.index(str(value)) + 1) % len(choices)
             self._take(name, choices[after])
         else:
-            field = self.query_one("#filter", Input)
+            field = self.query_one("#filter", Field)
             field.value = text_of(value)
             field.can_focus = True
             self.query_one("#filter-bar").display = True
@@ -167,11 +169,12 @@ class Form(Screen[Result]):
 
     @on(Input.Submitted, "#filter")
     def _typed(self, event: Input.Submitted) -> None:
-        if self._take(self.name_now, event.value):
+        before = text_of(self.value(self.name_now))
+        if self._take(self.name_now, unescaped(event.value, before)):
             self._close()
 
     def _close(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self.query_one("#filter", Field)
         self.set_focus(self.query_one(Listing))
         field.can_focus = False
         self.query_one("#filter-bar").display = False

@@ -16,6 +16,7 @@ from textual.widgets import Input
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.completion import complete
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.saving import ThereAlready, explain, resolved, save
@@ -43,18 +44,18 @@ class SaveScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide -low"):
             yield Lines(lambda width: [(Span("Save the text as", "title"),), ()])
-            field = Input(self._file, id="path", select_on_focus=False)
+            field = Field(self._file, id="path", select_on_focus=False)
             field.cursor_blink = False
             yield field
             yield Lines(self._lines, id="told")
 
     def on_mount(self) -> None:
-        field = self.query_one(Input)
+        field = self.query_one(Field)
         field.focus()
         field.cursor_position = len(field.value)
 
     def _lines(self, width: int) -> list[Line]:
-        typed = self.query_one(Input).value
+        typed = self.query_one(Field).value
         path = os.path.abspath(os.path.expanduser(typed))
         path = path if path != typed else ""
         lines: list[Line] = [(), (Span(shown.cut_middle(printable(path), width), "quiet"),)]
@@ -77,7 +78,7 @@ class SaveScreen(ModalScreen[str]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        found = complete(self.query_one(Input))
+        found = complete(self.query_one(Field))
         self._found = found if len(found) > 1 else []
         self._show()
 
