@@ -74,6 +74,8 @@ class Rerun(Request):
     failed: bool = False
     options: JobOptions | None = None
     """New options for these jobs, else each keeps its own."""
+    names: list[str] | None = None
+    """Which of `options` are meant, the others stay each job's own; None: all."""
 
 
 class Hold(Request):
@@ -153,6 +155,12 @@ class GetJobs(Request, tag="jobs"):
     states: list[str] | None = None
 
 
+class GetOptions(Request, tag="options"):
+    """What is asked of these jobs. Answered by `Options`."""
+
+    ids: list[int]
+
+
 class GetProfile(Request, tag="profile"):
     """Answered by `Profile`."""
 
@@ -191,6 +199,7 @@ AnyRequest = (
     | Shutdown
     | GetStatus
     | GetJobs
+    | GetOptions
     | GetProfile
     | GetDetail
     | Unwatch
@@ -251,6 +260,12 @@ class Jobs(Message):
     """Rows asked for."""
 
     jobs: list[Job]
+
+
+class Options(Message):
+    """The different options of the jobs asked for, each once."""
+
+    options: list[JobOptions]
 
 
 class Profile(Message):
@@ -340,6 +355,7 @@ AnyMessage = (
     | Added
     | Status
     | Jobs
+    | Options
     | Profile
     | Detail
     | Rows

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from speakeasy_tui.core.job import State
-from speakeasy_tui.core.protocol import Source
+from speakeasy_tui.core.protocol import Rerun, Source
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.runner.queueing import Found, Taken
 from speakeasy_tui.runner.scan import search
@@ -67,13 +67,13 @@ class Intake:
         self._runner.ensure_lanes()
         self._runner.wake()
 
-    def rerun(self, ids: Iterable[int], options: JobOptions | None, *, failed: bool) -> list[int]:
+    def rerun(self, asked: Rerun) -> list[int]:
         """Start new series of tries."""
-        chosen = list(ids)
-        if failed:
+        chosen = list(asked.ids)
+        if asked.failed:
             states = [State.FAILED, State.QUARANTINED]
             chosen += [job.id for job in self._runner.store.jobs(states=states)]
-        changed = self._runner.store.rerun(chosen, options)
+        changed = self._runner.store.rerun(chosen, asked.options, asked.names)
         for job in changed:
             self._runner.emit("queued", job)
         self._runner.ensure_lanes()

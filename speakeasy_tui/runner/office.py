@@ -52,7 +52,7 @@ class Office:
             case say.Rerun():
                 if refused := self._unknown(request.ids):
                     return refused
-                changed = runner.intake.rerun(request.ids, request.options, failed=request.failed)
+                changed = runner.intake.rerun(request)
                 return say.Ok(count=len(changed))
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
                 return self._unknown(request.ids) or self._turn(request)
@@ -135,6 +135,8 @@ class Office:
                 return runner.ledger.profile(view.number for view in views if view.pid)
             case say.GetJobs():
                 return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))
+            case say.GetOptions():
+                return say.Options(options=runner.store.options_among(request.ids))
             case say.GetDetail():
                 job = runner.work.job(request.id)
                 if job is None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from speakeasy_tui.core.job import FINAL_STATES, JobError, State
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.record import Request, job_identity
+from speakeasy_tui.runner.record import Request, job_identity, parse_options
 from speakeasy_tui.runner.shelf import Shelf
 from speakeasy_tui.runner.writing import Writing
 
@@ -100,34 +102,54 @@ class Queueing(Writing):
                     taken.failed.append(job)
         return taken
 
-    def rerun(self, ids: Iterable[int], options: JobOptions | None = None) -> list[int]:
+    def rerun(
+        self,
+        ids: Iterable[int],
+        options: JobOptions | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[int]:
         """Start a new series of tries for finished jobs; returns those it did start.
 
-        With new `options` a row that would become equal to another keeps its own.
+        With new `options`, of which only those in `names` are meant if that is given, a row that
+        would become equal to another keeps its own.
         """
         changed = []
-        if options is not None:
-            self._requests.add(Request.of(options).text())
+        given = {} if options is None else structs.asdict(options)
+        wanted = {name: given[name] for name in given if names is None or name in names}
         with self._transaction() as db:
-            asked = None if options is None else self._options_id(options)
             for job in ids:
-                row = db.execute("SELECT state, path FROM jobs WHERE id = ?", (job,)).fetchone()
+                row = db.execute(
+                    "SELECT state, path, options FROM jobs WHERE id = ?", (job,)
+                ).fetchone()
                 if row is None or State(row["state"]) not in FINAL_STATES:
                     continue
                 db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
-                if options is not None:
-                    db.execute(
-                        "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? "
-                        "WHERE id = ?",
-                        (
-                            asked,
-                            Request.of(options).text(),
-                            job_identity(row["path"], options),
-                            job,
-                        ),
-                    )
+                if wanted:
+                    self._ask_anew(db, job, row, wanted)
                 changed.append(job)
         return changed
+
+    def _ask_anew(
+        self, db: sqlite3.Connection, job: int, row: sqlite3.Row, wanted: dict[str, Any]
+    ) -> None:
+        """Change some options of a job."""
+        (text,) = db.execute("SELECT json FROM options WHERE id = ?", (row["options"],)).fetchone()
+        options = structs.replace(parse_options(text), **wanted)
+        request = Request.of(options).text()
+        self._requests.add(request)
+        db.execute(
+            "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? WHERE id = ?",
+            (self._options_id(options), request, job_identity(row["path"], options), job),
+        )
+
+    def options_among(self, ids: Iterable[int]) -> list[JobOptions]:
+        """The different options of jobs, each once."""
+        rows = self._db.execute(
+            "SELECT json FROM options WHERE id IN (SELECT options FROM jobs "
+            "WHERE id IN (SELECT value FROM json_each(?))) ORDER BY id",
+            (json.dumps(list(ids)),),
+        )
+        return [parse_options(row[0]) for row in rows]
 
     def turn(self, ids: Iterable[int], old: frozenset[State], new: State) -> list[int]:
         """Change the state of those of `ids` that are in one of `old`; returns them."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from conftest import ScriptedRunner, make_app, ready, screen_text, until
-from msgspec import structs
 from rich.color import ColorSystem
 from rich.segment import Segment
 from textual.pilot import Pilot
@@ -95,7 +94,7 @@ def test_folders_with_such_names_lead_on_and_patterns_stay_patterns(tmp_path: Pa
 
 
 async def test_a_text_is_saved_over_the_file_whose_name_is_completed(
-    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    window: Window, tmp_path: Path
 ) -> None:
     app, pilot, _ = window
     file = tmp_path / "text\x1b.txt"
@@ -114,14 +113,10 @@ async def test_a_text_is_saved_over_the_file_whose_name_is_completed(
 
 
 async def test_an_option_of_several_lines_keeps_them_when_its_words_are_changed(
-    window: Window, monkeypatch: pytest.MonkeyPatch
+    window: Window,
 ) -> None:
     app, pilot, runner = window
-    detail = runner.detail
-    options = p.JobOptions(initial_prompt="bells\nand \x1b[31mtowers")
-    monkeypatch.setattr(
-        runner, "detail", lambda request: structs.replace(detail(request), options=options)
-    )
+    runner.options[1] = p.JobOptions(initial_prompt="bells\nand \x1b[31mtowers")
     await pilot.press("e")
     await until(lambda: "run again with" in screen_text(app), pilot)
     names = list(p.JobOptions.__struct_fields__)

@@ -185,6 +185,38 @@ async def test_e_changes_options_and_runs_again(window: Window) -> None:
     asked = runner.asked_of(p.Rerun)[0]
     assert asked.ids == [1]
     assert (asked.options.language, asked.options.task) == ("fr", "translate")
+    assert asked.names == ["language", "task"]
+
+
+async def test_e_on_several_rows_says_where_they_differ_and_changes_only_what_was_changed(
+    window: Window,
+) -> None:
+    app, pilot, runner = window
+    runner.options[2] = p.JobOptions(language="fr", beam_size=1, output_dir="/data/texts")
+    app.board.table.mark([1, 2, 3], True)
+    await pilot.press("e")
+    await until(lambda: "run again with  3 files" in screen_text(app), pilot)
+    lines = {line.split()[0]: line for line in screen_text(app).splitlines() if line.strip()}
+    for name in ("language", "output_dir"):
+        assert "the files differ" in lines[name] and "each keeps its own" in lines[name]
+    assert "the files differ" not in lines["beam_size"]
+    await pilot.press(*"jjjjj", "enter")
+    app.screen.focused.value = "7"  # type: ignore[union-attr]
+    await pilot.press("enter", "j")
+    assert "changed" in next(line for line in screen_text(app).splitlines() if "beam_size" in line)
+    await pilot.press("r")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    (asked,) = runner.asked_of(p.Rerun)
+    assert (asked.ids, asked.names, asked.options.beam_size) == ([1, 2, 3], ["beam_size"], 7)
+
+
+async def test_what_was_changed_and_changed_back_is_not_changed(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("e")
+    await until(lambda: "run again with" in screen_text(app), pilot)
+    await pilot.press(*"jjjj", "enter", "enter", "r")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].names == []
 
 
 async def test_capital_y_copies_the_text(window: Window) -> None:

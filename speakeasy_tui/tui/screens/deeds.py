@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.binding import Binding
 from textual.screen import Screen
@@ -16,7 +16,9 @@ from speakeasy_tui.core.protocol import (
     Cancel,
     Detail,
     GetDetail,
+    GetOptions,
     Hold,
+    Options,
     Release,
     Remove,
     Rerun,
@@ -265,15 +267,18 @@ class Deeds(Screen[None]):
             self.say("Options are changed to run a file again: it is not finished yet")
             return
 
-        def changed(options: JobOptions | None) -> None:
-            if options is not None:
-                self._send(Rerun(ids=[job.id for job in jobs], options=options), "queued again")
+        ids = [job.id for job in jobs]
+
+        def changed(values: dict[str, Any] | None) -> None:
+            if values is not None:
+                options = JobOptions(**values)
+                self._send(Rerun(ids=ids, options=options, names=list(values)), "queued again")
 
         def got(answer: AnyMessage) -> None:
-            if isinstance(answer, Detail):
+            if isinstance(answer, Options) and answer.options:
                 self.app.push_screen(OptionsScreen(named(jobs), answer.options), changed)
 
-        self.speakeasy.ask(GetDetail(id=jobs[0].id), got)
+        self.speakeasy.ask(GetOptions(ids=ids), got)
 
     def _only_one(self, what: str) -> Job | None:
         jobs = self.chosen()

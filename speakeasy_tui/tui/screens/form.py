@@ -23,6 +23,9 @@ from speakeasy_tui.tui.overview import keys_line
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.typed import unescaped
 
+NOTHING = "–"
+"""Stands where a value is empty."""
+
 Result = TypeVar("Result")
 
 
@@ -65,6 +68,10 @@ class Form(Screen[Result]):
     def value(self, name: str) -> object:
         """The present value."""
         raise NotImplementedError
+
+    def text(self, name: str) -> str:
+        """How the present value is shown."""
+        return text_of(self.value(name)) or NOTHING
 
     def note(self, name: str) -> Span:
         """What stands behind the value: where it comes from."""
@@ -109,9 +116,8 @@ class Form(Screen[Result]):
         wide = max(12, (width - room) // 2)
         lines: list[Line] = []
         for name in self.NAMES:
-            value = self.value(name)
-            text = printable(text_of(value)) or "–"
-            plain = value == getattr(DEFAULTS, name)
+            text = printable(self.text(name))
+            plain = text == (printable(text_of(getattr(DEFAULTS, name))) or NOTHING)
             lines.append(
                 (
                     Span(shown.fit(f" {name}", room), "quiet" if plain else ""),
