@@ -96,6 +96,15 @@ class Cancel(Request):
     ids: list[int]
 
 
+class Uncancel(Request):
+    """Undo `Cancel`: those that are still cancelled wait again. What has run since, or is not
+    there any more, is left alone."""
+
+    ids: list[int]
+    held: list[int] = []
+    """Those of them that are held then."""
+
+
 class Remove(Request):
     """Take final, held or queued jobs off the table. Outputs stay."""
 
@@ -188,6 +197,7 @@ AnyRequest = (
     | Hold
     | Release
     | Cancel
+    | Uncancel
     | Remove
     | Move
     | Place

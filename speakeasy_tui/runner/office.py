@@ -54,6 +54,8 @@ class Office:
                     return refused
                 changed = runner.intake.rerun(request)
                 return say.Ok(count=len(changed))
+            case say.Uncancel():
+                return say.Ok(count=len(runner.intake.uncancel(request)))
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
                 return self._unknown(request.ids) or self._turn(request)
             case say.Move():

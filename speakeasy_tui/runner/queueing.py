@@ -107,8 +107,10 @@ class Queueing(Writing):
         ids: Iterable[int],
         options: JobOptions | None = None,
         names: Sequence[str] | None = None,
+        *,
+        old: frozenset[State] = FINAL_STATES,
     ) -> list[int]:
-        """Start a new series of tries for finished jobs; returns those it did start.
+        """Start a new series of tries for jobs in one of `old`; returns those it did start.
 
         With new `options`, of which only those in `names` are meant if that is given, a row that
         would become equal to another keeps its own.
@@ -121,7 +123,7 @@ class Queueing(Writing):
                 row = db.execute(
                     "SELECT state, path, options FROM jobs WHERE id = ?", (job,)
                 ).fetchone()
-                if row is None or State(row["state"]) not in FINAL_STATES:
+                if row is None or State(row["state"]) not in old:
                     continue
                 db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
                 if wanted:

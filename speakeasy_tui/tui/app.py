@@ -104,7 +104,7 @@ class SpeakeasyApp(KeyedApp):
         self._ending = Ending()
         self._touched = 0.0
         """When the last key was pressed."""
-        self.undone: list[tuple[str, list[AnyRequest]]] = []
+        self.undone: list[undo.Step] = []
         self.end_watch: Callable[[], None] = lambda: None
         first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
@@ -213,17 +213,28 @@ class SpeakeasyApp(KeyedApp):
         """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
         self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
 
-    def do(self, request: AnyRequest, what: str, back: Sequence[AnyRequest] = ()) -> None:
+    def do(self, request: AnyRequest, what: str, back: AnyRequest | None = None) -> None:
         """Send `request`; when it is done, `back` is what takes it back."""
         tell = self._answer_to(what)
 
         def then(answer: AnyMessage) -> None:
             tell(answer)
-            if back and isinstance(answer, Ok) and answer.count:
-                said = f"{plural(answer.count, 'file')} {what}"
-                self.undone = [*self.undone, (said, list(back))][-undo.KEPT :]
+            if back is not None and isinstance(answer, Ok) and answer.count:
+                step = undo.Step(what, answer.count, back)
+                self.undone = [*self.undone, step][-undo.KEPT :]
 
         self.ask(request, then)
+
+    def take_back(self, step: undo.Step) -> None:
+        """Undo `step`, and say for how many files that could be done."""
+        tell = self._answer_to("")
+
+        def then(answer: AnyMessage) -> None:
+            tell(answer)
+            if isinstance(answer, Ok):
+                self.say(undo.told(step, answer.count))
+
+        self.ask(step.back, then)
 
     def _answer_to(self, what: str, *, quiet: bool = False) -> Then:
         def then(answer: AnyMessage) -> None:

@@ -172,6 +172,23 @@ def test_hold_release_cancel_and_remove(desk: Desk, clips: Path) -> None:
     assert {job.state for job in jobs.values()} == {State.DONE}
 
 
+def test_taking_a_cancelling_back_leaves_alone_what_has_run_since(desk: Desk, clips: Path) -> None:
+    ids = desk.add(clips, start=False)
+    held, waiting, ran, removed = ids[:4]
+    desk.ask(say.Hold(ids=[held]))
+    desk.ask(say.Cancel(ids=ids))
+    desk.ask(say.Rerun(ids=[ran]))
+    desk.ask(say.Remove(ids=[removed]))
+    desk.ask(say.Start())
+    desk.until(lambda: desk.job(ran).state is State.DONE)
+    answer = desk.ask(say.Uncancel(ids=ids[:4], held=[held]))
+    assert isinstance(answer, say.Ok) and answer.count == 2
+    desk.until(lambda: desk.job(waiting).state is State.DONE)
+    assert desk.job(held).state is State.HELD
+    attempts = [desk.ask(say.GetDetail(id=job)).attempts for job in (ran, waiting)]
+    assert [len(tries) for tries in attempts] == [1, 1]
+
+
 def test_a_running_file_can_be_cancelled_or_held(
     home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -140,9 +140,30 @@ async def test_cancelled_waiting_and_held_files_come_back_as_they_were(window: W
     await pilot.press("x", "y")
     await until(lambda: app.undone, pilot)
     await pilot.press("u")
-    await until(lambda: runner.asked_of(p.Hold), pilot)
-    assert runner.asked_of(p.Rerun)[0].ids == [9, 14]
-    assert runner.asked_of(p.Hold)[0].ids == [9]
+    await until(lambda: runner.asked_of(p.Uncancel), pilot)
+    (asked,) = runner.asked_of(p.Uncancel)
+    assert (asked.ids, asked.held) == ([9, 14], [9])
+    await until(lambda: "Taken back: 2 files cancelled" in screen_text(app), pilot)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "Taken back for 1 of 3 files cancelled; the others were running then"),
+        (0, "Not taken back: 3 files cancelled were running then, or have been changed since"),
+    ],
+)
+async def test_an_undo_says_for_how_many_files_it_could_be_done(
+    window: Window, count: int, said: str
+) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Uncancel] = lambda _: p.Ok(count=count)
+    app.board.table.mark([5, 9, 14], True)
+    await pilot.press("x", "y")
+    await until(lambda: app.undone, pilot)
+    await pilot.press("u")
+    await until(lambda: said in screen_text(app), pilot)
+    assert runner.asked_of(p.Uncancel)[0].ids == [9, 14]
 
 
 async def test_marked_rows_are_made_to_run_first_and_back(window: Window) -> None:

@@ -311,7 +311,7 @@ class Board(Arranging):
             self.say("Nothing to move: only waiting and held files have a place in the queue")
             return
         back = undo.around(self.table.jobs.values(), jobs)
-        self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", [back])
+        self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", back)
 
     def action_to_end(self, which: str) -> None:
         """Make the chosen rows run first, or last."""
@@ -323,7 +323,7 @@ class Board(Arranging):
         if not move.ids:
             self.say(f"They run {which} already")
             return
-        self.speakeasy.do(move, "moved", [back])
+        self.speakeasy.do(move, "moved", back)
         self.say(f"{named(jobs)}: {'next to run' if which == 'first' else 'last to run'}")
 
     def action_stop_and_leave(self) -> None:

@@ -143,10 +143,10 @@ class Deeds(Screen[None]):
                 "take off",
                 Remove(ids=ids),
                 "taken off",
-                [Restore(ids=ids)],
+                Restore(ids=ids),
             )
         else:
-            self._send(Remove(ids=ids), "taken off", [Restore(ids=ids)])
+            self._send(Remove(ids=ids), "taken off", Restore(ids=ids))
 
     def action_undo(self) -> None:
         """Take back the last thing that can be."""
@@ -154,11 +154,7 @@ class Deeds(Screen[None]):
         if not undone:
             self.say("Nothing to take back: removals, moves, holds and cancellings can be")
             return
-        what, requests = undone.pop()
-        *first, last = requests
-        for request in first:
-            self.speakeasy.ask(request, None)
-        self.speakeasy.ask(last, f"Taken back: {what}")
+        self.speakeasy.take_back(undone.pop())
 
     def action_hold(self) -> None:
         """Hold what is chosen; release it when all of it is held."""
@@ -166,9 +162,9 @@ class Deeds(Screen[None]):
         held = [job.id for job in jobs if job.state is State.HELD]
         other = [job.id for job in jobs if job.state in {State.QUEUED, State.RUNNING}]
         if other:
-            self._send(Hold(ids=other), "held", [Release(ids=other)])
+            self._send(Hold(ids=other), "held", Release(ids=other))
         elif held:
-            self._send(Release(ids=held), "released", [Hold(ids=held)])
+            self._send(Release(ids=held), "released", Hold(ids=held))
         else:
             self.say("Nothing to hold: the file is not waiting or running")
 
@@ -287,7 +283,7 @@ class Deeds(Screen[None]):
         self.say(f"Choose one file to {what} it" if jobs else f"There is no file to {what}")
         return None
 
-    def _send(self, request: AnyRequest, what: str, back: Sequence[AnyRequest] = ()) -> None:
+    def _send(self, request: AnyRequest, what: str, back: AnyRequest | None = None) -> None:
         self.speakeasy.do(request, what, back)
         self.done_with_marks()
 
@@ -298,7 +294,7 @@ class Deeds(Screen[None]):
         yes: str,
         request: AnyRequest,
         what: str,
-        back: Sequence[AnyRequest] = (),
+        back: AnyRequest | None = None,
     ) -> None:
         def answer(agreed: bool | None) -> None:
             if agreed:
