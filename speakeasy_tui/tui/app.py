@@ -225,6 +225,22 @@ class SpeakeasyApp(KeyedApp):
 
         self.ask(request, then)
 
+    def ask_all(self, requests: Sequence[AnyRequest], what: str) -> None:
+        """Send `requests`, and say of how many files they were together."""
+        tell = self._answer_to(what)
+        answers: list[AnyMessage] = []
+
+        def then(answer: AnyMessage) -> None:
+            answers.append(answer)
+            if isinstance(answer, Refused):
+                tell(answer)
+            done = [one.count for one in answers if isinstance(one, Ok)]
+            if len(answers) == len(requests) and done:
+                tell(Ok(count=sum(done)))
+
+        for request in requests:
+            self.ask(request, then)
+
     def take_back(self, step: undo.Step) -> None:
         """Undo `step`, and say for how many files that could be done."""
         tell = self._answer_to("")

@@ -160,13 +160,29 @@ async def test_r_reruns_the_row_and_capital_r_all_failed(window: Window) -> None
     assert (every.ids, every.failed) == ([], True)
 
 
-async def test_rerunning_many_finished_files_asks_first(window: Window) -> None:
+@pytest.mark.parametrize(("key", "overwrite"), [("y", True), ("s", False)])
+async def test_r_on_finished_files_asks_what_becomes_of_their_outputs(
+    window: Window, key: str, overwrite: bool
+) -> None:
     app, pilot, runner = window
-    await pilot.press("space", "space", "r")
-    assert isinstance(app.screen, Confirm)
-    await pilot.press("y")
-    await until(lambda: runner.asked_of(p.Rerun), pilot)
-    assert runner.asked_of(p.Rerun)[0].ids == [1, 2]
+    table(app).mark([1, 3, 7], True)
+    await pilot.press("r")
+    assert "Transcribe 3 files again?" in screen_text(app) and "2 are done" in screen_text(app)
+    await pilot.press("enter", key)
+    await until(lambda: len(runner.asked_of(p.Rerun)) == 2, pilot)
+    finished, failed = runner.asked_of(p.Rerun)
+    assert (finished.ids, finished.names) == ([1, 3], ["overwrite"])
+    assert finished.options.overwrite is overwrite
+    assert (failed.ids, failed.options) == ([7], None)
+    await until(lambda: "3 files queued again" in screen_text(app), pilot)
+
+
+async def test_r_on_one_finished_file_asks_too_and_n_leaves_it(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("r")
+    assert "It is done." in screen_text(app)
+    await pilot.press("n")
+    assert app.screen is app.board and not runner.asked_of(p.Rerun)
 
 
 async def test_actions_apply_to_the_marks_and_clear_them(window: Window) -> None:

@@ -31,7 +31,7 @@ from speakeasy_tui.formats import render
 from speakeasy_tui.tui import outside, undo
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.rows import short_path
-from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.confirm import Again, Confirm, Outputs
 from speakeasy_tui.tui.screens.pick import Choice, Pick
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ DEEDS = [
     Binding("s", "save", "Save text", id="save_text",
             tooltip="Save the transcript's text as a file of your choice"),
 ]  # fmt: skip
+
+FINISHED = frozenset({State.DONE, State.SKIPPED})
+"""States of files whose outputs are there, or were."""
 
 
 def named(jobs: Sequence[Job]) -> str:
@@ -95,20 +98,33 @@ class Deeds(Screen[None]):
         if not jobs:
             self.say("Nothing to rerun: only finished, failed and cancelled files run again")
             return
-        ids = [job.id for job in jobs]
-        request = Rerun(ids=ids)
-        finished = [job for job in jobs if job.state in {State.DONE, State.SKIPPED}]
-        if len(finished) > 1:
-            self._ask_first(
-                f"Transcribe {named(jobs)} again?",
-                f"{plural(len(finished), 'of them is', 'of them are')} done; "
-                "their outputs will be written anew.",
-                "rerun",
-                request,
-                "queued again",
-            )
-        else:
-            self._send(request, "queued again")
+        finished = [job for job in jobs if job.state in FINISHED]
+        if not finished:
+            self._send(Rerun(ids=[job.id for job in jobs]), "queued again")
+            return
+
+        def answer(outputs: Outputs | None) -> None:
+            if outputs is not None:
+                self._again(jobs, outputs)
+
+        which = "It is" if len(jobs) == 1 else f"{plural(len(finished), 'is', 'are')}"
+        detail = (
+            f"{which} done. y transcribes anew and replaces the outputs that are there, edited "
+            "or not; s leaves those alone, and a file that has all of them is skipped."
+        )
+        self.app.clear_notifications()
+        self.app.push_screen(Again(f"Transcribe {named(jobs)} again?", detail), answer)
+
+    def _again(self, jobs: Sequence[Job], outputs: Outputs) -> None:
+        """Run finished files again with overwrite on or off, the others as they are."""
+        finished = [job.id for job in jobs if job.state in FINISHED]
+        others = [job.id for job in jobs if job.state not in FINISHED]
+        options = JobOptions(overwrite=outputs is Outputs.REPLACE)
+        requests = [Rerun(ids=finished, options=options, names=["overwrite"])]
+        if others:
+            requests.append(Rerun(ids=others))
+        self.speakeasy.ask_all(requests, "queued again")
+        self.done_with_marks()
 
     def action_cancel(self) -> None:
         """Cancel what is chosen; asked first when it runs or is more than one."""
