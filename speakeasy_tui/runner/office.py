@@ -52,8 +52,8 @@ class Office:
             case say.Rerun():
                 if refused := self._unknown(request.ids):
                     return refused
-                changed = runner.intake.rerun(request)
-                return say.Ok(count=len(changed))
+                begun = runner.intake.rerun(request)
+                return say.Ok(count=len(begun.new), note=_note_of_same(len(begun.same)))
             case say.Uncancel():
                 return say.Ok(count=len(runner.intake.uncancel(request)))
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
@@ -157,3 +157,11 @@ class Office:
                 return say.Ok()
             case _:
                 return say.Refused(message="not now")
+
+
+def _note_of_same(count: int) -> str:
+    """What to say of `count` rows that would have become what others are."""
+    if not count:
+        return ""
+    left = "1 left as it was" if count == 1 else f"{count:,} left as they were"
+    return f"{left}: another row has these options"

@@ -44,6 +44,15 @@ class Taken(Struct):
     failed: list[int]
 
 
+class Begun(Struct):
+    """What became of jobs that were to run again."""
+
+    new: list[int]
+    """Those that have a new series of tries."""
+    same: list[int]
+    """Left as they are: with the new options each would be what another row is already."""
+
+
 class Queueing(Writing):
     """Every public method is one transaction."""
 
@@ -109,13 +118,13 @@ class Queueing(Writing):
         names: Sequence[str] | None = None,
         *,
         old: frozenset[State] = FINAL_STATES,
-    ) -> list[int]:
-        """Start a new series of tries for jobs in one of `old`; returns those it did start.
+    ) -> Begun:
+        """Start a new series of tries for jobs in one of `old`.
 
         With new `options`, of which only those in `names` are meant if that is given, a row that
-        would become equal to another keeps its own.
+        would become equal to another is left as it is: that one is what was wanted.
         """
-        changed = []
+        begun = Begun([], [])
         given = {} if options is None else structs.asdict(options)
         wanted = {name: given[name] for name in given if names is None or name in names}
         with self._transaction() as db:
@@ -125,24 +134,26 @@ class Queueing(Writing):
                 ).fetchone()
                 if row is None or State(row["state"]) not in old:
                     continue
+                if wanted and not self._ask_anew(db, job, row, wanted):
+                    begun.same.append(job)
+                    continue
                 db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
-                if wanted:
-                    self._ask_anew(db, job, row, wanted)
-                changed.append(job)
-        return changed
+                begun.new.append(job)
+        return begun
 
     def _ask_anew(
         self, db: sqlite3.Connection, job: int, row: sqlite3.Row, wanted: dict[str, Any]
-    ) -> None:
-        """Change some options of a job."""
+    ) -> bool:
+        """Change some options of a job; False when another row is just that."""
         (text,) = db.execute("SELECT json FROM options WHERE id = ?", (row["options"],)).fetchone()
         options = structs.replace(parse_options(text), **wanted)
         request = Request.of(options).text()
         self._requests.add(request)
-        db.execute(
+        cursor = db.execute(
             "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? WHERE id = ?",
             (self._options_id(options), request, job_identity(row["path"], options), job),
         )
+        return bool(cursor.rowcount)
 
     def options_among(self, ids: Iterable[int]) -> list[JobOptions]:
         """The different options of jobs, each once."""

@@ -172,6 +172,17 @@ def test_hold_release_cancel_and_remove(desk: Desk, clips: Path) -> None:
     assert {job.state for job in jobs.values()} == {State.DONE}
 
 
+def test_a_rerun_says_that_a_row_would_have_become_another(desk: Desk, clips: Path) -> None:
+    clip = min(clips.glob("a/*"))
+    (german,) = desk.add(clip, language="de")
+    (french,) = desk.add(clip, language="fr", output_dir=str(clips))
+    desk.until(lambda: desk.status().batch.counts["done"] == 2)
+    answer = desk.ask(say.Rerun(ids=[german], options=desk.ask(say.GetDetail(id=french)).options))
+    assert isinstance(answer, say.Ok)
+    assert answer.count == 0 and answer.note == "1 left as it was: another row has these options"
+    assert desk.job(german).state is State.DONE
+
+
 def test_taking_a_cancelling_back_leaves_alone_what_has_run_since(desk: Desk, clips: Path) -> None:
     ids = desk.add(clips, start=False)
     held, waiting, ran, removed = ids[:4]

@@ -231,6 +231,16 @@ async def test_e_on_several_rows_says_where_they_differ_and_changes_only_what_wa
     assert (asked.ids, asked.names, asked.options.beam_size) == ([1, 2, 3], ["beam_size"], 7)
 
 
+async def test_e_says_what_another_row_is_already(window: Window) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Rerun] = lambda _: p.Ok(count=0, note="1 left as it was: another row")
+    await pilot.press("e")
+    await until(lambda: "run again with" in screen_text(app), pilot)
+    await pilot.press("r")
+    said = "0 files queued again. 1 left as it was: another row"
+    await until(lambda: said in screen_text(app), pilot)
+
+
 async def test_what_was_changed_and_changed_back_is_not_changed(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("e")
