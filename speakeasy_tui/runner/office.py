@@ -62,7 +62,7 @@ class Office:
                 changed = runner.store.move(request.ids, request.by)
                 for job in changed:
                     self._server.changed(job)
-                return say.Ok(count=len(changed))
+                return say.Ok(count=len(set(changed).intersection(request.ids)))
             case say.Place():
                 placed = None
                 if len(set(request.ids)) == len(request.positions) == len(request.ids):

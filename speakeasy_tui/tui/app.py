@@ -213,15 +213,31 @@ class SpeakeasyApp(KeyedApp):
         """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
         self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
 
-    def do(self, request: AnyRequest, what: str, back: AnyRequest | None = None) -> None:
-        """Send `request`; when it is done, `back` is what takes it back."""
-        tell = self._answer_to(what)
+    def do(
+        self,
+        request: AnyRequest,
+        what: str,
+        back: AnyRequest | None = None,
+        *,
+        files: int | None = None,
+        said: str = "",
+    ) -> None:
+        """Send `request`; when it is done, `back` is what takes it back.
+
+        `files` is how many it is about, where the answer counts others, too; `said` is the
+        sentence that tells it, if it is another than how many and `what`.
+        """
+        tell = self._answer_to("" if said else what)
 
         def then(answer: AnyMessage) -> None:
             tell(answer)
-            if back is not None and isinstance(answer, Ok) and answer.count:
-                step = undo.Step(what, answer.count, back)
-                self.undone = [*self.undone, step][-undo.KEPT :]
+            if not isinstance(answer, Ok):
+                return
+            if said:
+                self.say(said)
+            count = answer.count if files is None else files
+            if back is not None and count:
+                self.undone = [*self.undone, undo.Step(what, count, back)][-undo.KEPT :]
 
         self.ask(request, then)
 

@@ -29,7 +29,7 @@ class Step(NamedTuple):
 def told(step: Step, count: int) -> str:
     """What to say when `step` was taken back for `count` files."""
     done = f"{plural(step.files, 'file')} {step.what}"
-    if count >= step.files:
+    if isinstance(step.back, Place) or count >= step.files:  # a place is given to others, too
         return f"Taken back: {done}"
     why = "running then, or have been changed since"
     if not count:

@@ -224,7 +224,8 @@ def test_moving_a_job_up_makes_it_run_sooner(
     desk = Desk(home)
     try:
         ids = desk.add(clips, start=False)
-        desk.ask(say.Move(ids=[ids[-1]], by=-20))
+        answer = desk.ask(say.Move(ids=[ids[-1]], by=-20))
+        assert isinstance(answer, say.Ok) and answer.count == 1
         desk.ask(say.Start())
         desk.finish()
         started = [e.job.id for e in desk.events if e.event == "started" and e.job]

@@ -179,13 +179,24 @@ async def test_marked_rows_are_made_to_run_first_and_back(window: Window) -> Non
         11: 13,
         12: 14,
     }
-    await until(lambda: app.undone, pilot)
+    await until(lambda: "2 files: next to run" in screen_text(app), pilot)
     await pilot.press("u")
     await until(lambda: len(runner.asked_of(p.Place)) == 2, pilot)
+    await until(lambda: "Taken back: 2 files moved" in screen_text(app), pilot)
     back = runner.asked_of(p.Place)[1]
     assert dict(zip(back.ids, back.positions, strict=True)) == {n: n for n in (9, 11, 12, 13, 14)}
     await pilot.press("escape", "g", "greater_than_sign")
     assert "Nothing to move" in screen_text(app)
+
+
+async def test_a_row_that_is_made_to_run_first_is_one_row(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "less_than_sign")
+    await until(lambda: app.undone, pilot)
+    assert len(runner.asked_of(p.Place)[0].ids) == 5
+    assert "memo-005.ogg: next to run" in screen_text(app)
+    await pilot.press("u")
+    await until(lambda: "Taken back: 1 file moved" in screen_text(app), pilot)
 
 
 async def test_e_changes_options_and_runs_again(window: Window) -> None:

@@ -315,16 +315,16 @@ class Board(Arranging):
 
     def action_to_end(self, which: str) -> None:
         """Make the chosen rows run first, or last."""
-        jobs = self.chosen()
-        if not any(job.state in undo.WAITING for job in jobs):
+        jobs = [job for job in self.chosen() if job.state in undo.WAITING]
+        if not jobs:
             self.say("Nothing to move: only waiting and held files have a place in the queue")
             return
         move, back = undo.to_end(self.table.jobs.values(), jobs, first=which == "first")
         if not move.ids:
             self.say(f"They run {which} already")
             return
-        self.speakeasy.do(move, "moved", back)
-        self.say(f"{named(jobs)}: {'next to run' if which == 'first' else 'last to run'}")
+        said = f"{named(jobs)}: {'next to run' if which == 'first' else 'last to run'}"
+        self.speakeasy.do(move, "moved", back, files=len(jobs), said=said)
 
     def action_stop_and_leave(self) -> None:
         """Stop the engines at once and leave, when the person says so."""
