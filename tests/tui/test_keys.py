@@ -14,6 +14,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.ink import LineView
+from speakeasy_tui.tui.keyed_app import QuietPalette
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
@@ -298,6 +299,33 @@ async def test_the_palette_changes_the_theme_and_keeps_it(
         await pilot.press("enter")
         await until(lambda: kept, pilot)
     assert kept == ["archive"]
+
+
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 24])
+async def test_the_palette_has_pages_on_any_terminal(
+    runner: ScriptedRunner, home: Home, height: int
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, height)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("ctrl+p", "pagedown", "pageup", *"th", "pagedown", "down", "up")
+        await pilot.pause(0.3)
+        await pilot.press("pagedown", "pageup", "ctrl+end", "ctrl+home", "escape")
+        app.action_change_theme()
+        await pilot.press("pagedown", "pageup", "escape")
+        assert app.screen is app.board
+
+
+async def test_the_palette_can_be_opened_while_the_last_one_closes(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("ctrl+p")
+    for _ in range(3):
+        app.screen.dismiss()
+        app.action_command_palette()
+        await pilot.pause()
+        assert isinstance(app.screen, QuietPalette)
+    await pilot.press("escape")
+    assert app.screen is app.board
 
 
 async def test_q_leaves_and_says_that_the_batch_goes_on(runner: ScriptedRunner, home: Home) -> None:
