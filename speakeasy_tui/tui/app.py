@@ -20,7 +20,7 @@ from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
+from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.tui import hangup, place, theme, undo
@@ -102,6 +102,8 @@ class SpeakeasyApp(KeyedApp):
         self._save_theme = save_theme
         self._faults = FaultTeller()
         self._ending = Ending()
+        self._lost: RunnerState | None = None
+        """What the queue was doing when the link to its runner broke."""
         self._touched = 0.0
         """When the last key was pressed."""
         self.undone: list[undo.Step] = []
@@ -150,6 +152,7 @@ class SpeakeasyApp(KeyedApp):
         """Show what the runner told since the last time."""
         if changes.batch is not None:
             self.batch = changes.batch
+            self._go_on_as_before(changes.batch)
         if changes.lanes is not None:
             self.lanes = changes.lanes
         if changes.synced and not self.synced:
@@ -165,6 +168,16 @@ class SpeakeasyApp(KeyedApp):
             self.notify(text, title=title, severity=severity, markup=False, timeout=6)
         if changes.batch is not None and self._ending.look(changes.batch):
             self.set_timer(ENDING_WAIT, self._batch_ended)
+
+    def _go_on_as_before(self, batch: Batch) -> None:
+        """Start a runner that took the place of one that died.
+
+        With nothing to do it finds that it is stopped; but nobody stopped it, and what is queued
+        from here next should run.
+        """
+        lost, self._lost = self._lost, None
+        if lost in {RunnerState.RUNNING, RunnerState.IDLE} and batch.state is RunnerState.STOPPED:
+            self.ask(Start(), None)
 
     async def on_event(self, event: events.Event) -> None:
         """Textual's own, and when keys come."""
@@ -196,6 +209,8 @@ class SpeakeasyApp(KeyedApp):
         if news == self.link:
             return
         self.link = news
+        if not news.up and not news.stopped and self.batch is not None:
+            self._lost = self.batch.state
         if news.up:
             if self.ever_up:
                 self.board.say("The runner is back")

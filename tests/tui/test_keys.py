@@ -446,6 +446,43 @@ async def test_a_simulated_engine_is_named(runner: ScriptedRunner, home: Home) -
         assert "simulated engine" in screen_text(app).splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("before", "goodbye", "started"),
+    [
+        (RunnerState.IDLE, False, True),
+        (RunnerState.RUNNING, False, True),
+        (RunnerState.STOPPED, False, False),
+        (RunnerState.IDLE, True, False),
+    ],
+)
+async def test_a_runner_in_the_place_of_one_that_died_is_set_to_work_unless_it_was_stopped(
+    runner: ScriptedRunner,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    before: RunnerState,
+    goodbye: bool,
+    started: bool,
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY", 0.1)
+    runner.batch.state = before
+    app = make_app(runner, home)
+    app.worker._rejoin = runner.connect
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        runner.batch.state = RunnerState.STOPPED
+        if goodbye:
+            runner.tell(p.Goodbye(reason="stopped"))
+        else:
+            runner.hang_up()
+        await until(lambda: "The runner is back" in screen_text(app), pilot)
+        await until(lambda: "stopped" in screen_text(app), pilot)
+        await pilot.pause(0.2)
+        assert bool(runner.asked_of(p.Start)) is started
+        runner.pulse()
+        await pilot.pause(0.2)
+        assert len(runner.asked_of(p.Start)) == started
+
+
 async def test_the_runner_going_away_is_said_and_it_is_found_again(
     runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
