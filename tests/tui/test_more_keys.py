@@ -133,6 +133,15 @@ async def test_a_removal_is_asked_for_and_taken_back(window: Window) -> None:
     await until(lambda: "Taken back: 1 file taken off" in screen_text(app), pilot)
 
 
+async def test_a_hidden_row_that_is_taken_off_is_counted_no_more(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("j", "space", "slash", *"memo", "enter")
+    assert "5 of 14" in screen_text(app) and "1 marked" in screen_text(app)
+    runner.tell(p.Rows(jobs=[], gone=[2]))
+    await until(lambda: "5 of 13" in screen_text(app), pilot)
+    assert "marked" not in screen_text(app)
+
+
 async def test_cancelled_waiting_and_held_files_come_back_as_they_were(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("G", "space")
