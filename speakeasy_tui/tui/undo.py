@@ -65,6 +65,13 @@ def to_end(jobs: Iterable[Job], chosen: Sequence[Job], *, first: bool) -> tuple[
     return move, _standing([old for _, old in pairs])
 
 
+def at_end(jobs: Iterable[Job], chosen: Sequence[Job], *, first: bool) -> bool:
+    """Whether the chosen, all of them waiting, are the queue's first or last ones."""
+    waiting = in_order(jobs)
+    there = waiting[: len(chosen)] if first else waiting[-len(chosen) :]
+    return {job.id for job in there} == {job.id for job in chosen}
+
+
 def in_order(jobs: Iterable[Job]) -> list[Job]:
     """The waiting ones in the order in which they run."""
     return sorted((job for job in jobs if job.state in WAITING), key=lambda job: job.position)

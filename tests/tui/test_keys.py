@@ -130,6 +130,88 @@ async def test_h_holds_and_releases(window: Window) -> None:
     assert runner.asked_of(p.Release)[0].ids == [9]
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("G>", "memo-005.ogg: last to run already"),
+        ("GJ", "memo-005.ogg: last to run already"),
+        ("gjjjjjjjjK", "harbour-fog-horn.flac: next to run already"),
+        ("GVK", "5 files: next to run already"),
+    ],
+)
+async def test_what_is_at_an_end_of_the_queue_is_said_to_be(
+    window: Window, keys: str, said: str
+) -> None:
+    app, pilot, runner = window
+    await pilot.press(*("greater_than_sign" if key == ">" else key for key in keys))
+    assert said in screen_text(app)
+    assert not runner.asked_of(p.Move) and not runner.asked_of(p.Place)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("r", "There is no file to run again"),
+        ("x", "There is no file to cancel"),
+        ("h", "There is no file to hold"),
+        ("d", "There is no file to take off the table"),
+        ("e", "There is no file to run again with other options"),
+        ("w", "There is no file to open the outputs of"),
+        ("y", "There is no file to copy the path of"),
+        ("Y", "There is no file to copy the text of"),
+        ("s", "There is no file to save the text of"),
+        ("K", "There is no file to move"),
+        ("less_than_sign", "There is no file to move"),
+        ("enter", "There is no file to open"),
+        ("space", "There is no row to mark"),
+        ("V", "There is no row to mark"),
+        ("i", "There is no row to mark"),
+        ("v", "There is no row to mark"),
+        ("shift+down", "There is no row to mark"),
+        ("R", "Nothing to rerun: no file has failed"),
+        ("u", "Nothing to take back"),
+        ("n", "No search yet"),
+        ("F", "Nothing runs"),
+    ],
+)
+async def test_on_an_empty_table_every_key_says_why_it_does_nothing(
+    home: Home, key: str, said: str
+) -> None:
+    app = make_app(ScriptedRunner([], batch_of([], state=RunnerState.IDLE), []), home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press(key)
+        assert said in screen_text(app) and app.screen is app.board
+
+
+async def test_where_no_row_passes_the_filter_there_is_nothing_to_mark(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("slash", *"qqq", "enter", "v")
+    assert "There is no row to mark" in screen_text(app)
+    await pilot.press("d")
+    assert "There is no file to take off the table" in screen_text(app)
+
+
+async def test_following_says_when_nothing_runs(window: Window) -> None:
+    app, pilot, runner = window
+    for number in (5, 6):
+        runner.jobs[number].state = State.DONE
+    runner.change(runner.jobs[5], runner.jobs[6])
+    await until(lambda: table(app).jobs[6].state is State.DONE, pilot)
+    await pilot.press("F")
+    assert "Nothing runs; the cursor goes there when something does" in screen_text(app)
+
+
+async def test_what_cannot_be_looked_up_is_said(window: Window) -> None:
+    app, pilot, runner = window
+    for kind in (p.GetDetail, p.GetOptions):
+        runner.answers[kind] = lambda _: p.Refused(message="no such job: 1")
+    for key in "eYsw":
+        app.board.say("")
+        await pilot.press(key)
+        await until(lambda: "no such job: 1" in screen_text(app), pilot)
+
+
 @pytest.mark.parametrize(("key", "by"), [("K", -1), ("J", 1), ("alt+up", -1), ("alt+down", 1)])
 async def test_moving_a_row(window: Window, key: str, by: int) -> None:
     _, pilot, runner = window

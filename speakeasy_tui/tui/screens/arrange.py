@@ -8,6 +8,7 @@ from textual import on
 from textual.binding import Binding
 from textual.widgets import Input
 
+from speakeasy_tui.core.job import State
 from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.query import compile_filter
@@ -42,6 +43,8 @@ ARRANGE = [
     Binding("F", "follow", "Follow", id="follow",
             tooltip="Keep the cursor on the row that runs; moving ends it"),
 ]  # fmt: skip
+
+NO_ROW = "There is no row to mark"
 
 
 class Arranging(Deeds):
@@ -114,6 +117,7 @@ class Arranging(Deeds):
         table = self.table
         item = table.cursor_item
         if item is None:
+            self.say(NO_ROW)
             return
         ids = {item.id} if (job := table.cursor_job) is not None and job is item else None
         ids = ids if ids is not None else set(getattr(item, "ids", ()))
@@ -123,11 +127,15 @@ class Arranging(Deeds):
     def action_mark_all(self) -> None:
         """Mark all rows in view; unmark them when they are."""
         ids = self.table.ids_in_view()
+        if not ids:
+            self.say(NO_ROW)
         self.table.mark(ids, not self.table.marks.issuperset(ids))
 
     def action_invert_marks(self) -> None:
         """Swap marked and unmarked among the rows shown."""
         shown = set(self.table.ids_in_view())
+        if not shown:
+            self.say(NO_ROW)
         marked = self.table.marks & shown
         self.table.mark(shown - marked, True)
         self.table.mark(marked, False)
@@ -198,7 +206,7 @@ class Arranging(Deeds):
         on = not self.table.following
         self.table.follow(on)
         job = self.table.cursor_job
-        if on and (job is None or not self.table.following):
+        if on and (job is None or job.state is not State.RUNNING):
             self.say("Nothing runs; the cursor goes there when something does")
         else:
             self.say("Following the row that runs; moving ends it" if on else "Not following")

@@ -23,8 +23,9 @@ from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.lanes import lane_lines
+from speakeasy_tui.tui.query import FAILED
 from speakeasy_tui.tui.rows import Line, Span
-from speakeasy_tui.tui.screens.arrange import ARRANGE, Arranging
+from speakeasy_tui.tui.screens.arrange import ARRANGE, NO_ROW, Arranging
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.deeds import DEEDS, named
 from speakeasy_tui.tui.screens.detail import Detail
@@ -34,6 +35,9 @@ SAID_FOR = 8.0
 
 WANDER = 2.0
 """Seconds between two looks at numbers that only wander: use, memory, speed, time left."""
+
+RUNS = {"first": "next to run", "last": "last to run"}
+"""What a row at either end of the queue is."""
 
 FOOTER = (
     ("open", "open"),
@@ -250,6 +254,10 @@ class Board(Arranging):
             )
         ]
 
+    @on(BatchTable.Empty)
+    def _nothing_to_mark(self) -> None:
+        self.say(NO_ROW)
+
     @on(BatchTable.Moved)
     def _moved(self) -> None:
         self.show_status()
@@ -267,9 +275,13 @@ class Board(Arranging):
     @on(BatchTable.Opened)
     def action_open(self) -> None:
         """Open the row."""
-        job = self.table.cursor_job
-        if job is not None:
-            self.app.push_screen(Detail(job))
+        item = self.table.cursor_item
+        if isinstance(item, Job):
+            self.app.push_screen(Detail(item))
+        elif item is None:
+            self.say("There is no file to open")
+        else:
+            self.say("A folder: its files are the rows below")
 
     def action_show(self, name: str, *, unasked: bool = False) -> None:
         """Open one of the other screens; they are imported when they are wanted."""
@@ -302,29 +314,41 @@ class Board(Arranging):
 
     def action_rerun_failed(self) -> None:
         """Rerun everything that failed."""
+        if not any(job.state in FAILED for job in self.table.jobs.values()):
+            self.say("Nothing to rerun: no file has failed")
+            return
         self.speakeasy.ask(Rerun(failed=True), "queued again")
 
     def action_shift(self, by: int) -> None:
         """Move the chosen rows in the queue."""
-        jobs = self.chosen()
-        if not any(job.state in undo.WAITING for job in jobs):
-            self.say("Nothing to move: only waiting and held files have a place in the queue")
+        jobs = self._to_move()
+        if not jobs:
+            return
+        if undo.at_end(self.table.jobs.values(), jobs, first=by < 0):
+            self.say(f"{named(jobs)}: {RUNS['first' if by < 0 else 'last']} already")
             return
         back = undo.around(self.table.jobs.values(), jobs)
         self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", back)
 
     def action_to_end(self, which: str) -> None:
         """Make the chosen rows run first, or last."""
-        jobs = [job for job in self.chosen() if job.state in undo.WAITING]
+        jobs = self._to_move()
         if not jobs:
-            self.say("Nothing to move: only waiting and held files have a place in the queue")
             return
         move, back = undo.to_end(self.table.jobs.values(), jobs, first=which == "first")
         if not move.ids:
-            self.say(f"They run {which} already")
+            self.say(f"{named(jobs)}: {RUNS[which]} already")
             return
-        said = f"{named(jobs)}: {'next to run' if which == 'first' else 'last to run'}"
+        said = f"{named(jobs)}: {RUNS[which]}"
         self.speakeasy.do(move, "moved", back, files=len(jobs), said=said)
+
+    def _to_move(self) -> list[Job]:
+        """Those of the chosen that have a place in the queue."""
+        chosen = self.some("move")
+        jobs = [job for job in chosen if job.state in undo.WAITING]
+        if chosen and not jobs:
+            self.say("Nothing to move: only waiting and held files have a place in the queue")
+        return jobs
 
     def action_stop_and_leave(self) -> None:
         """Stop the engines at once and leave, when the person says so."""

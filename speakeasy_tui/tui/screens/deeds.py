@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from textual.binding import Binding
 from textual.screen import Screen
@@ -19,6 +19,7 @@ from speakeasy_tui.core.protocol import (
     GetOptions,
     Hold,
     Options,
+    Refused,
     Release,
     Remove,
     Rerun,
@@ -58,6 +59,8 @@ DEEDS = [
             tooltip="Save the transcript's text as a file of your choice"),
 ]  # fmt: skip
 
+Told = TypeVar("Told")
+
 FINISHED = frozenset({State.DONE, State.SKIPPED})
 """States of files whose outputs are there, or were."""
 
@@ -85,6 +88,13 @@ class Deeds(Screen[None]):
         """The jobs an action applies to."""
         raise NotImplementedError
 
+    def some(self, what: str) -> list[Job]:
+        """The jobs an action applies to; says so when there are none to do `what` with."""
+        jobs = self.chosen()
+        if not jobs:
+            self.say(f"There is no file to {what}")
+        return jobs
+
     def done_with_marks(self) -> None:
         """The action was sent: the marks have served."""
 
@@ -94,7 +104,10 @@ class Deeds(Screen[None]):
 
     def action_rerun(self) -> None:
         """Start a new series of tries of what is chosen."""
-        jobs = [job for job in self.chosen() if job.state in FINAL_STATES]
+        chosen = self.some("run again")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state in FINAL_STATES]
         if not jobs:
             self.say("Nothing to rerun: only finished, failed and cancelled files run again")
             return
@@ -128,7 +141,10 @@ class Deeds(Screen[None]):
 
     def action_cancel(self) -> None:
         """Cancel what is chosen; asked first when it runs or is more than one."""
-        jobs = [job for job in self.chosen() if job.state not in FINAL_STATES]
+        chosen = self.some("cancel")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state not in FINAL_STATES]
         if not jobs:
             self.say("Nothing to cancel: the file is not waiting, held or running")
             return
@@ -147,7 +163,10 @@ class Deeds(Screen[None]):
 
     def action_remove(self) -> None:
         """Take what is chosen off the table; asked first when it is more than one."""
-        jobs = [job for job in self.chosen() if job.state is not State.RUNNING]
+        chosen = self.some("take off the table")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state is not State.RUNNING]
         if not jobs:
             self.say("Not removed: a running file is cancelled first, with x")
             return
@@ -174,7 +193,9 @@ class Deeds(Screen[None]):
 
     def action_hold(self) -> None:
         """Hold what is chosen; release it when all of it is held."""
-        jobs = self.chosen()
+        jobs = self.some("hold")
+        if not jobs:
+            return
         held = [job.id for job in jobs if job.state is State.HELD]
         other = [job.id for job in jobs if job.state in {State.QUEUED, State.RUNNING}]
         if other:
@@ -186,7 +207,7 @@ class Deeds(Screen[None]):
 
     def action_copy(self) -> None:
         """Copy the paths of what is chosen (OSC 52; in tmux: set-clipboard on)."""
-        jobs = self.chosen()
+        jobs = self.some("copy the path of")
         if jobs:
             self.app.copy_to_clipboard("\n".join(job.path for job in jobs))
             self.say(f"Copied the path of {named(jobs)}")
@@ -222,9 +243,7 @@ class Deeds(Screen[None]):
         if job is None:
             return
 
-        def got(answer: AnyMessage) -> None:
-            if not isinstance(answer, Detail):
-                return
+        def got(answer: Detail) -> None:
             segments = [part for chunk in answer.chunks for part in chunk.segments]
             transcript = Transcript(segments, job.language or "", job.audio_s or 0.0)
             if transcript.text:
@@ -232,7 +251,7 @@ class Deeds(Screen[None]):
             else:
                 self.say(f"Nothing to {what}: there is no text of this file yet")
 
-        self.speakeasy.ask(GetDetail(id=job.id), got)
+        self._look_up(GetDetail(id=job.id), Detail, got)
 
     def action_outputs(self) -> None:
         """Open one of the outputs in the editor or pager."""
@@ -243,14 +262,14 @@ class Deeds(Screen[None]):
             self._open_outputs(job)
             return
 
-        def got(answer: AnyMessage) -> None:
-            if isinstance(answer, Detail) and answer.job.outputs:
+        def got(answer: Detail) -> None:
+            if answer.job.outputs:
                 self._open_outputs(answer.job)
-            elif isinstance(answer, Detail):
+            else:
                 self.say("No outputs yet: they are written when the file is done")
 
         # Of rows that were finished before the window opened they have not been told.
-        self.speakeasy.ask(GetDetail(id=job.id), got)
+        self._look_up(GetDetail(id=job.id), Detail, got)
 
     def _open_outputs(self, job: Job) -> None:
         def picked(path: str | None) -> None:
@@ -274,7 +293,10 @@ class Deeds(Screen[None]):
         """Change the options of what is chosen and run it again."""
         from speakeasy_tui.tui.screens.options import OptionsScreen
 
-        jobs = [job for job in self.chosen() if job.state in FINAL_STATES]
+        chosen = self.some("run again with other options")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state in FINAL_STATES]
         if not jobs:
             self.say("Options are changed to run a file again: it is not finished yet")
             return
@@ -286,18 +308,30 @@ class Deeds(Screen[None]):
                 options = JobOptions(**values)
                 self._send(Rerun(ids=ids, options=options, names=list(values)), "queued again")
 
-        def got(answer: AnyMessage) -> None:
-            if isinstance(answer, Options) and answer.options:
+        def got(answer: Options) -> None:
+            if answer.options:
                 self.app.push_screen(OptionsScreen(named(jobs), answer.options), changed)
 
-        self.speakeasy.ask(GetOptions(ids=ids), got)
+        self._look_up(GetOptions(ids=ids), Options, got)
 
     def _only_one(self, what: str) -> Job | None:
-        jobs = self.chosen()
+        jobs = self.some(what)
         if len(jobs) == 1:
             return jobs[0]
-        self.say(f"Choose one file to {what} it" if jobs else f"There is no file to {what}")
+        if jobs:
+            self.say(f"Choose one file to {what} it")
         return None
+
+    def _look_up(self, request: AnyRequest, kind: type[Told], then: Callable[[Told], None]) -> None:
+        """Ask for something, and say so when it cannot be had."""
+
+        def got(answer: AnyMessage) -> None:
+            if isinstance(answer, kind):
+                then(answer)
+            elif isinstance(answer, Refused):
+                self.say(f"{answer.message}: {answer.hint}".rstrip(": "))
+
+        self.speakeasy.ask(request, got)
 
     def _send(self, request: AnyRequest, what: str, back: AnyRequest | None = None) -> None:
         self.speakeasy.do(request, what, back)
