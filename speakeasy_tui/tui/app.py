@@ -108,7 +108,9 @@ class SpeakeasyApp(KeyedApp):
         """When the last key was pressed."""
         self.undone: list[undo.Step] = []
         self.end_watch: Callable[[], None] = lambda: None
-        first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
+        self._first = len(on_connected)
+        """Requests of the start that are not answered."""
+        first = [(request, self._first_answer) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
         themes, self._theme_problems = theme.load(home.themes)
         self._watched = ThemeWatch(home.themes)
@@ -301,6 +303,18 @@ class SpeakeasyApp(KeyedApp):
                     pass
 
         return then
+
+    def _first_answer(self, answer: AnyMessage) -> None:
+        """One of the start's requests is answered."""
+        self._first -= 1
+        self._answer_to("queued", quiet=True)(answer)
+        self.board.show_overview()
+
+    @property
+    def beginning(self) -> bool:
+        """Whether it is just being started: that it is stopped is not what it will be."""
+        stopped = self.batch is None or self.batch.state is RunnerState.STOPPED
+        return stopped and (not self.synced or self._first > 0)
 
     def stop_and_leave(self) -> None:
         """Stop the engines and leave when that is answered, or soon if it is not."""

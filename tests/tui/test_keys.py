@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -517,6 +518,27 @@ async def test_an_empty_queue_says_what_to_do(home: Home) -> None:
         assert "speakeasy add FILE" in screen_text(app)
         await pilot.press("enter", "x", "r", "space", "y", "h", "K", "G")
         assert isinstance(app.screen, Board)
+
+
+async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> None:
+    runner = ScriptedRunner([], batch_of([], state=RunnerState.STOPPED), [])
+    answer = threading.Event()
+
+    def start(_: p.Start) -> p.AnyMessage:
+        answer.wait(10)
+        return p.Ok()
+
+    runner.answers[p.Start] = start
+    app = make_app(runner, home, on_connected=[p.Start()])
+    async with app.run_test(size=(120, 24)) as pilot:
+        await ready(app, pilot)
+        await until(lambda: runner.asked_of(p.Start), pilot)
+        text = screen_text(app)
+        assert "Starting…" in text and "Reading the queue…" in text
+        assert "stopped" not in text and "p pause" in text and "0 files" not in text
+        answer.set()
+        await until(lambda: "stopped" in screen_text(app), pilot)
+        assert "p resume" in screen_text(app) and "Nothing is queued." in screen_text(app)
 
 
 async def test_a_simulated_engine_is_named(runner: ScriptedRunner, home: Home) -> None:

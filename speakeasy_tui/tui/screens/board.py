@@ -177,7 +177,7 @@ class Board(Arranging):
             text = "No row matches.\nesc shows all of them again."
         elif not app.link.up:
             text = ""  # the overview says it
-        elif not app.synced:
+        elif not app.synced or app.beginning:
             text = "Reading the queue…"
         else:
             text = (
@@ -204,6 +204,8 @@ class Board(Arranging):
             lines += overview.link_lines(app.link, app.ever_up, width)
             if app.batch is not None:  # how far it was; what it does now is not known
                 lines.append(overview.counts_line(app.batch, width))
+        elif app.beginning:
+            lines.append((Span(" Starting…", "quiet"),))
         elif app.batch is not None:
             lines += overview.batch_lines(app.batch, width)
             limit = max(2, self.size.height // 3)
@@ -244,7 +246,7 @@ class Board(Arranging):
         if self.query_one("#filter-bar").display:
             return [overview.keys_line((("⏎", "keep"), (app.key_of("clear"), "clear")), width)]
         still = {RunnerState.PAUSED, RunnerState.STOPPED}
-        idle = app.batch is not None and app.batch.state in still
+        idle = app.batch is not None and app.batch.state in still and not app.beginning
         over = app.batch is not None and app.batch.state is RunnerState.IDLE
         entries = (("summary", "summary"), *FOOTER) if over and self.table.jobs else FOOTER
         texts = {"pause": "resume"} if idle else {}
