@@ -10,7 +10,7 @@ from conftest import ScriptedRunner, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 
 from speakeasy_tui.core import protocol as p
-from speakeasy_tui.core.job import State
+from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.screens.board import Board
@@ -70,6 +70,23 @@ async def test_t_groups_by_folder_with_totals(window: Window) -> None:
     await until(lambda: "/interviews/1981/" not in screen_text(app), pilot)
     await pilot.press("O", "escape", "t")
     assert len(table.view) == 12
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_grouped_rows_are_counted_without_the_folders_lines(
+    window: Window, turned: bool
+) -> None:
+    app, pilot, _ = window
+    table = app.board.table
+    await pilot.press("t", *("O" if turned else ""), "g")
+    seen = []
+    for row in range(18):
+        table.action_go(row)
+        await pilot.pause()
+        (line,) = [one for one in screen_text(app).splitlines() if one.endswith(" of 14 ")]
+        seen.append((isinstance(table.cursor_item, Job), int(line.split()[-3])))
+    assert [number for is_job, number in seen if is_job] == list(range(1, 15))
+    assert sorted(number for is_job, number in seen if not is_job) == [2, 3, 4, 5]
 
 
 async def test_capital_f_follows_the_running_row_until_one_moves(window: Window) -> None:

@@ -29,6 +29,7 @@ from speakeasy_tui.tui.screens.arrange import ARRANGE, NO_ROW, Arranging
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.deeds import DEEDS, named
 from speakeasy_tui.tui.screens.detail import Detail
+from speakeasy_tui.tui.view import Folder
 
 SAID_FOR = 8.0
 """Seconds that an answer stays in the status line."""
@@ -227,8 +228,11 @@ class Board(Arranging):
             text = f"{only}{turned}{printable(self._filter_text)}".strip()
             right.append(Span(f"{shown.cut_middle(text, 30)}   ", "accent"))
             right.append(Span(f"{table.row_count:,} of {len(table.jobs):,} ", "quiet"))
+        elif isinstance(item := table.cursor_item, Folder):
+            right.append(Span(f"{len(item.ids):,} of {table.row_count:,} ", "quiet"))
         elif table.row_count:
-            right.append(Span(f"{table.cursor_row + 1:,} of {len(table.view):,} ", "quiet"))
+            number = table.view.number(table.cursor_row)
+            right.append(Span(f"{number:,} of {table.row_count:,} ", "quiet"))
         left = Span(f" {self._said}") if self._said else Span(f" {self._about_row()}", "quiet")
         return [overview.justified([left], [Span("  "), *right], width)]
 
