@@ -59,14 +59,21 @@ def justified(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
 
 
 def keys_line(entries: Iterable[tuple[str, str]], width: int) -> Line:
-    """Keys and what they do, as many as fit: the last line of a screen."""
+    """Keys and what they do, as many as fit: the last line of a screen.
+
+    Where esc is the last of them it is always there: it is the way out.
+    """
+    others = list(entries)
+    way_out = [others.pop()] if others and others[-1][0] == "esc" else []
+    room = width - 1 - sum(len(key) + len(text) + 4 for key, text in way_out)
     spans = [Span(" ")]
-    room = width - 1
-    for key, text in entries:
+    for key, text in others:
         if len(key) + len(text) + 1 > room:
             break
         spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
         room -= len(key) + len(text) + 4
+    for key, text in way_out:
+        spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
     return justified(spans, [], width)
 
 

@@ -117,6 +117,54 @@ async def test_a_dash_is_a_file_of_that_name_and_nothing_is_read_from_the_termin
     assert [source.path for source in asked.sources] == [os.fsencode(tmp_path / "-")]
 
 
+KEYS_AT_THE_END = {
+    "cancel": ("jjjjx", ("y cancel", "n leave it")),
+    "rerun": ("r", ("y replace outputs", "s skip what is there", "n leave it")),
+    "stop": ("Q", ("y stop and leave", "n leave it")),
+    "add": ("a", ("⏎ queue", "tab complete", "esc close")),
+    "save": ("s", ("⏎ save", "tab complete", "esc close")),
+    "options": ("e", ("r run again", "esc back")),
+    "models": ("m", ("⏎ get", "esc back")),
+    "settings": (",", ("⏎ change", "esc back")),
+    "summary": ("S", ("esc back",)),
+}
+
+
+@pytest.mark.parametrize(("keys", "seen"), KEYS_AT_THE_END.values(), ids=KEYS_AT_THE_END)
+async def test_on_a_small_terminal_the_keys_that_answer_are_in_sight(
+    runner: ScriptedRunner, home: Home, tmp_path: Path, keys: str, seen: tuple[str, ...]
+) -> None:
+    for number in range(9):
+        (tmp_path / f"recording-{number}.wav").touch()
+    app = make_app(runner, home)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*("comma" if key == "," else key for key in keys))
+        await until(lambda: app.screen is not app.board, pilot)
+        if found := app.screen.query("#path"):
+            found.only_one().value = f"{tmp_path}/rec"  # type: ignore[attr-defined]
+            await pilot.press("tab")
+            await pilot.pause(0.5)
+        for text in seen:
+            assert text in screen_text(app), text
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        await pilot.resize_terminal(36, 9)
+        await pilot.pause()
+        for text in seen:
+            assert text in screen_text(app), text
+
+
+async def test_a_menu_on_a_small_terminal_scrolls_to_its_last_line(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("o", "G")
+        assert "message" in screen_text(app)
+
+
 async def test_no_path_at_all_does_not_mean_the_present_folder(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("a", "space", "enter")

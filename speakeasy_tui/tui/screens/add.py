@@ -12,7 +12,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input
 
@@ -29,6 +28,7 @@ from speakeasy_tui.tui.completion import complete, completions
 from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.dialog import Dialog, fitted, key_lines
 from speakeasy_tui.tui.typed import meant
 
 if TYPE_CHECKING:
@@ -42,10 +42,15 @@ MOST = 200_000
 
 LISTED = 6
 
+ABOVE = 3
+"""Lines above the ones that tell what is there: the title, a blank one, the field."""
+
+KEYS = (("⏎", "queue"), ("tab", "complete"), ("esc", "close"))
+
 WANTED = "A file, a folder, a pattern or a list"
 
 
-class AddScreen(ModalScreen[None]):
+class AddScreen(Dialog[None]):
     """Asks for a path and queues what is there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -83,8 +88,7 @@ class AddScreen(ModalScreen[None]):
         ]
         if len(self._found) > LISTED:
             lines.append((Span(f"  and {len(self._found) - LISTED:,} more", "quiet"),))
-        keys = (Span("⏎", "key"), Span(" queue    "), Span("tab", "key"), Span(" complete    "))
-        return [*lines, (), (*keys, Span("esc", "key"), Span(" close"))]
+        return fitted(lines, key_lines(KEYS, width), self.rows - ABOVE)
 
     def _show(self) -> None:
         self.query_one("#add-told", Lines).show()

@@ -8,17 +8,17 @@ from typing import ClassVar, TypeVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui.format import wrap
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.dialog import Dialog, fitted, key_lines
 
 Answer = TypeVar("Answer")
 
 
-class Question(ModalScreen[Answer]):
+class Question(Dialog[Answer]):
     """A question, what is to be known of it, and the keys that answer it."""
 
     KEYS: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -38,8 +38,7 @@ class Question(ModalScreen[Answer]):
         lines: list[Line] = [(Span(text, "title"),) for text in wrap(self._question, width)]
         if self._detail:
             lines += [(), *((Span(text, "quiet"),) for text in wrap(self._detail, width))]
-        keys = [(Span(key, "key"), Span(f" {text}    ")) for key, text in self._keys]
-        return [*lines, (), tuple(span for pair in keys for span in pair)]
+        return fitted(lines, key_lines(self._keys, width), self.rows)
 
 
 class Confirm(Question[bool]):

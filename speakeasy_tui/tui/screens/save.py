@@ -10,7 +10,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from speakeasy_tui.core.text import printable
@@ -21,11 +20,17 @@ from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.saving import ThereAlready, explain, resolved, save
 from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.dialog import Dialog, fitted, key_lines
 
 LISTED = 6
 
+ABOVE = 3
+"""Lines above the ones that tell where it goes: the title, a blank one, the field."""
 
-class SaveScreen(ModalScreen[str]):
+KEYS = (("⏎", "save"), ("tab", "complete"), ("esc", "close"))
+
+
+class SaveScreen(Dialog[str]):
     """Asks for a path and writes there; the result is the path of what was written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -65,8 +70,7 @@ class SaveScreen(ModalScreen[str]):
         ]
         if len(self._found) > LISTED:
             lines.append((Span(f"  and {len(self._found) - LISTED:,} more", "quiet"),))
-        keys = (Span("⏎", "key"), Span(" save    "), Span("tab", "key"), Span(" complete    "))
-        return [*lines, (), (*keys, Span("esc", "key"), Span(" close"))]
+        return fitted(lines, key_lines(KEYS, width), self.rows - ABOVE)
 
     def _show(self) -> None:
         self.query_one("#told", Lines).show()
