@@ -41,6 +41,8 @@ def _named(folder: str, part: str) -> str:
 
 def unescaped(text: str, before: str) -> str:
     """`text`, made of what `before` looks like in a field, with the characters of `before`."""
+    if text == printable(before):
+        return before
     for char in set(before):
         if (shown := printable(char)) != char:
             text = text.replace(shown, char)

@@ -126,7 +126,13 @@ async def test_an_option_of_several_lines_keeps_them_when_its_words_are_changed(
     await until(lambda: runner.asked_of(p.Rerun), pilot)
     (asked,) = runner.asked_of(p.Rerun)
     assert asked.options.initial_prompt == "bells\nand \x1b[31mtowers too"
+
+
+def test_escapes_are_read_only_for_what_stood_there_before() -> None:
     assert unescaped(r"C:\new", r"C:\old") == r"C:\new"
+    assert unescaped(r"a\nb\nd", "a\nb\nc") == "a\nb\nd"
+    both = "a\\nb\nc"
+    assert unescaped(printable(both), both) == both
 
 
 def test_nothing_that_a_terminal_obeys_is_sent_whoever_draws_it() -> None:
