@@ -128,7 +128,7 @@ class Queueing(Writing):
         given = {} if options is None else structs.asdict(options)
         wanted = {name: given[name] for name in given if names is None or name in names}
         with self._transaction() as db:
-            for job in ids:
+            for job in dict.fromkeys(ids):
                 row = db.execute(
                     "SELECT state, path, options FROM jobs WHERE id = ?", (job,)
                 ).fetchone()

@@ -165,7 +165,7 @@ def test_a_row_that_would_become_another_is_left_as_it_is(store: Store) -> None:
     german = store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language="de")).new
     french = store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language="fr")).new
     store.turn(german + french, frozenset({State.QUEUED}), State.CANCELLED)
-    begun = store.rerun(german + french, JobOptions(language="fr"), ["language"])
+    begun = store.rerun(german + french + german, JobOptions(language="fr"), ["language"])
     assert (begun.new, begun.same) == (french, german)
     assert store.state(german[0]) is State.CANCELLED
     assert store.options(german[0]).language == "de"
