@@ -221,6 +221,9 @@ class Batch(Struct, omit_defaults=True):
     counts: dict[str, int] = {}
     audio_s: float = 0.0
     """Seconds of audio of all rows whose length is known."""
+    whole_s: float = 0.0
+    """Seconds that all rows come to: what waits and whose length nobody knows is taken to be as
+    long as the others are on average."""
     done_s: float = 0.0
     """Seconds of audio finished, the running rows' share included."""
     speed: float | None = None

@@ -74,6 +74,8 @@ class Rerun(Request):
     failed: bool = False
     options: JobOptions | None = None
     """New options for these jobs, else each keeps its own."""
+    names: list[str] | None = None
+    """Which of `options` are meant, the others stay each job's own; None: all."""
 
 
 class Hold(Request):
@@ -92,6 +94,15 @@ class Cancel(Request):
     """Cancel jobs; a running one is stopped."""
 
     ids: list[int]
+
+
+class Uncancel(Request):
+    """Undo `Cancel`: those that are still cancelled wait again. What has run since, or is not
+    there any more, is left alone."""
+
+    ids: list[int]
+    held: list[int] = []
+    """Those of them that are held then."""
 
 
 class Remove(Request):
@@ -153,6 +164,12 @@ class GetJobs(Request, tag="jobs"):
     states: list[str] | None = None
 
 
+class GetOptions(Request, tag="options"):
+    """What is asked of these jobs. Answered by `Options`."""
+
+    ids: list[int]
+
+
 class GetProfile(Request, tag="profile"):
     """Answered by `Profile`."""
 
@@ -180,6 +197,7 @@ AnyRequest = (
     | Hold
     | Release
     | Cancel
+    | Uncancel
     | Remove
     | Move
     | Place
@@ -191,6 +209,7 @@ AnyRequest = (
     | Shutdown
     | GetStatus
     | GetJobs
+    | GetOptions
     | GetProfile
     | GetDetail
     | Unwatch
@@ -252,6 +271,12 @@ class Jobs(Message):
     """Rows asked for."""
 
     jobs: list[Job]
+
+
+class Options(Message):
+    """The different options of the jobs asked for, each once."""
+
+    options: list[JobOptions]
 
 
 class Profile(Message):
@@ -341,6 +366,7 @@ AnyMessage = (
     | Added
     | Status
     | Jobs
+    | Options
     | Profile
     | Detail
     | Rows

@@ -9,9 +9,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from speakeasy_tui.core.job import State
-from speakeasy_tui.core.protocol import Source
+from speakeasy_tui.core.protocol import Rerun, Source, Uncancel
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.queueing import Found, Taken
+from speakeasy_tui.runner.queueing import Begun, Found, Taken
 from speakeasy_tui.runner.scan import search
 
 if TYPE_CHECKING:
@@ -67,18 +67,31 @@ class Intake:
         self._runner.ensure_lanes()
         self._runner.wake()
 
-    def rerun(self, ids: Iterable[int], options: JobOptions | None, *, failed: bool) -> list[int]:
+    def rerun(self, asked: Rerun) -> Begun:
         """Start new series of tries."""
-        chosen = list(ids)
-        if failed:
+        chosen = list(asked.ids)
+        if asked.failed:
             states = [State.FAILED, State.QUARANTINED]
             chosen += [job.id for job in self._runner.store.jobs(states=states)]
-        changed = self._runner.store.rerun(chosen, options)
-        for job in changed:
+        begun = self._runner.store.rerun(chosen, asked.options, asked.names)
+        self._queued_again(begun.new)
+        return begun
+
+    def uncancel(self, asked: Uncancel) -> list[int]:
+        """Put back what is still cancelled."""
+        store = self._runner.store
+        changed = store.rerun(asked.ids, old=frozenset({State.CANCELLED})).new
+        held = set(asked.held).intersection(changed)
+        store.turn(held, frozenset({State.QUEUED}), State.HELD)
+        self._queued_again(changed)
+        return changed
+
+    def _queued_again(self, jobs: Iterable[int]) -> None:
+        """Tell everybody, and set to work."""
+        for job in jobs:
             self._runner.emit("queued", job)
         self._runner.ensure_lanes()
         self._runner.wake()
-        return changed
 
     def turn(self, ids: list[int], new: State) -> int:
         """Hold, release or cancel jobs; those running are stopped first."""

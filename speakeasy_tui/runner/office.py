@@ -65,15 +65,17 @@ class Office:
             case say.Rerun():
                 if refused := self._unknown(request.ids):
                     return refused
-                changed = runner.intake.rerun(request.ids, request.options, failed=request.failed)
-                return say.Ok(count=len(changed))
+                begun = runner.intake.rerun(request)
+                return say.Ok(count=len(begun.new), note=_note_of_same(len(begun.same)))
+            case say.Uncancel():
+                return say.Ok(count=len(runner.intake.uncancel(request)))
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
                 return self._unknown(request.ids) or self._turn(request)
             case say.Move():
                 changed = runner.store.move(request.ids, request.by)
                 for job in changed:
                     self._server.changed(job)
-                return say.Ok(count=len(changed))
+                return say.Ok(count=len(set(changed).intersection(request.ids)))
             case say.Place():
                 placed = None
                 if len(set(request.ids)) == len(request.positions) == len(request.ids):
@@ -151,6 +153,8 @@ class Office:
                 return runner.ledger.profile(view.number for view in views if view.pid)
             case say.GetJobs():
                 return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))
+            case say.GetOptions():
+                return say.Options(options=runner.store.options_among(request.ids))
             case say.GetDetail():
                 job = runner.work.job(request.id)
                 if job is None:
@@ -169,3 +173,11 @@ class Office:
                 return say.Ok()
             case _:
                 return say.Refused(message="not now")
+
+
+def _note_of_same(count: int) -> str:
+    """What to say of `count` rows that would have become what others are."""
+    if not count:
+        return ""
+    left = "1 left as it was" if count == 1 else f"{count:,} left as they were"
+    return f"{left}: another row has these options"

@@ -46,14 +46,16 @@ class Pace:
     def speed(self, *, working: bool) -> float | None:
         """× real time; None before anything is finished, and a window after the end of work.
 
-        While there is work and a batch takes longer than the window, the window is longer.
+        While there is work and a batch takes longer than the window, the window is longer. When
+        there is none the speed stays what it was at the end of it.
         """
         now = self._clock()
-        self._forget(now)
         if len(self._marks) < 2 or (not working and now - self._marks[-1][0] > self._window):
             return None
+        end = now if working else self._marks[-1][0]
+        self._forget(end)
         finished = sum(seconds for _, seconds in list(self._marks)[1:])
-        return finished / max(1.0, now - self._marks[0][0])
+        return finished / max(1.0, end - self._marks[0][0])
 
     def _forget(self, now: float) -> None:
         while len(self._marks) > 2 and self._marks[1][0] < now - self._window:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from speakeasy_tui.core.job import FINAL_STATES, JobError, State
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.record import Request, job_identity
+from speakeasy_tui.runner.record import Request, job_identity, parse_options
 from speakeasy_tui.runner.shelf import Shelf
 from speakeasy_tui.runner.writing import Writing
 
@@ -40,6 +42,15 @@ class Taken(Struct):
     known: list[int]
     """In the queue already, left as they are."""
     failed: list[int]
+
+
+class Begun(Struct):
+    """What became of jobs that were to run again."""
+
+    new: list[int]
+    """Those that have a new series of tries."""
+    same: list[int]
+    """Left as they are: with the new options each would be what another row is already."""
 
 
 class Queueing(Writing):
@@ -100,34 +111,58 @@ class Queueing(Writing):
                     taken.failed.append(job)
         return taken
 
-    def rerun(self, ids: Iterable[int], options: JobOptions | None = None) -> list[int]:
-        """Start a new series of tries for finished jobs; returns those it did start.
+    def rerun(
+        self,
+        ids: Iterable[int],
+        options: JobOptions | None = None,
+        names: Sequence[str] | None = None,
+        *,
+        old: frozenset[State] = FINAL_STATES,
+    ) -> Begun:
+        """Start a new series of tries for jobs in one of `old`.
 
-        With new `options` a row that would become equal to another keeps its own.
+        With new `options`, of which only those in `names` are meant if that is given, a row that
+        would become equal to another is left as it is: that one is what was wanted.
         """
-        changed = []
-        if options is not None:
-            self._requests.add(Request.of(options).text())
+        begun = Begun([], [])
+        given = {} if options is None else structs.asdict(options)
+        wanted = {name: given[name] for name in given if names is None or name in names}
         with self._transaction() as db:
-            asked = None if options is None else self._options_id(options)
-            for job in ids:
-                row = db.execute("SELECT state, path FROM jobs WHERE id = ?", (job,)).fetchone()
-                if row is None or State(row["state"]) not in FINAL_STATES:
+            for job in dict.fromkeys(ids):
+                row = db.execute(
+                    "SELECT state, path, options FROM jobs WHERE id = ?", (job,)
+                ).fetchone()
+                if row is None or State(row["state"]) not in old:
+                    continue
+                if wanted and not self._ask_anew(db, job, row, wanted):
+                    begun.same.append(job)
                     continue
                 db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
-                if options is not None:
-                    db.execute(
-                        "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? "
-                        "WHERE id = ?",
-                        (
-                            asked,
-                            Request.of(options).text(),
-                            job_identity(row["path"], options),
-                            job,
-                        ),
-                    )
-                changed.append(job)
-        return changed
+                begun.new.append(job)
+        return begun
+
+    def _ask_anew(
+        self, db: sqlite3.Connection, job: int, row: sqlite3.Row, wanted: dict[str, Any]
+    ) -> bool:
+        """Change some options of a job; False when another row is just that."""
+        (text,) = db.execute("SELECT json FROM options WHERE id = ?", (row["options"],)).fetchone()
+        options = structs.replace(parse_options(text), **wanted)
+        request = Request.of(options).text()
+        self._requests.add(request)
+        cursor = db.execute(
+            "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? WHERE id = ?",
+            (self._options_id(options), request, job_identity(row["path"], options), job),
+        )
+        return bool(cursor.rowcount)
+
+    def options_among(self, ids: Iterable[int]) -> list[JobOptions]:
+        """The different options of jobs, each once."""
+        rows = self._db.execute(
+            "SELECT json FROM options WHERE id IN (SELECT options FROM jobs "
+            "WHERE id IN (SELECT value FROM json_each(?))) ORDER BY id",
+            (json.dumps(list(ids)),),
+        )
+        return [parse_options(row[0]) for row in rows]
 
     def turn(self, ids: Iterable[int], old: frozenset[State], new: State) -> list[int]:
         """Change the state of those of `ids` that are in one of `old`; returns them."""

@@ -29,7 +29,7 @@ from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.intake import Intake
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.ledger import Ledger
-from speakeasy_tui.runner.lengths import Lengths
+from speakeasy_tui.runner.lengths import Lengths, expected_s
 from speakeasy_tui.runner.modelfinder import ModelFinder
 from speakeasy_tui.runner.record import Claim, Request
 from speakeasy_tui.runner.rescue import Journal, open_store
@@ -258,16 +258,15 @@ class Runner:
             counts[State.RUNNING] = at_work
         counted = [tally for state, tally in tallies.items() if state != State.CANCELLED]
         audio_s = sum(tally.audio_s for tally in counted)
-        known = sum(tally.known for tally in counted)
-        unknown = sum(tally.jobs for tally in counted) - known
+        whole_s = expected_s(tallies)
         done_s = tallies[State.DONE].audio_s + tallies[State.SKIPPED].audio_s
         done_s += self.work.in_flight_s()
         over_s = done_s + tallies[State.FAILED].audio_s + tallies[State.QUARANTINED].audio_s
         speed = self.work.speed()
         left = counts["queued"] + counts["running"]
         eta = None
-        if speed and left and known:
-            eta = max(0.0, audio_s + unknown * audio_s / known - over_s) / speed
+        if speed and left and whole_s:
+            eta = max(0.0, whole_s - over_s) / speed
         state = self.wanted
         if state is RunnerState.RUNNING and not (left or self.scanning):
             state = RunnerState.IDLE
@@ -276,6 +275,7 @@ class Runner:
             why=self.pause,
             counts=counts,
             audio_s=round(audio_s, 1),
+            whole_s=round(whole_s, 1),
             done_s=round(done_s, 1),
             speed=None if speed is None else round(speed, 1),
             eta_s=None if eta is None else round(eta),

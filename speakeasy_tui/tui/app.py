@@ -20,7 +20,7 @@ from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
 from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Stop
+from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.tui import hangup, place, theme, undo
@@ -102,11 +102,15 @@ class SpeakeasyApp(KeyedApp):
         self._save_theme = save_theme
         self._faults = FaultTeller()
         self._ending = Ending()
+        self._lost: RunnerState | None = None
+        """What the queue was doing when the link to its runner broke."""
         self._touched = 0.0
         """When the last key was pressed."""
-        self.undone: list[tuple[str, list[AnyRequest]]] = []
+        self.undone: list[undo.Step] = []
         self.end_watch: Callable[[], None] = lambda: None
-        first = [(request, self._answer_to("queued", quiet=True)) for request in on_connected]
+        self._first = len(on_connected)
+        """Requests of the start that are not answered."""
+        first = [(request, self._first_answer) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
         themes, self._theme_problems = theme.load(home.themes)
         self._watched = ThemeWatch(home.themes)
@@ -150,6 +154,7 @@ class SpeakeasyApp(KeyedApp):
         """Show what the runner told since the last time."""
         if changes.batch is not None:
             self.batch = changes.batch
+            self._go_on_as_before(changes.batch)
         if changes.lanes is not None:
             self.lanes = changes.lanes
         if changes.synced and not self.synced:
@@ -165,6 +170,16 @@ class SpeakeasyApp(KeyedApp):
             self.notify(text, title=title, severity=severity, markup=False, timeout=6)
         if changes.batch is not None and self._ending.look(changes.batch):
             self.set_timer(ENDING_WAIT, self._batch_ended)
+
+    def _go_on_as_before(self, batch: Batch) -> None:
+        """Start a runner that took the place of one that died.
+
+        With nothing to do it finds that it is stopped; but nobody stopped it, and what is queued
+        from here next should run.
+        """
+        lost, self._lost = self._lost, None
+        if lost in {RunnerState.RUNNING, RunnerState.IDLE} and batch.state is RunnerState.STOPPED:
+            self.ask(Start(), None)
 
     async def on_event(self, event: events.Event) -> None:
         """Textual's own, and when keys come."""
@@ -196,6 +211,8 @@ class SpeakeasyApp(KeyedApp):
         if news == self.link:
             return
         self.link = news
+        if not news.up and not news.stopped and self.batch is not None:
+            self._lost = self.batch.state
         if news.up:
             if self.ever_up:
                 self.board.say("The runner is back")
@@ -213,17 +230,60 @@ class SpeakeasyApp(KeyedApp):
         """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
         self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
 
-    def do(self, request: AnyRequest, what: str, back: Sequence[AnyRequest] = ()) -> None:
-        """Send `request`; when it is done, `back` is what takes it back."""
-        tell = self._answer_to(what)
+    def do(
+        self,
+        request: AnyRequest,
+        what: str,
+        back: AnyRequest | None = None,
+        *,
+        files: int | None = None,
+        said: str = "",
+    ) -> None:
+        """Send `request`; when it is done, `back` is what takes it back.
+
+        `files` is how many it is about, where the answer counts others, too; `said` is the
+        sentence that tells it, if it is another than how many and `what`.
+        """
+        tell = self._answer_to("" if said else what)
 
         def then(answer: AnyMessage) -> None:
             tell(answer)
-            if back and isinstance(answer, Ok) and answer.count:
-                said = f"{plural(answer.count, 'file')} {what}"
-                self.undone = [*self.undone, (said, list(back))][-undo.KEPT :]
+            if not isinstance(answer, Ok):
+                return
+            if said:
+                self.say(said)
+            count = answer.count if files is None else files
+            if back is not None and count:
+                self.undone = [*self.undone, undo.Step(what, count, back)][-undo.KEPT :]
 
         self.ask(request, then)
+
+    def ask_all(self, requests: Sequence[AnyRequest], what: str) -> None:
+        """Send `requests`, and say of how many files they were together."""
+        tell = self._answer_to(what)
+        answers: list[AnyMessage] = []
+
+        def then(answer: AnyMessage) -> None:
+            answers.append(answer)
+            if isinstance(answer, Refused):
+                tell(answer)
+            done = [one.count for one in answers if isinstance(one, Ok)]
+            if len(answers) == len(requests) and done:
+                tell(Ok(count=sum(done)))
+
+        for request in requests:
+            self.ask(request, then)
+
+    def take_back(self, step: undo.Step) -> None:
+        """Undo `step`, and say for how many files that could be done."""
+        tell = self._answer_to("")
+
+        def then(answer: AnyMessage) -> None:
+            tell(answer)
+            if isinstance(answer, Ok):
+                self.say(undo.told(step, answer.count))
+
+        self.ask(step.back, then)
 
     def _answer_to(self, what: str, *, quiet: bool = False) -> Then:
         def then(answer: AnyMessage) -> None:
@@ -243,6 +303,18 @@ class SpeakeasyApp(KeyedApp):
                     pass
 
         return then
+
+    def _first_answer(self, answer: AnyMessage) -> None:
+        """One of the start's requests is answered."""
+        self._first -= 1
+        self._answer_to("queued", quiet=True)(answer)
+        self.board.show_overview()
+
+    @property
+    def beginning(self) -> bool:
+        """Whether it is just being started: that it is stopped is not what it will be."""
+        stopped = self.batch is None or self.batch.state is RunnerState.STOPPED
+        return stopped and (not self.synced or self._first > 0)
 
     def stop_and_leave(self) -> None:
         """Stop the engines and leave when that is answered, or soon if it is not."""

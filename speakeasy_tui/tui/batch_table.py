@@ -61,11 +61,14 @@ class BatchTable(RowCursor, can_focus=True, inherit_bindings=False):
     def apply(self, jobs: dict[int, Job], gone: Iterable[int] = ()) -> None:
         """Take in rows that are new or changed, and drop those that are gone."""
         before = self.cursor_row
+        count = len(self.jobs)
         gone = list(gone)
         moved, self._cursor = self.view.apply(jobs, gone, self._cursor)
         self.marks.difference_update(gone)
         if moved:
             self._resized(before)
+        elif len(self.jobs) != count:  # rows that the filter hides
+            self.post_message(self.Moved())
         if self.following:
             self._follow()
         self._draw_changes()

@@ -1,29 +1,32 @@
-"""Completing a path that is being typed."""
+"""Completing a path that is being typed; names are spelled as `tui.typed` reads them."""
 
 from __future__ import annotations
 
 import os
 
-from textual.widgets import Input
+from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui.field import Field
+from speakeasy_tui.tui.typed import meant
 
 
 def completions(text: str) -> list[str]:
     """What `text`, the beginning of a path, can become; folders end in a slash."""
     head, slash, tail = text.rpartition("/")
-    folder = os.path.expanduser(head + slash) if slash else "."
+    folder = meant(head + slash) if slash else "."
     found = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 hidden = entry.name.startswith(".") and not tail.startswith(".")
-                if entry.name.startswith(tail) and not hidden:
-                    found.append(head + slash + entry.name + ("/" if entry.is_dir() else ""))
+                name = printable(entry.name)
+                if name.startswith(tail) and not hidden:
+                    found.append(head + slash + name + ("/" if entry.is_dir() else ""))
     except OSError:
         return []
     return sorted(found)
 
 
-def complete(field: Input) -> list[str]:
+def complete(field: Field) -> list[str]:
     """Complete what stands in `field` as far as it is clear; returns what it can become."""
     found = completions(field.value)
     common = os.path.commonprefix(found)  # noqa: RUF071 (names are completed, too)

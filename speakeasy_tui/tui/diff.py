@@ -18,6 +18,8 @@ from textual.app import App
 from textual.screen import Screen
 from textual.strip import Strip
 
+from speakeasy_tui.core.text import printable
+
 Cell = tuple[str, str]
 """Text (empty in the second half of a wide character) and its SGR codes."""
 
@@ -105,9 +107,10 @@ def _pieces(
 def _cells(strips: Iterable[Strip], system: ColorSystem) -> list[Cell]:
     cells: list[Cell] = []
     for strip in strips:
-        for text, style, control in strip:
+        for told, style, control in strip:
             if control:
                 continue
+            text = told if told.isprintable() else _harmless(told)
             codes = ""
             if style is not None:
                 codes = Strip.render_ansi(style, system) if style._ansi is None else style._ansi
@@ -124,6 +127,14 @@ def _cells(strips: Iterable[Strip], system: ColorSystem) -> list[Cell]:
                     if width == 2:
                         cells.append(("", codes))
     return cells
+
+
+def _harmless(text: str) -> str:
+    """`text` without what a terminal would obey, in as many cells: should any have come so far."""
+    return "".join(
+        char if printable(char) == char else "\ufffd" * get_character_cell_size(char)
+        for char in text
+    )
 
 
 def _runs(old: list[Cell | None], new: list[Cell]) -> Iterator[tuple[int, int]]:

@@ -1,4 +1,7 @@
-"""Noticing that the terminal has gone, so that the window ends and no loop spins on a dead tty."""
+"""Noticing that the terminal has gone, so that the window ends and no loop spins on a dead tty.
+
+A SIGHUP alone does not mean that: a terminal that is still there is given back as it was.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import os
 import select
 import signal
+import termios
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +20,13 @@ GRACE = 0.4
 
 GRACE_FROZEN = 2.0
 """The same after SIGTERM: the terminal may be there, only slow."""
+
+GIVE_BACK = (
+    b"\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"  # the mouse
+    b"\x1b[?2004l\x1b[?1004l\x1b[?2048l\x1b[<u"  # pastes, focus, sizes, key codes
+    b"\x1b[?1049l\x1b[0m\x1b[?25h"  # the other screen, colours, the cursor
+)
+"""What ends all that Textual turns on (textual.drivers.linux_driver)."""
 
 
 def watch(on_hangup: Callable[[], None], on_term: Callable[[], None]) -> Callable[[], None]:
@@ -33,7 +44,6 @@ def watch(on_hangup: Callable[[], None], on_term: Callable[[], None]) -> Callabl
         if told.is_set() or ended.is_set():
             return
         told.set()
-        _detach()
         _end_process_after(GRACE, 128 + signal.SIGHUP, ended)
         with contextlib.suppress(RuntimeError):  # the loop has closed
             loop.call_soon_threadsafe(on_hangup)
@@ -43,16 +53,26 @@ def watch(on_hangup: Callable[[], None], on_term: Callable[[], None]) -> Callabl
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(on_term)
 
+    def hung_up() -> None:
+        if any(_is_dead(fd) for fd in terminals):
+            _detach()
+        hang_up()
+
+    def closed() -> None:
+        if not ended.is_set():
+            _detach()
+        hang_up()
+
+    terminals = [fd for fd in (0, 2) if _is_terminal(fd)]
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         # Not loop.add_signal_handler: that waits for the loop, which may stand still on a
         # terminal that takes nothing more. These run whatever the main thread waits for.
-        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: hang_up())
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: hung_up())
         before[signal.SIGTERM] = signal.signal(signal.SIGTERM, lambda *_: terminate())
-    terminals = [fd for fd in (0, 2) if _is_terminal(fd)]
     if terminals:
         threading.Thread(
-            target=_poll, args=(terminals, hang_up), name="hangup-watch", daemon=True
+            target=_poll, args=(terminals, closed), name="hangup-watch", daemon=True
         ).start()
 
     def end_watch() -> None:
@@ -64,12 +84,12 @@ def watch(on_hangup: Callable[[], None], on_term: Callable[[], None]) -> Callabl
     return end_watch
 
 
-def _poll(terminals: list[int], hang_up: Callable[[], None]) -> None:
+def _poll(terminals: list[int], closed: Callable[[], None]) -> None:
     poll = select.poll()
     for fd in terminals:
         poll.register(fd, 0)  # hangup and error are always reported
     if any(event & (select.POLLHUP | select.POLLERR) for _, event in poll.poll()):
-        hang_up()
+        closed()
 
 
 def _is_terminal(fd: int) -> bool:
@@ -89,6 +109,24 @@ def _detach() -> None:
         os.close(null)
 
 
+def give_back() -> None:
+    """Leave the terminal, if there is one that takes it, as a shell expects it. Never waits."""
+    fd = next((fd for fd in (0, 1, 2) if _is_terminal(fd)), None)
+    if fd is None:
+        return
+    # Not stopped for it, should the window be in the background by now.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTTOU})
+    with contextlib.suppress(OSError, termios.error):
+        modes = termios.tcgetattr(fd)
+        modes[0] |= termios.ICRNL | termios.IXON
+        modes[3] |= termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN
+        termios.tcsetattr(fd, termios.TCSANOW, modes)
+    with contextlib.suppress(OSError):
+        # Opened anew: not to wait is a property of the open file, which others share.
+        terminal = os.open(os.ttyname(fd), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        os.write(terminal, GIVE_BACK)
+
+
 def _is_dead(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, 0)
@@ -104,6 +142,7 @@ def _end_process_after(seconds: float, code: int, ended: threading.Event) -> Non
 
     def wait() -> None:
         if not ended.wait(seconds):
+            give_back()
             os._exit(code)
 
     threading.Thread(target=wait, name="hangup-watchdog", daemon=True).start()

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
-from textual.command import CommandInput, CommandPalette
+from textual.command import CommandInput, CommandList, CommandPalette
 from textual.screen import Screen
+from textual.theme import ThemeProvider
 
 from speakeasy_tui.tui import keymap
 from speakeasy_tui.tui.batch_table import BatchTable
@@ -28,6 +29,11 @@ class QuietPalette(CommandPalette):
     def on_mount(self) -> None:
         """Blinking is 2.3 kB a second."""
         self.query_one(CommandInput).cursor_blink = False
+
+    def _action_command_list(self, action: str) -> None:
+        """Move in the list, unless none of it is laid out: Textual then looks for its lines."""
+        if self.query_one(CommandList).scrollable_content_region:
+            super()._action_command_list(action)
 
 
 class KeyedApp(SparingApp[str]):
@@ -92,8 +98,13 @@ class KeyedApp(SparingApp[str]):
 
     def action_command_palette(self) -> None:
         """Open the palette."""
+        # Without an id: the palette that was just closed may still be on its way out.
         if not isinstance(self.screen, CommandPalette):
-            self.push_screen(QuietPalette(id="--command-palette"))
+            self.push_screen(QuietPalette())
+
+    def search_themes(self) -> None:
+        """Choose a theme, in the same kind of palette."""
+        self.push_screen(QuietPalette([ThemeProvider], placeholder="Search for themes…"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers: the theme, and every action of the board."""

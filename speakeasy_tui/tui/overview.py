@@ -59,14 +59,21 @@ def justified(left: Sequence[Span], right: Sequence[Span], width: int) -> Line:
 
 
 def keys_line(entries: Iterable[tuple[str, str]], width: int) -> Line:
-    """Keys and what they do, as many as fit: the last line of a screen."""
+    """Keys and what they do, as many as fit: the last line of a screen.
+
+    Where esc is the last of them it is always there: it is the way out.
+    """
+    others = list(entries)
+    way_out = [others.pop()] if others and others[-1][0] == "esc" else []
+    room = width - 1 - sum(len(key) + len(text) + 4 for key, text in way_out)
     spans = [Span(" ")]
-    room = width - 1
-    for key, text in entries:
+    for key, text in others:
         if len(key) + len(text) + 1 > room:
             break
         spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
         room -= len(key) + len(text) + 4
+    for key, text in way_out:
+        spans += [Span(key, "key"), Span(f" {text}   ", "quiet")]
     return justified(spans, [], width)
 
 
@@ -107,7 +114,7 @@ def link_lines(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
 
 def batch_lines(batch: Batch, width: int) -> list[Line]:
     """State, bar, time left and speed; the counts; and why it is paused."""
-    total = _all_audio(batch)
+    total = max(batch.audio_s, batch.whole_s)
     share = batch.done_s / total if total > 0 else 0.0
     left = [Span(" "), RUNNER_LOOK[batch.state]]
     right: list[Span] = []
@@ -129,23 +136,13 @@ def batch_lines(batch: Batch, width: int) -> list[Line]:
     return lines
 
 
-def _all_audio(batch: Batch) -> float:
-    """Seconds of audio of the whole batch.
-
-    The length of a file is known only once it has been opened; what the rest may be is in the
-    runner's own estimate of the time left.
-    """
-    guessed = batch.done_s + (batch.eta_s or 0.0) * (batch.speed or 0.0)
-    return max(batch.audio_s, guessed)
-
-
 def counts_line(batch: Batch, width: int) -> Line:
     """How many files are in which state, and how much audio is done."""
     left = _count_spans(batch, words=True)
     if width_of(left) > width - 1:  # as in the table, the glyph alone tells the state
         left = _count_spans(batch, words=False)
     right = [Span(" ")]
-    total = _all_audio(batch)
+    total = max(batch.audio_s, batch.whole_s)
     amounts = [shown.amounts(batch.done_s, total)] if total > 0 else []
     free = [f"{shown.size(batch.disk_free)} free"] if batch.disk_free is not None else []
     for texts in (amounts + free, amounts):

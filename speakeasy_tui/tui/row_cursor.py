@@ -44,6 +44,10 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         """The cursor or the number of rows in view changed."""
 
     @dataclass
+    class Empty(Message):
+        """There is no row to be marked."""
+
+    @dataclass
     class Opened(Message):
         """The row under the cursor was clicked again."""
 
@@ -142,9 +146,13 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         elif self._cursor is not None:
             self._anchor, self._marked_before = self._cursor, set(self.marks)
             self._go(self.cursor_row)
+        else:
+            self.post_message(self.Empty())
 
     def action_extend(self, by: int) -> None:
         """Move the cursor and mark on the way."""
+        if self._cursor is None:
+            self.post_message(self.Empty())
         if self._anchor is None and self._cursor is not None:
             self._anchor, self._marked_before = self._cursor, set(self.marks)
         self._go(self.cursor_row + by)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import tempfile
 
+from speakeasy_tui.tui.typed import meant
+
 HINTS = {
     FileNotFoundError: "make the folder first",
     NotADirectoryError: "a part of the path is a file",
@@ -24,7 +26,7 @@ class ThereAlready(Exception):
 
 def resolved(text: str, name: str) -> str:
     """The absolute path that `text` means; a folder means the file `name` in it."""
-    path = os.path.expanduser(text.strip())
+    path = meant(text)
     if not path or path.endswith("/") or os.path.isdir(path):
         path = os.path.join(path, name)
     return os.path.abspath(path)

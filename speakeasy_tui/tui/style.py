@@ -34,11 +34,13 @@ ModalScreen:ansi { background: transparent; }
 .dialog { width: 64; max-width: 92%; height: auto; max-height: 90%; padding: 1 2;
     background: $panel; border: round $faint; }
 .dialog:ansi { background: ansi_default; border: round ansi_default; }
+ModalScreen.-short .dialog { max-height: 100%; padding: 0 1; }
 .dialog Lines { width: 1fr; }
 .dialog.-wide { width: 78; height: 90%; }
 .dialog.-low { height: auto; }
 #path { height: 1; border: none; padding: 0; background: $background; }
 #path:focus { border: none; background-tint: transparent; }
+SummaryScreen #footer { dock: bottom; }
 #reasons { height: auto; }
 #slowest { height: 1fr; }
 .dialog LineView { height: 1fr; background: $panel; scrollbar-background: $panel; }

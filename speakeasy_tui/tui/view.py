@@ -107,6 +107,14 @@ class View:
         """Rows that are jobs; the others are folders."""
         return len(self._keys) - len(self.folders)
 
+    def number(self, row: int) -> int:
+        """How many jobs stand in the rows up to `row`; rows count from 0."""
+        if not self.grouped:
+            return row + 1
+        name = str(self.key_at(row)[0])
+        turned = self.reversed
+        return row + 1 - sum(one >= name if turned else one <= name for one in self.folders)
+
     def at(self, row: int) -> Job | Folder:
         """What stands in a row."""
         key = self.key_at(row)

@@ -74,6 +74,16 @@ def test_half_a_minute_after_the_end_of_work_there_is_none(pace: Pace, clock: Cl
     assert pace.speed(working=False) is None
 
 
+def test_after_the_end_of_work_the_speed_stays_what_it_was(pace: Pace, clock: Clock) -> None:
+    pace.begin()
+    for _ in range(5):
+        clock.now += 2
+        pace.add(100.0)
+    for _ in range(3):
+        clock.now += 9
+        assert pace.speed(working=False) == pytest.approx(50.0)
+
+
 def test_a_time_without_work_does_not_count(pace: Pace, clock: Clock) -> None:
     pace.begin()
     clock.now += 2

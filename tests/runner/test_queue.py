@@ -234,6 +234,34 @@ def test_hold_release_cancel_and_remove(desk: Desk, clips: Path) -> None:
     assert {job.state for job in jobs.values()} == {State.DONE}
 
 
+def test_a_rerun_says_that_a_row_would_have_become_another(desk: Desk, clips: Path) -> None:
+    clip = min(clips.glob("a/*"))
+    (german,) = desk.add(clip, language="de")
+    (french,) = desk.add(clip, language="fr", output_dir=str(clips))
+    desk.until(lambda: desk.status().batch.counts["done"] == 2)
+    answer = desk.ask(say.Rerun(ids=[german], options=desk.ask(say.GetDetail(id=french)).options))
+    assert isinstance(answer, say.Ok)
+    assert answer.count == 0 and answer.note == "1 left as it was: another row has these options"
+    assert desk.job(german).state is State.DONE
+
+
+def test_taking_a_cancelling_back_leaves_alone_what_has_run_since(desk: Desk, clips: Path) -> None:
+    ids = desk.add(clips, start=False)
+    held, waiting, ran, removed = ids[:4]
+    desk.ask(say.Hold(ids=[held]))
+    desk.ask(say.Cancel(ids=ids))
+    desk.ask(say.Rerun(ids=[ran]))
+    desk.ask(say.Remove(ids=[removed]))
+    desk.ask(say.Start())
+    desk.until(lambda: desk.job(ran).state is State.DONE)
+    answer = desk.ask(say.Uncancel(ids=ids[:4], held=[held]))
+    assert isinstance(answer, say.Ok) and answer.count == 2
+    desk.until(lambda: desk.job(waiting).state is State.DONE)
+    assert desk.job(held).state is State.HELD
+    attempts = [desk.ask(say.GetDetail(id=job)).attempts for job in (ran, waiting)]
+    assert [len(tries) for tries in attempts] == [1, 1]
+
+
 def test_a_running_file_can_be_cancelled_or_held(
     home: Home, clips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,7 +286,8 @@ def test_moving_a_job_up_makes_it_run_sooner(
     desk = Desk(home)
     try:
         ids = desk.add(clips, start=False)
-        desk.ask(say.Move(ids=[ids[-1]], by=-20))
+        answer = desk.ask(say.Move(ids=[ids[-1]], by=-20))
+        assert isinstance(answer, say.Ok) and answer.count == 1
         desk.ask(say.Start())
         desk.finish()
         started = [e.job.id for e in desk.events if e.event == "started" and e.job]

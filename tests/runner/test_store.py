@@ -145,6 +145,32 @@ def test_attempts_are_kept_over_series(store: Store) -> None:
     assert store.jobs([job])[0].attempts == 1
 
 
+def test_of_new_options_only_those_that_are_named_count(store: Store) -> None:
+    mine, yours = (
+        store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language=language)).new[0]
+        for language in ("de", "fr")
+    )
+    for job in (mine, yours):
+        store.turn([job], frozenset({State.QUEUED}), State.CANCELLED)
+    assert [one.language for one in store.options_among([mine, yours, mine])] == ["de", "fr"]
+    new = JobOptions(language="en", beam_size=2)
+    assert store.rerun([mine, yours], new, ["beam_size"]).new == [mine, yours]
+    for job, language in ((mine, "de"), (yours, "fr")):
+        options = store.options(job)
+        assert (options.language, options.beam_size, options.engine) == (language, 2, "sim")
+    assert len(store.options_among([mine, mine])) == 1
+
+
+def test_a_row_that_would_become_another_is_left_as_it_is(store: Store) -> None:
+    german = store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language="de")).new
+    french = store.add([Found(b"/r/0.wav")], JobOptions(engine="sim", language="fr")).new
+    store.turn(german + french, frozenset({State.QUEUED}), State.CANCELLED)
+    begun = store.rerun(german + french + german, JobOptions(language="fr"), ["language"])
+    assert (begun.new, begun.same) == (french, german)
+    assert store.state(german[0]) is State.CANCELLED
+    assert store.options(german[0]).language == "de"
+
+
 def test_a_state_change_outside_the_diagram_is_refused(store: Store) -> None:
     (job,) = fill(store, 1)
     with pytest.raises(StateError):

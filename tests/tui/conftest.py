@@ -48,6 +48,8 @@ class ScriptedRunner:
         self.batch = batch
         self.lanes = lanes
         self.asked: list[p.AnyRequest] = []
+        self.options: dict[int, JobOptions] = {}
+        """What is asked of rows, where it is not what is asked of all others."""
         self.answers: dict[type, Callable[[Any], p.AnyMessage]] = {}
         self.connections = 0
         self.refuse_connections = False
@@ -116,12 +118,19 @@ class ScriptedRunner:
                     yield p.Rows(jobs=rows[first : first + 500])
                 yield p.Rows(jobs=[], synced=True)
                 yield p.Pulse(batch=self.batch, lanes=self.lanes)
+            case p.GetOptions():
+                options = dict.fromkeys(self.options_of(job) for job in request.ids)
+                yield p.Options(seq=request.seq, options=list(options))
             case p.GetDetail():
                 yield self.detail(request)
             case p.Add():
                 yield p.Added(seq=request.seq, ids=[1, 2])
             case _:
                 yield p.Ok(seq=request.seq, count=len(getattr(request, "ids", [])))
+
+    def options_of(self, job: int) -> JobOptions:
+        """What is asked of a row."""
+        return self.options.get(job, JobOptions(language="de", beam_size=1))
 
     def detail(self, request: p.GetDetail) -> p.Detail:
         """One job, opened: two tries and two parts of a transcript."""
@@ -152,7 +161,7 @@ class ScriptedRunner:
         return p.Detail(
             seq=request.seq,
             job=job,
-            options=JobOptions(language="de", beam_size=1),
+            options=self.options_of(request.id),
             attempts=attempts,
             chunks=chunks,
             loudness="" if failed else STRIP,

@@ -17,7 +17,9 @@ INTRODUCTION = """\
 Actions apply to the marked rows if there are any, else to the row under the cursor (all files
 of a folder when the cursor is on a folder's line). Marks stay with their files through sorting
 and filtering. What cannot be undone is asked first, and answered with `y`, not with Enter. A key
-that can do nothing says why. `?` shows this list as it is bound now, `ctrl+p` searches it.
+that can do nothing says why. Of files that are done `r` asks whether to replace their outputs
+(`overwrite`) or to leave alone what is there. `?` shows this list as it is bound now, `ctrl+p`
+searches it.
 
 `q` leaves and the work goes on; `speakeasy` opens the window again.
 
@@ -38,6 +40,9 @@ and Enter, `ctrl+h` and backspace; inside tmux, Home and End may not arrive (`g`
 Copying uses the terminal's clipboard (OSC 52), over SSH too; in tmux it needs
 `set -g set-clipboard on`. Without a clipboard `s` saves the text as a file, and `w` opens the
 outputs themselves.
+
+In a path that is typed, characters that a terminal would obey are written as they are shown: `\\n`,
+`\\e`, `\\xfe`. Tab completes them so.
 
 ## The filter
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.ink import LineView
+from speakeasy_tui.tui.keyed_app import QuietPalette
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
@@ -129,6 +131,88 @@ async def test_h_holds_and_releases(window: Window) -> None:
     assert runner.asked_of(p.Release)[0].ids == [9]
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("G>", "memo-005.ogg: last to run already"),
+        ("GJ", "memo-005.ogg: last to run already"),
+        ("gjjjjjjjjK", "harbour-fog-horn.flac: next to run already"),
+        ("GVK", "5 files: next to run already"),
+    ],
+)
+async def test_what_is_at_an_end_of_the_queue_is_said_to_be(
+    window: Window, keys: str, said: str
+) -> None:
+    app, pilot, runner = window
+    await pilot.press(*("greater_than_sign" if key == ">" else key for key in keys))
+    assert said in screen_text(app)
+    assert not runner.asked_of(p.Move) and not runner.asked_of(p.Place)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("r", "There is no file to run again"),
+        ("x", "There is no file to cancel"),
+        ("h", "There is no file to hold"),
+        ("d", "There is no file to take off the table"),
+        ("e", "There is no file to run again with other options"),
+        ("w", "There is no file to open the outputs of"),
+        ("y", "There is no file to copy the path of"),
+        ("Y", "There is no file to copy the text of"),
+        ("s", "There is no file to save the text of"),
+        ("K", "There is no file to move"),
+        ("less_than_sign", "There is no file to move"),
+        ("enter", "There is no file to open"),
+        ("space", "There is no row to mark"),
+        ("V", "There is no row to mark"),
+        ("i", "There is no row to mark"),
+        ("v", "There is no row to mark"),
+        ("shift+down", "There is no row to mark"),
+        ("R", "Nothing to rerun: no file has failed"),
+        ("u", "Nothing to take back"),
+        ("n", "No search yet"),
+        ("F", "Nothing runs"),
+    ],
+)
+async def test_on_an_empty_table_every_key_says_why_it_does_nothing(
+    home: Home, key: str, said: str
+) -> None:
+    app = make_app(ScriptedRunner([], batch_of([], state=RunnerState.IDLE), []), home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press(key)
+        assert said in screen_text(app) and app.screen is app.board
+
+
+async def test_where_no_row_passes_the_filter_there_is_nothing_to_mark(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("slash", *"qqq", "enter", "v")
+    assert "There is no row to mark" in screen_text(app)
+    await pilot.press("d")
+    assert "There is no file to take off the table" in screen_text(app)
+
+
+async def test_following_says_when_nothing_runs(window: Window) -> None:
+    app, pilot, runner = window
+    for number in (5, 6):
+        runner.jobs[number].state = State.DONE
+    runner.change(runner.jobs[5], runner.jobs[6])
+    await until(lambda: table(app).jobs[6].state is State.DONE, pilot)
+    await pilot.press("F")
+    assert "Nothing runs; the cursor goes there when something does" in screen_text(app)
+
+
+async def test_what_cannot_be_looked_up_is_said(window: Window) -> None:
+    app, pilot, runner = window
+    for kind in (p.GetDetail, p.GetOptions):
+        runner.answers[kind] = lambda _: p.Refused(message="no such job: 1")
+    for key in "eYsw":
+        app.board.say("")
+        await pilot.press(key)
+        await until(lambda: "no such job: 1" in screen_text(app), pilot)
+
+
 @pytest.mark.parametrize(("key", "by"), [("K", -1), ("J", 1), ("alt+up", -1), ("alt+down", 1)])
 async def test_moving_a_row(window: Window, key: str, by: int) -> None:
     _, pilot, runner = window
@@ -160,13 +244,29 @@ async def test_r_reruns_the_row_and_capital_r_all_failed(window: Window) -> None
     assert (every.ids, every.failed) == ([], True)
 
 
-async def test_rerunning_many_finished_files_asks_first(window: Window) -> None:
+@pytest.mark.parametrize(("key", "overwrite"), [("y", True), ("s", False)])
+async def test_r_on_finished_files_asks_what_becomes_of_their_outputs(
+    window: Window, key: str, overwrite: bool
+) -> None:
     app, pilot, runner = window
-    await pilot.press("space", "space", "r")
-    assert isinstance(app.screen, Confirm)
-    await pilot.press("y")
-    await until(lambda: runner.asked_of(p.Rerun), pilot)
-    assert runner.asked_of(p.Rerun)[0].ids == [1, 2]
+    table(app).mark([1, 3, 7], True)
+    await pilot.press("r")
+    assert "Transcribe 3 files again?" in screen_text(app) and "2 are done" in screen_text(app)
+    await pilot.press("enter", key)
+    await until(lambda: len(runner.asked_of(p.Rerun)) == 2, pilot)
+    finished, failed = runner.asked_of(p.Rerun)
+    assert (finished.ids, finished.names) == ([1, 3], ["overwrite"])
+    assert finished.options.overwrite is overwrite
+    assert (failed.ids, failed.options) == ([7], None)
+    await until(lambda: "3 files queued again" in screen_text(app), pilot)
+
+
+async def test_r_on_one_finished_file_asks_too_and_n_leaves_it(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("r")
+    assert "It is done." in screen_text(app)
+    await pilot.press("n")
+    assert app.screen is app.board and not runner.asked_of(p.Rerun)
 
 
 async def test_actions_apply_to_the_marks_and_clear_them(window: Window) -> None:
@@ -284,6 +384,33 @@ async def test_the_palette_changes_the_theme_and_keeps_it(
     assert kept == ["archive"]
 
 
+@pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 24])
+async def test_the_palette_has_pages_on_any_terminal(
+    runner: ScriptedRunner, home: Home, height: int
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, height)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("ctrl+p", "pagedown", "pageup", *"th", "pagedown", "down", "up")
+        await pilot.pause(0.3)
+        await pilot.press("pagedown", "pageup", "ctrl+end", "ctrl+home", "escape")
+        app.action_change_theme()
+        await pilot.press("pagedown", "pageup", "escape")
+        assert app.screen is app.board
+
+
+async def test_the_palette_can_be_opened_while_the_last_one_closes(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("ctrl+p")
+    for _ in range(3):
+        app.screen.dismiss()
+        app.action_command_palette()
+        await pilot.pause()
+        assert isinstance(app.screen, QuietPalette)
+    await pilot.press("escape")
+    assert app.screen is app.board
+
+
 async def test_q_leaves_and_says_that_the_batch_goes_on(runner: ScriptedRunner, home: Home) -> None:
     app = make_app(runner, home)
     async with app.run_test(size=SIZE) as pilot:
@@ -393,6 +520,27 @@ async def test_an_empty_queue_says_what_to_do(home: Home) -> None:
         assert isinstance(app.screen, Board)
 
 
+async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> None:
+    runner = ScriptedRunner([], batch_of([], state=RunnerState.STOPPED), [])
+    answer = threading.Event()
+
+    def start(_: p.Start) -> p.AnyMessage:
+        answer.wait(10)
+        return p.Ok()
+
+    runner.answers[p.Start] = start
+    app = make_app(runner, home, on_connected=[p.Start()])
+    async with app.run_test(size=(120, 24)) as pilot:
+        await ready(app, pilot)
+        await until(lambda: runner.asked_of(p.Start), pilot)
+        text = screen_text(app)
+        assert "Starting…" in text and "Reading the queue…" in text
+        assert "stopped" not in text and "p pause" in text and "0 files" not in text
+        answer.set()
+        await until(lambda: "stopped" in screen_text(app), pilot)
+        assert "p resume" in screen_text(app) and "Nothing is queued." in screen_text(app)
+
+
 async def test_a_simulated_engine_is_named(runner: ScriptedRunner, home: Home) -> None:
     for lane in runner.lanes:
         lane.engine = "sim"
@@ -400,6 +548,43 @@ async def test_a_simulated_engine_is_named(runner: ScriptedRunner, home: Home) -
     async with app.run_test(size=(80, 24)) as pilot:
         await ready(app, pilot)
         assert "simulated engine" in screen_text(app).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "goodbye", "started"),
+    [
+        (RunnerState.IDLE, False, True),
+        (RunnerState.RUNNING, False, True),
+        (RunnerState.STOPPED, False, False),
+        (RunnerState.IDLE, True, False),
+    ],
+)
+async def test_a_runner_in_the_place_of_one_that_died_is_set_to_work_unless_it_was_stopped(
+    runner: ScriptedRunner,
+    home: Home,
+    monkeypatch: pytest.MonkeyPatch,
+    before: RunnerState,
+    goodbye: bool,
+    started: bool,
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY", 0.1)
+    runner.batch.state = before
+    app = make_app(runner, home)
+    app.worker._rejoin = runner.connect
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        runner.batch.state = RunnerState.STOPPED
+        if goodbye:
+            runner.tell(p.Goodbye(reason="stopped"))
+        else:
+            runner.hang_up()
+        await until(lambda: "The runner is back" in screen_text(app), pilot)
+        await until(lambda: "stopped" in screen_text(app), pilot)
+        await pilot.pause(0.2)
+        assert bool(runner.asked_of(p.Start)) is started
+        runner.pulse()
+        await pilot.pause(0.2)
+        assert len(runner.asked_of(p.Start)) == started
 
 
 async def test_the_runner_going_away_is_said_and_it_is_found_again(

@@ -10,7 +10,7 @@ from conftest import ScriptedRunner, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 
 from speakeasy_tui.core import protocol as p
-from speakeasy_tui.core.job import State
+from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.screens.board import Board
@@ -70,6 +70,23 @@ async def test_t_groups_by_folder_with_totals(window: Window) -> None:
     await until(lambda: "/interviews/1981/" not in screen_text(app), pilot)
     await pilot.press("O", "escape", "t")
     assert len(table.view) == 12
+
+
+@pytest.mark.parametrize("turned", [False, True])
+async def test_grouped_rows_are_counted_without_the_folders_lines(
+    window: Window, turned: bool
+) -> None:
+    app, pilot, _ = window
+    table = app.board.table
+    await pilot.press("t", *("O" if turned else ""), "g")
+    seen = []
+    for row in range(18):
+        table.action_go(row)
+        await pilot.pause()
+        (line,) = [one for one in screen_text(app).splitlines() if one.endswith(" of 14 ")]
+        seen.append((isinstance(table.cursor_item, Job), int(line.split()[-3])))
+    assert [number for is_job, number in seen if is_job] == list(range(1, 15))
+    assert sorted(number for is_job, number in seen if not is_job) == [2, 3, 4, 5]
 
 
 async def test_capital_f_follows_the_running_row_until_one_moves(window: Window) -> None:
@@ -133,6 +150,15 @@ async def test_a_removal_is_asked_for_and_taken_back(window: Window) -> None:
     await until(lambda: "Taken back: 1 file taken off" in screen_text(app), pilot)
 
 
+async def test_a_hidden_row_that_is_taken_off_is_counted_no_more(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("j", "space", "slash", *"memo", "enter")
+    assert "5 of 14" in screen_text(app) and "1 marked" in screen_text(app)
+    runner.tell(p.Rows(jobs=[], gone=[2]))
+    await until(lambda: "5 of 13" in screen_text(app), pilot)
+    assert "marked" not in screen_text(app)
+
+
 async def test_cancelled_waiting_and_held_files_come_back_as_they_were(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("G", "space")
@@ -140,9 +166,30 @@ async def test_cancelled_waiting_and_held_files_come_back_as_they_were(window: W
     await pilot.press("x", "y")
     await until(lambda: app.undone, pilot)
     await pilot.press("u")
-    await until(lambda: runner.asked_of(p.Hold), pilot)
-    assert runner.asked_of(p.Rerun)[0].ids == [9, 14]
-    assert runner.asked_of(p.Hold)[0].ids == [9]
+    await until(lambda: runner.asked_of(p.Uncancel), pilot)
+    (asked,) = runner.asked_of(p.Uncancel)
+    assert (asked.ids, asked.held) == ([9, 14], [9])
+    await until(lambda: "Taken back: 2 files cancelled" in screen_text(app), pilot)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "Taken back for 1 of 3 files cancelled; the others were running then"),
+        (0, "Not taken back: 3 files cancelled were running then, or have been changed since"),
+    ],
+)
+async def test_an_undo_says_for_how_many_files_it_could_be_done(
+    window: Window, count: int, said: str
+) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Uncancel] = lambda _: p.Ok(count=count)
+    app.board.table.mark([5, 9, 14], True)
+    await pilot.press("x", "y")
+    await until(lambda: app.undone, pilot)
+    await pilot.press("u")
+    await until(lambda: said in screen_text(app), pilot)
+    assert runner.asked_of(p.Uncancel)[0].ids == [9, 14]
 
 
 async def test_marked_rows_are_made_to_run_first_and_back(window: Window) -> None:
@@ -158,13 +205,24 @@ async def test_marked_rows_are_made_to_run_first_and_back(window: Window) -> Non
         11: 13,
         12: 14,
     }
-    await until(lambda: app.undone, pilot)
+    await until(lambda: "2 files: next to run" in screen_text(app), pilot)
     await pilot.press("u")
     await until(lambda: len(runner.asked_of(p.Place)) == 2, pilot)
+    await until(lambda: "Taken back: 2 files moved" in screen_text(app), pilot)
     back = runner.asked_of(p.Place)[1]
     assert dict(zip(back.ids, back.positions, strict=True)) == {n: n for n in (9, 11, 12, 13, 14)}
     await pilot.press("escape", "g", "greater_than_sign")
     assert "Nothing to move" in screen_text(app)
+
+
+async def test_a_row_that_is_made_to_run_first_is_one_row(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "less_than_sign")
+    await until(lambda: app.undone, pilot)
+    assert len(runner.asked_of(p.Place)[0].ids) == 5
+    assert "memo-005.ogg: next to run" in screen_text(app)
+    await pilot.press("u")
+    await until(lambda: "Taken back: 1 file moved" in screen_text(app), pilot)
 
 
 async def test_e_changes_options_and_runs_again(window: Window) -> None:
@@ -185,6 +243,48 @@ async def test_e_changes_options_and_runs_again(window: Window) -> None:
     asked = runner.asked_of(p.Rerun)[0]
     assert asked.ids == [1]
     assert (asked.options.language, asked.options.task) == ("fr", "translate")
+    assert asked.names == ["language", "task"]
+
+
+async def test_e_on_several_rows_says_where_they_differ_and_changes_only_what_was_changed(
+    window: Window,
+) -> None:
+    app, pilot, runner = window
+    runner.options[2] = p.JobOptions(language="fr", beam_size=1, output_dir="/data/texts")
+    app.board.table.mark([1, 2, 3], True)
+    await pilot.press("e")
+    await until(lambda: "run again with  3 files" in screen_text(app), pilot)
+    lines = {line.split()[0]: line for line in screen_text(app).splitlines() if line.strip()}
+    for name in ("language", "output_dir"):
+        assert "the files differ" in lines[name] and "each keeps its own" in lines[name]
+    assert "the files differ" not in lines["beam_size"]
+    await pilot.press(*"jjjjj", "enter")
+    app.screen.focused.value = "7"  # type: ignore[union-attr]
+    await pilot.press("enter", "j")
+    assert "changed" in next(line for line in screen_text(app).splitlines() if "beam_size" in line)
+    await pilot.press("r")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    (asked,) = runner.asked_of(p.Rerun)
+    assert (asked.ids, asked.names, asked.options.beam_size) == ([1, 2, 3], ["beam_size"], 7)
+
+
+async def test_e_says_what_another_row_is_already(window: Window) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Rerun] = lambda _: p.Ok(count=0, note="1 left as it was: another row")
+    await pilot.press("e")
+    await until(lambda: "run again with" in screen_text(app), pilot)
+    await pilot.press("r")
+    said = "0 files queued again. 1 left as it was: another row"
+    await until(lambda: said in screen_text(app), pilot)
+
+
+async def test_what_was_changed_and_changed_back_is_not_changed(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("e")
+    await until(lambda: "run again with" in screen_text(app), pilot)
+    await pilot.press(*"jjjj", "enter", "enter", "r")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].names == []
 
 
 async def test_capital_y_copies_the_text(window: Window) -> None:

@@ -124,6 +124,15 @@ def test_a_pause_says_why_and_what_to_do() -> None:
     assert "‖ paused" in text and "no room left on /out" in text and "goes on by itself" in text
 
 
+def test_how_much_is_done_does_not_depend_on_the_speed() -> None:
+    running = batch_of(recordings(), audio_s=36_000.0, whole_s=120_000.0, done_s=36_000.0)
+    paused = batch_of(recordings(), audio_s=36_000.0, whole_s=120_000.0, done_s=36_000.0,
+                      state=RunnerState.PAUSED, speed=None, eta_s=None)  # fmt: skip
+    for batch in (running, paused):
+        first, second = (text_of(line) for line in overview.batch_lines(batch, 150))
+        assert " 30%" in first and "10.0 of 33.3 h" in second
+
+
 def test_more_lanes_than_fit_are_summed_up() -> None:
     lanes = [Lane(number=n, device=f"cuda:{n}", state=LaneState.RUNNING) for n in range(8)]
     lines = [text_of(line) for line in lane_lines(lanes, 100, 4)]

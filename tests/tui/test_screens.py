@@ -6,6 +6,7 @@ import os
 import sys
 import wave
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -91,6 +92,83 @@ async def test_a_path_that_is_not_there_is_said_and_queues_nothing(window: Windo
     app, pilot, runner = window
     await pilot.press("a", *"/nowhere", "enter")
     assert "/nowhere: no such file or folder" in screen_text(app)
+    await pilot.press("escape")
+    assert app.screen is app.board and not runner.asked_of(p.Add)
+
+
+async def test_a_dash_is_a_file_of_that_name_and_nothing_is_read_from_the_terminal(
+    window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> bytes:
+        raise AssertionError("it would wait for the terminal")
+
+    app, pilot, runner = window
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(read=read)))
+    await pilot.press("a", "-", "enter")
+    assert "./-: no such file or folder" in screen_text(app)
+    await pilot.press("space", "-", "backspace", "backspace", "backspace", "-")
+    await until(lambda: "./-: no such file or folder" in screen_text(app), pilot)
+    assert not runner.asked_of(p.Add)
+    (tmp_path / "-").mkdir()
+    await pilot.press("enter")
+    await until(lambda: runner.asked_of(p.Add), pilot)
+    (asked,) = runner.asked_of(p.Add)
+    assert [source.path for source in asked.sources] == [os.fsencode(tmp_path / "-")]
+
+
+KEYS_AT_THE_END = {
+    "cancel": ("jjjjx", ("y cancel", "n leave it")),
+    "rerun": ("r", ("y replace outputs", "s skip what is there", "n leave it")),
+    "stop": ("Q", ("y stop and leave", "n leave it")),
+    "add": ("a", ("⏎ queue", "tab complete", "esc close")),
+    "save": ("s", ("⏎ save", "tab complete", "esc close")),
+    "options": ("e", ("r run again", "esc back")),
+    "models": ("m", ("⏎ get", "esc back")),
+    "settings": (",", ("⏎ change", "esc back")),
+    "summary": ("S", ("esc back",)),
+}
+
+
+@pytest.mark.parametrize(("keys", "seen"), KEYS_AT_THE_END.values(), ids=KEYS_AT_THE_END)
+async def test_on_a_small_terminal_the_keys_that_answer_are_in_sight(
+    runner: ScriptedRunner, home: Home, tmp_path: Path, keys: str, seen: tuple[str, ...]
+) -> None:
+    for number in range(9):
+        (tmp_path / f"recording-{number}.wav").touch()
+    app = make_app(runner, home)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*("comma" if key == "," else key for key in keys))
+        await until(lambda: app.screen is not app.board, pilot)
+        if found := app.screen.query("#path"):
+            found.only_one().value = f"{tmp_path}/rec"  # type: ignore[attr-defined]
+            await pilot.press("tab")
+            await pilot.pause(0.5)
+        for text in seen:
+            assert text in screen_text(app), text
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        await pilot.resize_terminal(36, 9)
+        await pilot.pause()
+        for text in seen:
+            assert text in screen_text(app), text
+
+
+async def test_a_menu_on_a_small_terminal_scrolls_to_its_last_line(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("o", "G")
+        assert "message" in screen_text(app)
+
+
+async def test_no_path_at_all_does_not_mean_the_present_folder(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("a", "space", "enter")
+    assert "A file, a folder, a pattern or a list" in screen_text(app)
     await pilot.press("escape")
     assert app.screen is app.board and not runner.asked_of(p.Add)
 

@@ -102,6 +102,14 @@ def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
         terminal.close()
 
 
+def given_back(terminal: Terminal) -> bool:
+    """Whether the terminal is as a shell expects it: its own screen, a cursor, lines, an echo."""
+    end = terminal.output[terminal.output.rindex(b"\x1b[?1049h") :]
+    modes = termios.tcgetattr(terminal.master)
+    sent = all(code in end for code in (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l"))
+    return sent and bool(modes[3] & termios.ECHO and modes[3] & termios.ICANON)
+
+
 def painted(output: bytes) -> bool:
     return b"quarantined" in output and b"43%" in output
 
@@ -135,6 +143,21 @@ def test_a_signal_ends_it_within_half_a_second(
     terminal.process.send_signal(number)
     assert terminal.end(2.0) < 0.5
     assert b"Traceback" not in terminal.output
+    terminal.read(0.1)
+    assert given_back(terminal)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_window_that_stands_still_gives_the_terminal_back_all_the_same(
+    open_terminal: Callable[..., Terminal], number: int
+) -> None:
+    terminal = open_terminal("standing-still")
+    terminal.read_until(painted)
+    terminal.read(0.7)
+    terminal.process.send_signal(number)
+    terminal.end(5.0)
+    terminal.read(0.1)
+    assert terminal.process.returncode == 128 + number and given_back(terminal)
 
 
 @pytest.mark.parametrize("start", ["usual", "hangups-ignored"])

@@ -65,11 +65,17 @@ async def test_a_folder_is_queued_watched_and_opened(real_home: Home, tmp_path: 
         table.action_go(table.ids_in_view().index(done.id))
         await pilot.press("enter")
         await until(lambda: "[simulated]" in screen_text(app), pilot)
-        await pilot.press("escape", "r")
-        await until(lambda: "queued again" in screen_text(app), pilot)
-        # What is said may come before the row changes.
-        await until(lambda: table.jobs[done.id] != done, pilot, 20)
-        await until(lambda: table.jobs[done.id].state in {State.DONE, State.SKIPPED}, pilot, 20)
+        texts = [folder / f"green-box.{name}" for name in ("txt", "json")]
+        for answer, becomes, written in (("s", State.SKIPPED, False), ("y", State.DONE, True)):
+            for text in texts:
+                os.utime(text, (0, 0))
+            last = table.jobs[done.id]
+            await pilot.press("escape", "r", answer)
+            await until(lambda: "queued again" in screen_text(app), pilot)
+            # What is said may come before the row changes.
+            await until(lambda before=last: table.jobs[done.id] != before, pilot, 20)
+            await until(lambda state=becomes: table.jobs[done.id].state is state, pilot, 20)
+            assert all((text.stat().st_mtime > 0) is written for text in texts)
         before = table.jobs[done.id]
         await pilot.press("d")
         await until(lambda: done.id not in table.jobs, pilot)

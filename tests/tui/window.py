@@ -32,6 +32,13 @@ def pour(runner: ScriptedRunner) -> None:
             continue
 
 
+def stand_still() -> None:
+    """Keep Textual's loop from turning."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        time.sleep(0.1)
+
+
 if __name__ == "__main__":
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own
     if "hangups-ignored" in sys.argv:  # as under nohup
@@ -41,5 +48,9 @@ if __name__ == "__main__":
     scripted = ScriptedRunner(jobs, batch_of(jobs), two_lanes())
     if "busy" in sys.argv[2:]:
         threading.Thread(target=pour, args=(scripted,), daemon=True).start()
+    if "standing-still" in sys.argv[2:]:
+        from speakeasy_tui.tui.app import SpeakeasyApp
+
+        SpeakeasyApp.on_ready = lambda app: app.set_timer(0.5, stand_still)  # type: ignore[attr-defined]
     home = Home(state=folder, config=folder, cache=folder)
     print(run(scripted.connect, home, Settings()))

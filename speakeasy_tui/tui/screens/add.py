@@ -12,21 +12,24 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.timer import Timer
 from textual.widgets import Input
 
 from speakeasy_tui.client.lengths import Sample, lengths_of
 from speakeasy_tui.client.manifests import ManifestError
 from speakeasy_tui.client.sources import SourceError, adds, find_sources
+from speakeasy_tui.core.protocol import Source
 from speakeasy_tui.core.settings import options_of
 from speakeasy_tui.core.text import printable, show_path
 from speakeasy_tui.core.values import SettingsError, load
 from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.completion import complete, completions
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.dialog import Dialog, fitted, key_lines
+from speakeasy_tui.tui.typed import meant
 
 if TYPE_CHECKING:
     from speakeasy_tui.tui.app import SpeakeasyApp
@@ -39,8 +42,15 @@ MOST = 200_000
 
 LISTED = 6
 
+ABOVE = 3
+"""Lines above the ones that tell what is there: the title, a blank one, the field."""
 
-class AddScreen(ModalScreen[None]):
+KEYS = (("⏎", "queue"), ("tab", "complete"), ("esc", "close"))
+
+WANTED = "A file, a folder, a pattern or a list"
+
+
+class AddScreen(Dialog[None]):
     """Asks for a path and queues what is there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,20 +62,20 @@ class AddScreen(ModalScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._found: list[str] = []
-        self._told: list[Line] = [(Span("A file, a folder, a pattern or a list", "quiet"),)]
+        self._told: list[Line] = [(Span(WANTED, "quiet"),)]
         self._timer: Timer | None = None
         self._giving_up = threading.Event()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide -low"):
             yield Lines(lambda width: [(Span("Queue recordings", "title"),), ()], id="add-title")
-            field = Input(placeholder="~/recordings", id="path")
+            field = Field(placeholder="~/recordings", id="path")
             field.cursor_blink = False
             yield field
             yield Lines(self._lines, id="add-told")
 
     def on_mount(self) -> None:
-        self.query_one(Input).focus()
+        self.query_one(Field).focus()
 
     def on_unmount(self) -> None:
         self._giving_up.set()
@@ -78,8 +88,7 @@ class AddScreen(ModalScreen[None]):
         ]
         if len(self._found) > LISTED:
             lines.append((Span(f"  and {len(self._found) - LISTED:,} more", "quiet"),))
-        keys = (Span("⏎", "key"), Span(" queue    "), Span("tab", "key"), Span(" complete    "))
-        return [*lines, (), (*keys, Span("esc", "key"), Span(" close"))]
+        return fitted(lines, key_lines(KEYS, width), self.rows - ABOVE)
 
     def _show(self) -> None:
         self.query_one("#add-told", Lines).show()
@@ -99,12 +108,12 @@ class AddScreen(ModalScreen[None]):
 
     def _look(self) -> None:
         self._giving_up = threading.Event()
-        self.run_worker(self._preview(self.query_one(Input).value), exclusive=True)
+        self.run_worker(self._preview(self.query_one(Field).value), exclusive=True)
 
     async def _preview(self, text: str) -> None:
         self._found = []
         if not text.strip():
-            self._tell("A file, a folder, a pattern or a list", "quiet")
+            self._tell(WANTED, "quiet")
             return
         self._found = (await asyncio.to_thread(completions, text))[:1000]
         self._tell("Looking…", "quiet")
@@ -119,7 +128,7 @@ class AddScreen(ModalScreen[None]):
     @staticmethod
     def _count(text: str, giving_up: threading.Event, sample: Sample) -> tuple[str, str]:
         try:
-            sources = find_sources([os.path.expanduser(text.strip())])
+            sources = _sources(text)
         except (SourceError, ManifestError) as error:
             return str(error), "quiet"
         count = 0
@@ -141,7 +150,7 @@ class AddScreen(ModalScreen[None]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        found = complete(self.query_one(Input))
+        found = complete(self.query_one(Field))
         self._found = found if len(found) > 1 else []
         self._show()
 
@@ -149,7 +158,7 @@ class AddScreen(ModalScreen[None]):
     def _queue(self, event: Input.Submitted) -> None:
         app = cast("SpeakeasyApp", self.app)
         try:
-            sources = find_sources([os.path.expanduser(event.value.strip())])
+            sources = _sources(event.value)
             options = options_of(load(app.home.config_file).settings)
         except (SourceError, ManifestError, SettingsError) as error:
             self._tell(str(error), "failed")
@@ -158,3 +167,17 @@ class AddScreen(ModalScreen[None]):
             app.ask(request, "")
         self.dismiss()
         app.say(f"Searching {show_path(sources[0].path)}" if sources else "Nothing to queue")
+
+
+def _sources(text: str) -> list[Source]:
+    """What a typed path means.
+
+    ``-`` is a file of that name: to read a list from stdin would be to wait for the terminal.
+
+    Raises:
+        SourceError, ManifestError: nothing can be queued.
+    """
+    path = meant(text)
+    if not path:
+        raise SourceError(WANTED)
+    return find_sources(["./-" if path == "-" else path])

@@ -8,6 +8,8 @@ from textual import on
 from textual.binding import Binding
 from textual.widgets import Input
 
+from speakeasy_tui.core.job import State
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import COLUMNS
@@ -42,6 +44,8 @@ ARRANGE = [
             tooltip="Keep the cursor on the row that runs; moving ends it"),
 ]  # fmt: skip
 
+NO_ROW = "There is no row to mark"
+
 
 class Arranging(Deeds):
     """Base of the board: what concerns the order and choice of rows."""
@@ -74,7 +78,7 @@ class Arranging(Deeds):
 
     def action_filter(self) -> None:
         """Open the filter."""
-        field = self.query_one("#filter", Input)
+        field = self.query_one("#filter", Field)
         field.can_focus = True
         self.query_one("#filter-bar").display = True
         self.set_focus(field)  # now, not soon: what is typed next belongs to it
@@ -88,7 +92,7 @@ class Arranging(Deeds):
         elif self._filter_text or self._only_failed or self.focused is not self.table:
             self._only_failed = self._inverted = False
             self._close_filter()
-            self.query_one("#filter", Input).value = ""
+            self.query_one("#filter", Field).value = ""
             self._filter_text = ""
             self.refilter()
         elif self.table.marks:
@@ -102,7 +106,7 @@ class Arranging(Deeds):
 
     @on(Input.Submitted, "#filter")
     def _close_filter(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self.query_one("#filter", Field)
         self.set_focus(self.table)
         field.can_focus = False
         self.query_one("#filter-bar").display = False
@@ -113,6 +117,7 @@ class Arranging(Deeds):
         table = self.table
         item = table.cursor_item
         if item is None:
+            self.say(NO_ROW)
             return
         ids = {item.id} if (job := table.cursor_job) is not None and job is item else None
         ids = ids if ids is not None else set(getattr(item, "ids", ()))
@@ -122,11 +127,15 @@ class Arranging(Deeds):
     def action_mark_all(self) -> None:
         """Mark all rows in view; unmark them when they are."""
         ids = self.table.ids_in_view()
+        if not ids:
+            self.say(NO_ROW)
         self.table.mark(ids, not self.table.marks.issuperset(ids))
 
     def action_invert_marks(self) -> None:
         """Swap marked and unmarked among the rows shown."""
         shown = set(self.table.ids_in_view())
+        if not shown:
+            self.say(NO_ROW)
         marked = self.table.marks & shown
         self.table.mark(shown - marked, True)
         self.table.mark(marked, False)
@@ -197,7 +206,7 @@ class Arranging(Deeds):
         on = not self.table.following
         self.table.follow(on)
         job = self.table.cursor_job
-        if on and (job is None or not self.table.following):
+        if on and (job is None or job.state is not State.RUNNING):
             self.say("Nothing runs; the cursor goes there when something does")
         else:
             self.say("Following the row that runs; moving ends it" if on else "Not following")

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Input
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core.job import Job, RunnerState
@@ -21,19 +20,25 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview, undo
 from speakeasy_tui.tui.batch_table import BatchTable
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.lanes import lane_lines
+from speakeasy_tui.tui.query import FAILED
 from speakeasy_tui.tui.rows import Line, Span
-from speakeasy_tui.tui.screens.arrange import ARRANGE, Arranging
+from speakeasy_tui.tui.screens.arrange import ARRANGE, NO_ROW, Arranging
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.deeds import DEEDS, named
 from speakeasy_tui.tui.screens.detail import Detail
+from speakeasy_tui.tui.view import Folder
 
 SAID_FOR = 8.0
 """Seconds that an answer stays in the status line."""
 
 WANDER = 2.0
 """Seconds between two looks at numbers that only wander: use, memory, speed, time left."""
+
+RUNS = {"first": "next to run", "last": "last to run"}
+"""What a row at either end of the queue is."""
 
 FOOTER = (
     ("open", "open"),
@@ -99,7 +104,7 @@ class Board(Arranging):
         yield Lines(self._head, id="head")
         yield Lines(self._overview, id="overview")
         yield BatchTable(id="table")
-        field = Input(placeholder="words, state:failed, lang:de, !word", id="filter")
+        field = Field(placeholder="words, state:failed, lang:de, !word", id="filter")
         field.cursor_blink = False
         field.can_focus = False
         with Horizontal(id="filter-bar"):
@@ -173,7 +178,7 @@ class Board(Arranging):
             text = "No row matches.\nesc shows all of them again."
         elif not app.link.up:
             text = ""  # the overview says it
-        elif not app.synced:
+        elif not app.synced or app.beginning:
             text = "Reading the queue…"
         else:
             text = (
@@ -200,6 +205,8 @@ class Board(Arranging):
             lines += overview.link_lines(app.link, app.ever_up, width)
             if app.batch is not None:  # how far it was; what it does now is not known
                 lines.append(overview.counts_line(app.batch, width))
+        elif app.beginning:
+            lines.append((Span(" Starting…", "quiet"),))
         elif app.batch is not None:
             lines += overview.batch_lines(app.batch, width)
             limit = max(2, self.size.height // 3)
@@ -221,8 +228,11 @@ class Board(Arranging):
             text = f"{only}{turned}{printable(self._filter_text)}".strip()
             right.append(Span(f"{shown.cut_middle(text, 30)}   ", "accent"))
             right.append(Span(f"{table.row_count:,} of {len(table.jobs):,} ", "quiet"))
+        elif isinstance(item := table.cursor_item, Folder):
+            right.append(Span(f"{len(item.ids):,} of {table.row_count:,} ", "quiet"))
         elif table.row_count:
-            right.append(Span(f"{table.cursor_row + 1:,} of {len(table.view):,} ", "quiet"))
+            number = table.view.number(table.cursor_row)
+            right.append(Span(f"{number:,} of {table.row_count:,} ", "quiet"))
         left = Span(f" {self._said}") if self._said else Span(f" {self._about_row()}", "quiet")
         return [overview.justified([left], [Span("  "), *right], width)]
 
@@ -240,7 +250,7 @@ class Board(Arranging):
         if self.query_one("#filter-bar").display:
             return [overview.keys_line((("⏎", "keep"), (app.key_of("clear"), "clear")), width)]
         still = {RunnerState.PAUSED, RunnerState.STOPPED}
-        idle = app.batch is not None and app.batch.state in still
+        idle = app.batch is not None and app.batch.state in still and not app.beginning
         over = app.batch is not None and app.batch.state is RunnerState.IDLE
         entries = (("summary", "summary"), *FOOTER) if over and self.table.jobs else FOOTER
         texts = {"pause": "resume"} if idle else {}
@@ -249,6 +259,10 @@ class Board(Arranging):
                 ((app.key_of(name), texts.get(name, usual)) for name, usual in entries), width
             )
         ]
+
+    @on(BatchTable.Empty)
+    def _nothing_to_mark(self) -> None:
+        self.say(NO_ROW)
 
     @on(BatchTable.Moved)
     def _moved(self) -> None:
@@ -267,9 +281,13 @@ class Board(Arranging):
     @on(BatchTable.Opened)
     def action_open(self) -> None:
         """Open the row."""
-        job = self.table.cursor_job
-        if job is not None:
-            self.app.push_screen(Detail(job))
+        item = self.table.cursor_item
+        if isinstance(item, Job):
+            self.app.push_screen(Detail(item))
+        elif item is None:
+            self.say("There is no file to open")
+        else:
+            self.say("A folder: its files are the rows below")
 
     def action_show(self, name: str, *, unasked: bool = False) -> None:
         """Open one of the other screens; they are imported when they are wanted."""
@@ -302,29 +320,41 @@ class Board(Arranging):
 
     def action_rerun_failed(self) -> None:
         """Rerun everything that failed."""
+        if not any(job.state in FAILED for job in self.table.jobs.values()):
+            self.say("Nothing to rerun: no file has failed")
+            return
         self.speakeasy.ask(Rerun(failed=True), "queued again")
 
     def action_shift(self, by: int) -> None:
         """Move the chosen rows in the queue."""
-        jobs = self.chosen()
-        if not any(job.state in undo.WAITING for job in jobs):
-            self.say("Nothing to move: only waiting and held files have a place in the queue")
+        jobs = self._to_move()
+        if not jobs:
+            return
+        if undo.at_end(self.table.jobs.values(), jobs, first=by < 0):
+            self.say(f"{named(jobs)}: {RUNS['first' if by < 0 else 'last']} already")
             return
         back = undo.around(self.table.jobs.values(), jobs)
-        self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", [back])
+        self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", back)
 
     def action_to_end(self, which: str) -> None:
         """Make the chosen rows run first, or last."""
-        jobs = self.chosen()
-        if not any(job.state in undo.WAITING for job in jobs):
-            self.say("Nothing to move: only waiting and held files have a place in the queue")
+        jobs = self._to_move()
+        if not jobs:
             return
         move, back = undo.to_end(self.table.jobs.values(), jobs, first=which == "first")
         if not move.ids:
-            self.say(f"They run {which} already")
+            self.say(f"{named(jobs)}: {RUNS[which]} already")
             return
-        self.speakeasy.do(move, "moved", [back])
-        self.say(f"{named(jobs)}: {'next to run' if which == 'first' else 'last to run'}")
+        said = f"{named(jobs)}: {RUNS[which]}"
+        self.speakeasy.do(move, "moved", back, files=len(jobs), said=said)
+
+    def _to_move(self) -> list[Job]:
+        """Those of the chosen that have a place in the queue."""
+        chosen = self.some("move")
+        jobs = [job for job in chosen if job.state in undo.WAITING]
+        if chosen and not jobs:
+            self.say("Nothing to move: only waiting and held files have a place in the queue")
+        return jobs
 
     def action_stop_and_leave(self) -> None:
         """Stop the engines at once and leave, when the person says so."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from textual.binding import Binding
 from textual.screen import Screen
@@ -16,7 +16,10 @@ from speakeasy_tui.core.protocol import (
     Cancel,
     Detail,
     GetDetail,
+    GetOptions,
     Hold,
+    Options,
+    Refused,
     Release,
     Remove,
     Rerun,
@@ -29,7 +32,7 @@ from speakeasy_tui.formats import render
 from speakeasy_tui.tui import outside, undo
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.rows import short_path
-from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.confirm import Again, Confirm, Outputs
 from speakeasy_tui.tui.screens.pick import Choice, Pick
 
 if TYPE_CHECKING:
@@ -56,6 +59,11 @@ DEEDS = [
             tooltip="Save the transcript's text as a file of your choice"),
 ]  # fmt: skip
 
+Told = TypeVar("Told")
+
+FINISHED = frozenset({State.DONE, State.SKIPPED})
+"""States of files whose outputs are there, or were."""
+
 
 def named(jobs: Sequence[Job]) -> str:
     """The one file's name, or how many they are."""
@@ -80,6 +88,13 @@ class Deeds(Screen[None]):
         """The jobs an action applies to."""
         raise NotImplementedError
 
+    def some(self, what: str) -> list[Job]:
+        """The jobs an action applies to; says so when there are none to do `what` with."""
+        jobs = self.chosen()
+        if not jobs:
+            self.say(f"There is no file to {what}")
+        return jobs
+
     def done_with_marks(self) -> None:
         """The action was sent: the marks have served."""
 
@@ -89,28 +104,47 @@ class Deeds(Screen[None]):
 
     def action_rerun(self) -> None:
         """Start a new series of tries of what is chosen."""
-        jobs = [job for job in self.chosen() if job.state in FINAL_STATES]
+        chosen = self.some("run again")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state in FINAL_STATES]
         if not jobs:
             self.say("Nothing to rerun: only finished, failed and cancelled files run again")
             return
-        ids = [job.id for job in jobs]
-        request = Rerun(ids=ids)
-        finished = [job for job in jobs if job.state in {State.DONE, State.SKIPPED}]
-        if len(finished) > 1:
-            self._ask_first(
-                f"Transcribe {named(jobs)} again?",
-                f"{plural(len(finished), 'of them is', 'of them are')} done; "
-                "their outputs will be written anew.",
-                "rerun",
-                request,
-                "queued again",
-            )
-        else:
-            self._send(request, "queued again")
+        finished = [job for job in jobs if job.state in FINISHED]
+        if not finished:
+            self._send(Rerun(ids=[job.id for job in jobs]), "queued again")
+            return
+
+        def answer(outputs: Outputs | None) -> None:
+            if outputs is not None:
+                self._again(jobs, outputs)
+
+        which = "It is" if len(jobs) == 1 else f"{plural(len(finished), 'is', 'are')}"
+        detail = (
+            f"{which} done. y transcribes anew and replaces the outputs that are there, edited "
+            "or not; s leaves those alone, and a file that has all of them is skipped."
+        )
+        self.app.clear_notifications()
+        self.app.push_screen(Again(f"Transcribe {named(jobs)} again?", detail), answer)
+
+    def _again(self, jobs: Sequence[Job], outputs: Outputs) -> None:
+        """Run finished files again with overwrite on or off, the others as they are."""
+        finished = [job.id for job in jobs if job.state in FINISHED]
+        others = [job.id for job in jobs if job.state not in FINISHED]
+        options = JobOptions(overwrite=outputs is Outputs.REPLACE)
+        requests = [Rerun(ids=finished, options=options, names=["overwrite"])]
+        if others:
+            requests.append(Rerun(ids=others))
+        self.speakeasy.ask_all(requests, "queued again")
+        self.done_with_marks()
 
     def action_cancel(self) -> None:
         """Cancel what is chosen; asked first when it runs or is more than one."""
-        jobs = [job for job in self.chosen() if job.state not in FINAL_STATES]
+        chosen = self.some("cancel")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state not in FINAL_STATES]
         if not jobs:
             self.say("Nothing to cancel: the file is not waiting, held or running")
             return
@@ -129,7 +163,10 @@ class Deeds(Screen[None]):
 
     def action_remove(self) -> None:
         """Take what is chosen off the table; asked first when it is more than one."""
-        jobs = [job for job in self.chosen() if job.state is not State.RUNNING]
+        chosen = self.some("take off the table")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state is not State.RUNNING]
         if not jobs:
             self.say("Not removed: a running file is cancelled first, with x")
             return
@@ -141,10 +178,10 @@ class Deeds(Screen[None]):
                 "take off",
                 Remove(ids=ids),
                 "taken off",
-                [Restore(ids=ids)],
+                Restore(ids=ids),
             )
         else:
-            self._send(Remove(ids=ids), "taken off", [Restore(ids=ids)])
+            self._send(Remove(ids=ids), "taken off", Restore(ids=ids))
 
     def action_undo(self) -> None:
         """Take back the last thing that can be."""
@@ -152,27 +189,25 @@ class Deeds(Screen[None]):
         if not undone:
             self.say("Nothing to take back: removals, moves, holds and cancellings can be")
             return
-        what, requests = undone.pop()
-        *first, last = requests
-        for request in first:
-            self.speakeasy.ask(request, None)
-        self.speakeasy.ask(last, f"Taken back: {what}")
+        self.speakeasy.take_back(undone.pop())
 
     def action_hold(self) -> None:
         """Hold what is chosen; release it when all of it is held."""
-        jobs = self.chosen()
+        jobs = self.some("hold")
+        if not jobs:
+            return
         held = [job.id for job in jobs if job.state is State.HELD]
         other = [job.id for job in jobs if job.state in {State.QUEUED, State.RUNNING}]
         if other:
-            self._send(Hold(ids=other), "held", [Release(ids=other)])
+            self._send(Hold(ids=other), "held", Release(ids=other))
         elif held:
-            self._send(Release(ids=held), "released", [Hold(ids=held)])
+            self._send(Release(ids=held), "released", Hold(ids=held))
         else:
             self.say("Nothing to hold: the file is not waiting or running")
 
     def action_copy(self) -> None:
         """Copy the paths of what is chosen (OSC 52; in tmux: set-clipboard on)."""
-        jobs = self.chosen()
+        jobs = self.some("copy the path of")
         if jobs:
             self.app.copy_to_clipboard("\n".join(job.path for job in jobs))
             self.say(f"Copied the path of {named(jobs)}")
@@ -208,9 +243,7 @@ class Deeds(Screen[None]):
         if job is None:
             return
 
-        def got(answer: AnyMessage) -> None:
-            if not isinstance(answer, Detail):
-                return
+        def got(answer: Detail) -> None:
             segments = [part for chunk in answer.chunks for part in chunk.segments]
             transcript = Transcript(segments, job.language or "", job.audio_s or 0.0)
             if transcript.text:
@@ -218,7 +251,7 @@ class Deeds(Screen[None]):
             else:
                 self.say(f"Nothing to {what}: there is no text of this file yet")
 
-        self.speakeasy.ask(GetDetail(id=job.id), got)
+        self._look_up(GetDetail(id=job.id), Detail, got)
 
     def action_outputs(self) -> None:
         """Open one of the outputs in the editor or pager."""
@@ -229,14 +262,14 @@ class Deeds(Screen[None]):
             self._open_outputs(job)
             return
 
-        def got(answer: AnyMessage) -> None:
-            if isinstance(answer, Detail) and answer.job.outputs:
+        def got(answer: Detail) -> None:
+            if answer.job.outputs:
                 self._open_outputs(answer.job)
-            elif isinstance(answer, Detail):
+            else:
                 self.say("No outputs yet: they are written when the file is done")
 
         # Of rows that were finished before the window opened they have not been told.
-        self.speakeasy.ask(GetDetail(id=job.id), got)
+        self._look_up(GetDetail(id=job.id), Detail, got)
 
     def _open_outputs(self, job: Job) -> None:
         def picked(path: str | None) -> None:
@@ -260,29 +293,47 @@ class Deeds(Screen[None]):
         """Change the options of what is chosen and run it again."""
         from speakeasy_tui.tui.screens.options import OptionsScreen
 
-        jobs = [job for job in self.chosen() if job.state in FINAL_STATES]
+        chosen = self.some("run again with other options")
+        if not chosen:
+            return
+        jobs = [job for job in chosen if job.state in FINAL_STATES]
         if not jobs:
             self.say("Options are changed to run a file again: it is not finished yet")
             return
 
-        def changed(options: JobOptions | None) -> None:
-            if options is not None:
-                self._send(Rerun(ids=[job.id for job in jobs], options=options), "queued again")
+        ids = [job.id for job in jobs]
 
-        def got(answer: AnyMessage) -> None:
-            if isinstance(answer, Detail):
+        def changed(values: dict[str, Any] | None) -> None:
+            if values is not None:
+                options = JobOptions(**values)
+                self._send(Rerun(ids=ids, options=options, names=list(values)), "queued again")
+
+        def got(answer: Options) -> None:
+            if answer.options:
                 self.app.push_screen(OptionsScreen(named(jobs), answer.options), changed)
 
-        self.speakeasy.ask(GetDetail(id=jobs[0].id), got)
+        self._look_up(GetOptions(ids=ids), Options, got)
 
     def _only_one(self, what: str) -> Job | None:
-        jobs = self.chosen()
+        jobs = self.some(what)
         if len(jobs) == 1:
             return jobs[0]
-        self.say(f"Choose one file to {what} it" if jobs else f"There is no file to {what}")
+        if jobs:
+            self.say(f"Choose one file to {what} it")
         return None
 
-    def _send(self, request: AnyRequest, what: str, back: Sequence[AnyRequest] = ()) -> None:
+    def _look_up(self, request: AnyRequest, kind: type[Told], then: Callable[[Told], None]) -> None:
+        """Ask for something, and say so when it cannot be had."""
+
+        def got(answer: AnyMessage) -> None:
+            if isinstance(answer, kind):
+                then(answer)
+            elif isinstance(answer, Refused):
+                self.say(f"{answer.message}: {answer.hint}".rstrip(": "))
+
+        self.speakeasy.ask(request, got)
+
+    def _send(self, request: AnyRequest, what: str, back: AnyRequest | None = None) -> None:
         self.speakeasy.do(request, what, back)
         self.done_with_marks()
 
@@ -293,7 +344,7 @@ class Deeds(Screen[None]):
         yes: str,
         request: AnyRequest,
         what: str,
-        back: Sequence[AnyRequest] = (),
+        back: AnyRequest | None = None,
     ) -> None:
         def answer(agreed: bool | None) -> None:
             if agreed:

@@ -22,6 +22,7 @@ from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.facts import facts_lines
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.ink import Lines, LineView
 from speakeasy_tui.tui.loudness import loudness_lines
@@ -76,7 +77,7 @@ class Detail(Deeds):
             transcript = LineView(self._transcript, follow=True, id="transcript")
             transcript.border_title = "transcript"
             yield transcript
-        field = Input(placeholder="words in the transcript", id="filter")
+        field = Field(placeholder="words in the transcript", id="filter")
         field.cursor_blink = False
         field.can_focus = False
         with Horizontal(id="filter-bar"):
@@ -181,13 +182,13 @@ class Detail(Deeds):
 
     def action_search(self) -> None:
         """Open the search."""
-        field = self.query_one("#filter", Input)
+        field = self.query_one("#filter", Field)
         field.can_focus = True
         self.query_one("#filter-bar").display = True
         self.set_focus(field)
 
     def _close_search(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self.query_one("#filter", Field)
         self.set_focus(self.query_one("#transcript"))
         field.can_focus = False
         self.query_one("#filter-bar").display = False

@@ -16,10 +16,15 @@ from speakeasy_tui.core.settings import DEFAULTS, help_of
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.values import SettingsError, choices_of, convert
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.overview import keys_line
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.typed import unescaped
+
+NOTHING = "–"
+"""Stands where a value is empty."""
 
 Result = TypeVar("Result")
 
@@ -64,6 +69,10 @@ class Form(Screen[Result]):
         """The present value."""
         raise NotImplementedError
 
+    def text(self, name: str) -> str:
+        """How the present value is shown."""
+        return text_of(self.value(name)) or NOTHING
+
     def note(self, name: str) -> Span:
         """What stands behind the value: where it comes from."""
         raise NotImplementedError
@@ -86,7 +95,7 @@ class Form(Screen[Result]):
         yield Lines(lambda width: [self.title_line(width)], id="head")
         yield Listing(self._lines, id="form")
         yield Lines(self._help, id="form-help")
-        field = Input(id="filter")
+        field = Field(id="filter")
         field.cursor_blink = False
         field.can_focus = False
         with Horizontal(id="filter-bar"):
@@ -107,9 +116,8 @@ class Form(Screen[Result]):
         wide = max(12, (width - room) // 2)
         lines: list[Line] = []
         for name in self.NAMES:
-            value = self.value(name)
-            text = printable(text_of(value)) or "–"
-            plain = value == getattr(DEFAULTS, name)
+            text = printable(self.text(name))
+            plain = text == (printable(text_of(getattr(DEFAULTS, name))) or NOTHING)
             lines.append(
                 (
                     Span(shown.fit(f" {name}", room), "quiet" if plain else ""),
@@ -159,7 +167,7 @@ class Form(Screen[Result]):
             after = (choices.index(str(value)) + 1) % len(choices)
             self._take(name, choices[after])
         else:
-            field = self.query_one("#filter", Input)
+            field = self.query_one("#filter", Field)
             field.value = text_of(value)
             field.can_focus = True
             self.query_one("#filter-bar").display = True
@@ -167,11 +175,12 @@ class Form(Screen[Result]):
 
     @on(Input.Submitted, "#filter")
     def _typed(self, event: Input.Submitted) -> None:
-        if self._take(self.name_now, event.value):
+        before = text_of(self.value(self.name_now))
+        if self._take(self.name_now, unescaped(event.value, before)):
             self._close()
 
     def _close(self) -> None:
-        field = self.query_one("#filter", Input)
+        field = self.query_one("#filter", Field)
         self.set_focus(self.query_one(Listing))
         field.can_focus = False
         self.query_one("#filter-bar").display = False

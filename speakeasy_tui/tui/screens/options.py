@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from msgspec import structs
 from textual.binding import Binding, BindingType
 
 from speakeasy_tui.core.settings import JOB_FIELDS, JobOptions
@@ -15,37 +14,54 @@ from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.screens.form import Form
 
 
-class OptionsScreen(Form[JobOptions]):
-    """The options of one or many files; the result is what they are to run with."""
+class OptionsScreen(Form[dict[str, Any]]):
+    """The options of one or many files; the result is those that were changed, by name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "Run", id="run_with", tooltip="Run again with these options"),
     ]
     NAMES: ClassVar[Sequence[str]] = JOB_FIELDS
 
-    def __init__(self, files: str, options: JobOptions) -> None:
+    def __init__(self, files: str, options: Sequence[JobOptions]) -> None:
+        """`options` are all that the files have, each once."""
         super().__init__()
         self._files = printable(files)
-        self._before = self._options = options
+        self._before = options[0]
+        self._differing = {
+            name
+            for name in JOB_FIELDS
+            if any(getattr(one, name) != getattr(options[0], name) for one in options)
+        }
+        self._changed: dict[str, Any] = {}
 
     def title_line(self, width: int) -> Line:
         left = [Span(" run again with  ", "title"), Span(self._files, "quiet")]
         return justified(left, [Span(" ")], width)
 
     def value(self, name: str) -> object:
-        return getattr(self._options, name)
+        return self._changed.get(name, getattr(self._before, name))
+
+    def text(self, name: str) -> str:
+        return "the files differ" if self._differs(name) else super().text(name)
 
     def note(self, name: str) -> Span:
-        changed = self.value(name) != getattr(self._before, name)
-        return Span("changed" if changed else "", "accent")
+        if self._differs(name):
+            return Span("each keeps its own", "quiet")
+        return Span("changed" if name in self._changed else "", "accent")
 
     def change(self, name: str, value: object) -> str:
-        self._options = structs.replace(self._options, **{name: value})
+        if name not in self._differing and value == getattr(self._before, name):
+            self._changed.pop(name, None)
+        else:
+            self._changed[name] = value
         return ""
+
+    def _differs(self, name: str) -> bool:
+        return name in self._differing and name not in self._changed
 
     def entries(self) -> list[tuple[str, str]]:
         return [("r", "run again"), *super().entries()]
 
     def action_run(self) -> None:
-        """Close with the options."""
-        self.dismiss(self._options)
+        """Close with what was changed."""
+        self.dismiss(self._changed)

@@ -9,13 +9,13 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.dialog import Dialog
 
 
 class Choice(NamedTuple):
@@ -31,7 +31,7 @@ LETTERS = "1234567890abcdefhimnopqrstuvwxyz"
 """Those that move the cursor are left out."""
 
 
-class Pick(ModalScreen[str]):
+class Pick(Dialog[str]):
     """Asks for one of a few things; the result is its name, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -54,7 +54,7 @@ class Pick(ModalScreen[str]):
             yield listing
 
     def on_mount(self) -> None:
-        self.query_one(Listing).styles.height = len(self._choices)
+        self.query_one(Listing).styles.height = max(1, min(len(self._choices), self.rows - 2))
 
     def _lines(self, width: int) -> list[Line]:
         widest = max((len(one.text) for one in self._choices), default=0)

@@ -10,21 +10,27 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.completion import complete
+from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.saving import ThereAlready, explain, resolved, save
 from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.screens.dialog import Dialog, fitted, key_lines
 
 LISTED = 6
 
+ABOVE = 3
+"""Lines above the ones that tell where it goes: the title, a blank one, the field."""
 
-class SaveScreen(ModalScreen[str]):
+KEYS = (("⏎", "save"), ("tab", "complete"), ("esc", "close"))
+
+
+class SaveScreen(Dialog[str]):
     """Asks for a path and writes there; the result is the path of what was written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,18 +49,18 @@ class SaveScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -wide -low"):
             yield Lines(lambda width: [(Span("Save the text as", "title"),), ()])
-            field = Input(self._file, id="path", select_on_focus=False)
+            field = Field(self._file, id="path", select_on_focus=False)
             field.cursor_blink = False
             yield field
             yield Lines(self._lines, id="told")
 
     def on_mount(self) -> None:
-        field = self.query_one(Input)
+        field = self.query_one(Field)
         field.focus()
         field.cursor_position = len(field.value)
 
     def _lines(self, width: int) -> list[Line]:
-        typed = self.query_one(Input).value
+        typed = self.query_one(Field).value
         path = os.path.abspath(os.path.expanduser(typed))
         path = path if path != typed else ""
         lines: list[Line] = [(), (Span(shown.cut_middle(printable(path), width), "quiet"),)]
@@ -64,8 +70,7 @@ class SaveScreen(ModalScreen[str]):
         ]
         if len(self._found) > LISTED:
             lines.append((Span(f"  and {len(self._found) - LISTED:,} more", "quiet"),))
-        keys = (Span("⏎", "key"), Span(" save    "), Span("tab", "key"), Span(" complete    "))
-        return [*lines, (), (*keys, Span("esc", "key"), Span(" close"))]
+        return fitted(lines, key_lines(KEYS, width), self.rows - ABOVE)
 
     def _show(self) -> None:
         self.query_one("#told", Lines).show()
@@ -77,7 +82,7 @@ class SaveScreen(ModalScreen[str]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        found = complete(self.query_one(Input))
+        found = complete(self.query_one(Field))
         self._found = found if len(found) > 1 else []
         self._show()
 
