@@ -260,3 +260,14 @@ def test_closed_standard_streams_do_not_matter(
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
     assert (tmp_path / "out" / "a.txt").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "add"])
+def test_a_recording_named_as_a_list_ends_with_2_and_queues_nothing(
+    speakeasy, recordings: Path, tmp_path: Path, command: str
+) -> None:
+    (recordings / "talk.txt").write_bytes(b"RIFF\0..\0")
+    done = speakeasy(command, "recordings/talk.txt", *SIM)
+    assert done.returncode == 2
+    assert "a list is text" in done.stderr
+    assert not (tmp_path / "home" / "queue.db").exists()
