@@ -41,6 +41,7 @@ def with_home(body: Body) -> Body:
 
     @functools.wraps(body)
     def command(home: str | None, **rest: Any) -> Any:
+        _refuse_empty("--home", home)
         found = Home.find(home)
         try:
             str(found.state).encode()
@@ -75,14 +76,20 @@ def with_job_options(body: Body) -> Body:
     @functools.wraps(body)
     def command(**rest: Any) -> Any:
         flags = {name: rest.pop(name) for name in JOB_FIELDS}
-        if flags["format"] is not None:
-            flags["format"] = ",".join(flags["format"]) or None
+        flags["format"] = ",".join(flags["format"]) if flags["format"] else None
+        _refuse_empty("--output-dir", flags["output_dir"])
         return body(flags=flags, **rest)
 
     wrapped: Any = command
     for name in reversed(JOB_FIELDS):
         wrapped = _option(name)(wrapped)
     return wrapped  # type: ignore[no-any-return]
+
+
+def _refuse_empty(flag: str, value: str | None) -> None:
+    """An empty folder stands for none elsewhere; typed, it is a variable that is not set."""
+    if value == "":
+        raise Stop(f"{flag} is empty (a variable that is not set?): name a folder, or leave it out")
 
 
 def _option(name: str) -> Callable[[Any], Any]:

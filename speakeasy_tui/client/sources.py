@@ -55,10 +55,12 @@ def find_sources(
         note: is called with a sentence about what was left out.
 
     Raises:
-        SourceError: naming the argument that does not exist or cannot be read.
+        SourceError: naming the argument that is empty, does not exist or cannot be read.
     """
     base = os.getcwdb() if cwd is None else cwd
     given = [os.fsencode(path) for path in paths]
+    if b"" in given:
+        raise SourceError("an empty path (a variable that is not set?); this folder is written .")
     kept = _without_outputs(given)
     if len(kept) < len(given):
         count = len(given) - len(kept)

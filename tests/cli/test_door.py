@@ -159,6 +159,27 @@ def test_a_home_or_output_folder_that_is_not_utf8_is_refused(
     assert "valid UTF-8" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run", ""],
+        ["add", ""],
+        ["add", "recordings", ""],
+        ["add", "recordings", "--output-dir", ""],
+        ["add", "recordings", "-f", ""],
+        ["add", "recordings", "--home="],
+        [""],
+    ],
+)
+def test_an_empty_argument_is_a_mistake_and_queues_nothing(
+    speakeasy, recordings: Path, tmp_path: Path, args: list[str]
+) -> None:
+    done = speakeasy(*args, *(["--engine", "sim"] if args != [""] else []))
+    assert done.returncode == 2
+    assert "empty" in done.stderr or "format is ''" in done.stderr
+    assert not (tmp_path / "home" / "queue.db").exists()
+
+
 def test_a_queue_that_cannot_be_read_is_told_in_words(speakeasy, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     queue = tmp_path / "home" / "queue.db"

@@ -147,6 +147,8 @@ class AddScreen(ModalScreen[None]):
 
     @on(Input.Submitted)
     def _queue(self, event: Input.Submitted) -> None:
+        if not event.value.strip():
+            return
         app = cast("SpeakeasyApp", self.app)
         try:
             sources = find_sources([os.path.expanduser(event.value.strip())])
