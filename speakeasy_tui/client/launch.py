@@ -19,11 +19,12 @@ class CannotStart(LinkError):
     """A runner was started and ended at once; trying again would not help."""
 
 
-def attach(home: Home) -> Link:
+def attach(home: Home, *, begin: bool = True) -> Link:
     """The runner of `home`; one is started when there is none.
 
     It gets its own session (the terminal's hangup does not reach it), /dev/null as stdin and
-    a log file as stdout and stderr.
+    a log file as stdout and stderr. With `begin` it goes on with what an earlier one was cut
+    off in; without, it waits to be told.
 
     Raises:
         CannotStart: it ended at once; the message has the end of its log.
@@ -35,7 +36,7 @@ def attach(home: Home) -> Link:
         pass
     home.make()
     mark = home.runner_log.stat().st_size if home.runner_log.exists() else 0
-    process = spawn(home)
+    process = spawn(home, begin=begin)
     deadline = time.monotonic() + START_TIMEOUT
     pause = 0.005
     while time.monotonic() < deadline:
@@ -48,16 +49,17 @@ def attach(home: Home) -> Link:
         time.sleep(pause)
         if status == ANOTHER_RUNS:
             # Another one was faster and will listen soon, or one was just about to end.
-            process = spawn(home)
+            process = spawn(home, begin=begin)
         pause = min(pause * 1.5, 0.1)
     raise LinkError(_complaint(home, mark))
 
 
-def spawn(home: Home) -> subprocess.Popen[bytes]:
+def spawn(home: Home, *, begin: bool = True) -> subprocess.Popen[bytes]:
     """Start a runner process for `home` and do not wait for it."""
     arguments = [sys.executable, "-P", "-m", "speakeasy_tui.runner"]
     arguments += ["--state", str(home.state), "--config", str(home.config)]
     arguments += ["--cache", str(home.cache)]
+    arguments += [] if begin else ["--stopped"]
     descriptor = os.open(
         home.runner_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
     )

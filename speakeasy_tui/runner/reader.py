@@ -68,7 +68,7 @@ def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:
         jobs = Rows(connection).jobs(states=asked)
     for job in jobs:
         if job.state is State.RUNNING:  # nobody runs it: the next runner gives it back
-            job.state, job.message = State.QUEUED, "cut off; goes on when a runner starts"
+            job.state, job.message = State.QUEUED, "cut off; goes on with the next start"
     return [job for job in jobs if wanted is None or job.state in wanted]
 
 
@@ -80,6 +80,7 @@ def read_status(home: Home) -> Status:
     """
     counts = {state.value: 0 for state in State}
     why: Pause | None = None
+    notice = ""
     connection = _open(home)
     if connection is not None:
         with closing(connection):
@@ -89,5 +90,7 @@ def read_status(home: Home) -> Status:
             counts[State.RUNNING] = 0
             pause = rows.get("pause")
             why = msgspec.json.decode(pause, type=Pause) if pause else None
-    batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts)
+            if rows.get("wanted") == RunnerState.RUNNING and counts[State.QUEUED]:
+                notice = "the runner was cut off at work; go on: speakeasy runner start"
+    batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts, notice=notice)
     return Status(batch=batch, lanes=[], pid=None, home=str(home.state))

@@ -82,8 +82,8 @@ class Runner:
 
     # ------------------------------------------------------------------ life
 
-    def recover(self) -> None:
-        """Pick up what an earlier runner left, and say so."""
+    def recover(self, *, begin: bool = True) -> None:
+        """Pick up what an earlier runner left, and say so; with `begin` also go on with it."""
         self.watch.reserve.take()
         completed, given_back = self.work.recover()
         self.store.put("pid", str(os.getpid()))
@@ -94,7 +94,10 @@ class Runner:
         if self.pause is not None and self.pause.kind == "disk":
             self.watch.wait_for_room(os.fsencode(self.home.state))
         if completed or given_back:
-            self._notice = f"resumed after the runner had ended: {given_back} files given back"
+            ended = (
+                "resumed after the runner had ended" if begin else "an earlier runner was cut off"
+            )
+            self._notice = f"{ended}: {given_back} files given back"
             if completed:
                 self._notice += f", {completed} completed"
             log.info(self._notice)
@@ -102,7 +105,7 @@ class Runner:
             self._notice = (
                 f"the queue was damaged: it is kept as {self._damaged.name} and made again"
             )
-        if self.wanted is RunnerState.RUNNING and not self.store.waiting():
+        if self.wanted is RunnerState.RUNNING and not (begin and self.store.waiting()):
             self._set(RunnerState.STOPPED)
         self.ensure_lanes()
 
