@@ -44,8 +44,9 @@ def open_(
     home: Home,
 ) -> int:
     """Open the interface; PATHS join the queue."""
-    settings = settings_of(home, {**flags, "foreground": foreground, "mouse": mouse}).settings
-    check_model(settings)
+    found = settings_of(home, {**flags, "foreground": foreground, "mouse": mouse})
+    check_model(found)
+    settings = found.settings
     top = click.get_current_context().find_root().command
     sources = sources_of(paths, list(top.commands) if isinstance(top, click.Group) else [])
     check_terminal("-" in paths)

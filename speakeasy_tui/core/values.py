@@ -55,6 +55,20 @@ class Resolved(NamedTuple):
     settings: Settings
     origins: dict[str, Origin]
 
+    def named(self, name: str) -> str:
+        """A setting with its value, as it stands where the person wrote it."""
+        kind, place = self.origins[name]
+        value = getattr(self.settings, name)
+        match kind:
+            case "flag":
+                return f"{place} {value}"
+            case "environment":
+                return f"{place}={value}"
+            case "file":
+                return f"{place}: {name} {value}"
+            case _:
+                return f"{name} {value}"
+
 
 def nearest(word: str, known: Sequence[str]) -> str:
     """`"; did you mean X?"` or the empty string."""

@@ -134,6 +134,27 @@ def test_a_model_nobody_has_is_refused_as_the_machines_lack(
     assert said in done.stderr
 
 
+def test_a_model_nobody_has_is_named_where_it_was_set(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    done = speakeasy("run", "recordings", env={"SPEAKEASY_MODEL": "nosuch"})
+    assert done.stderr.startswith("speakeasy: SPEAKEASY_MODEL=nosuch: no model")
+    done = speakeasy("add", "recordings", "--model", "nosuch", env={"SPEAKEASY_MODEL": "tiny"})
+    assert done.stderr.startswith("speakeasy: --model nosuch: no model")
+    speakeasy("config", "set", "model", "nosuch")
+    done = speakeasy("add", "recordings")
+    config = tmp_path / "home" / "config.toml"
+    assert done.stderr.startswith(f"speakeasy: {config}, line 1: model nosuch: no model")
+
+
+def test_a_bad_home_is_named_where_it_was_set(speakeasy) -> None:
+    assert (
+        "SPEAKEASY_HOME=/f\\xe9: the"
+        in speakeasy("status", env={"SPEAKEASY_HOME": "/f\udce9"}).stderr
+    )
+    assert "--home /f\\xe9: the" in speakeasy("status", "--home", b"/f\xe9").stderr
+
+
 def test_without_a_terminal_the_interface_points_to_run(speakeasy) -> None:
     done = speakeasy()
     assert done.returncode == 2
