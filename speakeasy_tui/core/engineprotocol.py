@@ -308,6 +308,8 @@ class EngineFacts(Struct):
     cpu_compute_types: list[str] = []
     gpus: list[GpuFacts] = []
     problems: list[str] = []
+    refused: dict[str, str] = {}
+    """Variables that an engine will not work with, and why."""
 
 
 # ------------------------------------------------------------------ engine.probe → interface

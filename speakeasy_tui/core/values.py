@@ -41,6 +41,9 @@ _COUNT_OR_AUTO = frozenset({"batch_size", "workers", "cpu_threads", "recycle_mb"
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names where it stands and what would do."""
 
+    variable = ""
+    """The environment's, where it stands there."""
+
 
 class Origin(NamedTuple):
     """Where a value comes from: `default`, `file`, `environment` or `flag`, and its place."""
@@ -231,21 +234,27 @@ def from_environment(
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for variable, text in environ.items():
-        if not variable.startswith(ENV_PREFIX):
-            continue
         rest = variable.removeprefix(ENV_PREFIX)
-        if rest in RESERVED_ENV or rest.startswith("_"):
+        if rest == variable or rest in RESERVED_ENV or rest.startswith("_"):
             continue
         key = rest.lower()
-        if key not in ALL_FIELDS:
-            guess = nearest(rest, [name.upper() for name in ALL_FIELDS])
-            guess = guess.replace("'", f"'{ENV_PREFIX}", 1) if guess else ""
-            raise SettingsError(f"environment: unknown variable {variable}{guess}")
-        if key == "keys":
-            raise SettingsError(f"environment: {variable}: keys are set in the config file only")
-        values[key] = convert(key, text, f"environment, {variable}")
+        try:
+            values[key] = _from_variable(variable, key, text)
+        except SettingsError as error:
+            error.variable = variable
+            raise
         origins[key] = Origin("environment", variable)
     return values, origins
+
+
+def _from_variable(variable: str, key: str, text: str) -> object:
+    if key not in ALL_FIELDS:
+        guess = nearest(key.upper(), [name.upper() for name in ALL_FIELDS])
+        guess = guess.replace("'", f"'{ENV_PREFIX}", 1) if guess else ""
+        raise SettingsError(f"environment: unknown variable {variable}{guess}")
+    if key == "keys":
+        raise SettingsError(f"environment: {variable}: keys are set in the config file only")
+    return convert(key, text, f"environment, {variable}")
 
 
 def load(
