@@ -53,6 +53,20 @@ def test_options_may_stand_before_the_command(speakeasy, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    "command", ["models", "models list", "models get nosuch", "config path", "runner", "status"]
+)
+def test_every_command_takes_a_home_before_and_behind_it(
+    speakeasy, tmp_path: Path, command: str
+) -> None:
+    home = ("--home", str(tmp_path / "elsewhere"))
+    before, behind = speakeasy(*home, *command.split()), speakeasy(*command.split(), *home)
+    assert "no command" not in before.stderr + behind.stderr
+    assert "No such option" not in before.stderr + behind.stderr
+    assert before.stdout == behind.stdout
+    assert before.returncode == behind.returncode
+
+
+@pytest.mark.parametrize(
     ("args", "said"),
     [
         (["run", "x", "--batch-size", "some"], "--batch-size"),
