@@ -35,7 +35,8 @@ RESERVED_ENV = frozenset(
     }
 )
 
-_COUNT_OR_AUTO = frozenset({"batch_size", "workers", "cpu_threads", "recycle_mb"})
+_COUNT_OR_AUTO = {"batch_size": 512, "workers": 64, "cpu_threads": 512, "recycle_mb": 2**24}
+"""What may be auto or a number, and the largest: beyond it lies a slip, not a machine."""
 
 
 class SettingsError(ValueError):
@@ -131,8 +132,10 @@ def _check(name: str, value: object, given: object, place: str) -> None:
             f"{place}: language {given!r} is not one Whisper knows{guess}"
             " It takes codes such as en or de, or auto"
         )
-    small = name in _COUNT_OR_AUTO and isinstance(value, int) and value < 1
-    if small or (isinstance(value, float) and not math.isfinite(value)):
+    beyond = isinstance(value, int) and not 1 <= value <= _COUNT_OR_AUTO.get(name, value)
+    if (name in _COUNT_OR_AUTO and beyond) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
         raise SettingsError(_explain(name, given, "", place))
 
 
@@ -175,7 +178,8 @@ def _wanted(name: str) -> str:
     kind = _declared(name)
     match kind:
         case msgspec.inspect.UnionType():
-            return "auto or a whole number from 1"
+            most = _COUNT_OR_AUTO.get(name)
+            return f"auto or a whole number from 1 to {most}" if most else "a text"
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.IntType():

@@ -141,6 +141,8 @@ def test_doctor_tells_each_finding_in_json(speakeasy) -> None:
         ),
         ({"SPEAKEASY_DEVICE": "cuda:7"}, "SPEAKEASY_DEVICE=cuda:7: no cuda:7 here", "cpu works"),
         ({"SPEAKEASY_FAULTS": "garbage"}, "unknown kind", "unset it"),
+        ({"SPEAKEASY_TORCH": "garbage"}, "SPEAKEASY_TORCH: 'garbage' is none of", "unset it"),
+        ({"SPEAKEASY_WINDOWS": "garbage"}, "is none of short, shared", "unset it"),
         ({"SPEAKEASY_BEAM_SIZE": "0"}, "SPEAKEASY_BEAM_SIZE", "correct SPEAKEASY_BEAM_SIZE, or"),
         ({"SPEAKEASY_MODLE": "tiny"}, "'SPEAKEASY_MODEL'", "correct SPEAKEASY_MODLE, or"),
     ],
