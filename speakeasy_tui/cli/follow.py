@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from speakeasy_tui.cli.profile import Costs
 from speakeasy_tui.cli.report import Reporter
+from speakeasy_tui.cli.say import because
 from speakeasy_tui.client.launch import CannotStart
 from speakeasy_tui.client.link import Link, LinkError, RefusedError
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, Pause, State
@@ -276,4 +277,4 @@ class Follow:
                 hint += "; it is tried again by itself"
             if why.kind == "person":
                 hint = "; go on: speakeasy resume"
-            self._reporter.note(f"paused: {why.message}{hint}")
+            self._reporter.note(f"{because('paused', why.message)}{hint}")

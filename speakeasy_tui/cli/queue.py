@@ -14,7 +14,7 @@ from speakeasy_tui.cli.door import (
     with_job_options,
     with_paths,
 )
-from speakeasy_tui.cli.say import Stop, say, several
+from speakeasy_tui.cli.say import Stop, because, say, several
 from speakeasy_tui.core.paths import Home
 
 if TYPE_CHECKING:
@@ -209,8 +209,8 @@ def _say_what_is_next(batch: Batch) -> None:
     if batch.state is RunnerState.STOPPED:
         say("the runner is stopped; begin: speakeasy runner start")
     elif batch.state is RunnerState.PAUSED:
-        why = f" ({batch.why.message})" if batch.why and batch.why.message else ""
-        say(f"the queue is paused{why}; go on: speakeasy resume")
+        text = because("paused", batch.why.message if batch.why else "")
+        say(f"the queue is {text}; go on: speakeasy resume")
 
 
 def _ids(ids: list[int]) -> str:

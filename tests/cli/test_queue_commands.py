@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -114,7 +115,8 @@ def test_pause_and_resume_are_told_by_runner_status(speakeasy, recordings: Path)
     told = json.loads(speakeasy("runner", "status", "--json").stdout)
     assert told["state"] == "paused"
     assert told["why"]["kind"] == "person"
-    assert "paused" in speakeasy("add", "recordings", *SIM).stdout
+    assert "the queue is paused; go on" in speakeasy("add", "recordings", *SIM).stdout
+    assert re.search(r"runner: paused \(pid \d+\); resume", speakeasy("status").stdout)
     assert states(speakeasy) == ["queued"] * 3
     assert "resumed" in speakeasy("resume").stdout
     told = json.loads(speakeasy("runner", "status", "--json").stdout)
@@ -174,7 +176,8 @@ def test_a_pause_after_a_crash_is_kept_for_the_next_runner(
     assert done.returncode == 0
     assert "speakeasy resume" in done.stdout
     kill_runner(speakeasy)
-    assert "runner: stopped: " in speakeasy("status").stdout
+    assert "runner: stopped" in speakeasy("status").stdout
+    assert "resume" in speakeasy("status").stdout
     assert "the queue is paused" in speakeasy("add", "recordings", *SIM, "-f", "txt").stdout
     assert set(states(speakeasy)) == {"queued"}
     assert speakeasy("resume").stdout == "resumed\n"

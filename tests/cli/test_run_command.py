@@ -262,6 +262,19 @@ def test_closed_standard_streams_do_not_matter(
     assert (tmp_path / "out" / "a.txt").exists()
 
 
+def test_a_persons_pause_is_told_once_and_how_to_go_on(
+    speakeasy, environment, recordings: Path, tmp_path: Path
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        speakeasy("pause")
+        wait_for_event(process, "paused")
+        time.sleep(0.5)  # the state of the queue follows the event
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert "speakeasy: paused; go on: speakeasy resume\n" in err
+
+
 @pytest.mark.parametrize("command", ["run", "add"])
 def test_a_recording_named_as_a_list_ends_with_2_and_queues_nothing(
     speakeasy, recordings: Path, tmp_path: Path, command: str
