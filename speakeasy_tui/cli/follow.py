@@ -9,8 +9,7 @@ from collections.abc import Callable
 from speakeasy_tui.cli.profile import Costs
 from speakeasy_tui.cli.report import Reporter
 from speakeasy_tui.cli.say import because
-from speakeasy_tui.client.launch import CannotStart
-from speakeasy_tui.client.link import Link, LinkError, RefusedError
+from speakeasy_tui.client.link import Link, LinkError, RefusedError, Unusable
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, Pause, State
 from speakeasy_tui.core.protocol import (
     Add,
@@ -101,7 +100,7 @@ class Follow:
                     return
                 finally:
                     link.close()
-            except CannotStart:
+            except Unusable:
                 raise
             except LinkError as error:
                 if self._goodbye is not None:

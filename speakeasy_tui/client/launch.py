@@ -7,16 +7,12 @@ import subprocess
 import sys
 import time
 
-from speakeasy_tui.client.link import Link, LinkError, NoRunner
+from speakeasy_tui.client.link import Link, LinkError, NoRunner, Unusable
 from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 
 START_TIMEOUT = 20.0
 """Seconds; a runner that recovers a large queue from a slow disk takes a few."""
-
-
-class CannotStart(LinkError):
-    """A runner was started and ended at once; trying again would not help."""
 
 
 def attach(home: Home, *, begin: bool = True) -> Link:
@@ -27,7 +23,8 @@ def attach(home: Home, *, begin: bool = True) -> Link:
     off in; without, it waits to be told.
 
     Raises:
-        CannotStart: it ended at once; the message has the end of its log.
+        Unusable: it ended at once (the message has the end of its log), or what is there is not
+            a runner of ours.
         LinkError: it did not come up in time.
     """
     try:
@@ -45,7 +42,7 @@ def attach(home: Home, *, begin: bool = True) -> Link:
         except NoRunner:
             status = process.poll()
             if status not in {None, ANOTHER_RUNS}:
-                raise CannotStart(_complaint(home, mark)) from None
+                raise Unusable(_complaint(home, mark)) from None
         time.sleep(pause)
         if status == ANOTHER_RUNS:
             # Another one was faster and will listen soon, or one was just about to end.

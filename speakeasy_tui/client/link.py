@@ -35,6 +35,10 @@ class LinkError(Exception):
     """The runner cannot be reached, went away, or speaks another version."""
 
 
+class Unusable(LinkError):
+    """Trying again would not help: there is something else, or a runner cannot be started."""
+
+
 class NoRunner(LinkError):
     """Nobody listens at this home."""
 
@@ -52,11 +56,11 @@ def _check_owner(path: Path) -> None:
 
     Raises:
         OSError: it is not there.
-        LinkError: it belongs to somebody else, or others may write to it.
+        Unusable: it belongs to somebody else, or others may write to it.
     """
     info = path.stat(follow_symlinks=False)
     if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
-        raise LinkError(
+        raise Unusable(
             f"{path} belongs to another user or is open to others; if that was not you, look "
             f"into it; else remove it"
         )
@@ -85,7 +89,8 @@ class Link:
 
         Raises:
             NoRunner: nobody listens.
-            LinkError: somebody does, but not this program in this version.
+            Unusable: somebody does, but not this program in this version.
+            LinkError: it does not answer, or goes away.
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(timeout)
@@ -107,7 +112,8 @@ class Link:
         """A link over a connected socket; does the handshake.
 
         Raises:
-            LinkError: the other side is not a runner of this version.
+            Unusable: the other side is not a runner of this version.
+            LinkError: it does not answer, or goes away.
         """
         sock.settimeout(None)
         link = cls(sock)
@@ -115,10 +121,10 @@ class Link:
             answer = link.request(Hello(version=VERSION, client=f"pid {os.getpid()}"), timeout)
         except RefusedError as error:
             link.close()
-            raise LinkError(f"{error}; {error.hint}") from None
+            raise Unusable(f"{error}; {error.hint}") from None
         if not isinstance(answer, Welcome):
             link.close()
-            raise LinkError("the runner did not greet; is it another program's socket?")
+            raise Unusable("the runner did not greet; is it another program's socket?")
         link.welcome = answer
         return link
 

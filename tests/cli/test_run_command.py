@@ -275,6 +275,19 @@ def test_a_persons_pause_is_told_once_and_how_to_go_on(
     assert "speakeasy: paused; go on: speakeasy resume\n" in err
 
 
+def test_a_socket_that_is_open_to_others_is_refused_without_new_tries(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    speakeasy("runner", "start")
+    socket = tmp_path / "home" / "runner.sock"
+    socket.chmod(0o666)
+    done = speakeasy("run", "recordings", *SIM)
+    socket.chmod(0o600)
+    assert done.returncode == 3
+    assert "open to others" in done.stderr
+    assert "went away" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "add"])
 def test_a_recording_named_as_a_list_ends_with_2_and_queues_nothing(
     speakeasy, recordings: Path, tmp_path: Path, command: str
