@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from speakeasy_tui.cli.door import live_link, with_home
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, say, say_json, table
 from speakeasy_tui.core.paths import Home
+
+if TYPE_CHECKING:
+    from speakeasy_tui.core.job import Lane
 
 STOP_TIMEOUT = 20.0
 """Seconds that a runner gets to end after it was told to: it waits for outputs that are being
@@ -94,11 +98,17 @@ def runner_status(as_json: bool, home: Home) -> int:
         for lane in told.lanes:
             cells = (lane.number, lane.device, lane.state, lane.model or "-")
             numbers = (lane.batch_size or "-", lane.reloads, lane.respawns, lane.pid or "-")
-            note = lane.warning or lane.last_fault or lane.why
-            rows.append([str(cell) for cell in (*cells, *numbers, note)])
+            rows.append([str(cell) for cell in (*cells, *numbers, _note(lane))])
         for line in table(rows, right=frozenset({4, 5, 6, 7})):
             say(line)
     return 0
+
+
+def _note(lane: Lane) -> str:
+    """What a person should know of a lane first: of one that is lost, why."""
+    if lane.state == "retired":
+        return lane.last_fault or lane.why
+    return lane.warning or lane.last_fault or lane.why
 
 
 def _lives(pid: int) -> bool:

@@ -204,6 +204,18 @@ def test_a_window_whose_runner_was_killed_goes_on_though_add_started_the_next(
     assert states == ["stopped", "running"]
 
 
+def test_the_note_of_a_lane_that_is_lost_is_why_not_what_its_model_is(
+    speakeasy, recordings: Path
+) -> None:
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:9", "no_proxy": "*"}
+    faulty = {"SPEAKEASY_FAULTS": "device:*:99"}
+    done = speakeasy("run", "recordings/a.wav", "-o", "out", env=offline | faulty)
+    assert done.returncode == 3
+    assert "retired" in (lane := speakeasy("runner", "status").stdout.splitlines()[-1])
+    assert "no CUDA-capable device" in lane
+    assert "not to be had" not in lane
+
+
 def test_the_table_of_status_is_aligned_and_safe(speakeasy, recordings: Path) -> None:
     strange = recordings / "a\x1b[31mred\n.wav"
     strange.write_bytes((recordings / "a.wav").read_bytes())
