@@ -44,7 +44,7 @@ def start(home: Home) -> int:
 @with_home
 def stop(home: Home) -> int:
     """End the runner; the queue stays, running files go back to it."""
-    from speakeasy_tui.client.link import LinkError
+    from speakeasy_tui.client.link import LinkError, Silent
     from speakeasy_tui.core.protocol import Shutdown
 
     link = live_link(home)
@@ -54,9 +54,10 @@ def stop(home: Home) -> int:
     pid = link.welcome.pid
     try:
         link.request(Shutdown(), timeout=STOP_TIMEOUT)
-    except LinkError as error:
-        if "did not answer" in str(error):
-            raise
+    except Silent:
+        raise
+    except LinkError:
+        pass  # it has ended already
     deadline = time.monotonic() + STOP_TIMEOUT
     while _lives(pid):
         if time.monotonic() > deadline:

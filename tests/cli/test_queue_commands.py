@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,26 @@ def test_a_window_whose_runner_was_killed_goes_on_though_add_started_the_next(
         states.append(str(told.batch.state))
         link.close()
     assert states == ["stopped", "running"]
+
+
+@pytest.fixture
+def hung(speakeasy) -> Iterator[int]:
+    """A runner that was stopped by a signal, as a hung one would be; its pid."""
+    speakeasy("runner", "start")
+    pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    yield pid
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "runner stop"])
+def test_a_runner_that_does_not_answer_is_named_with_what_to_do(
+    speakeasy, hung: int, command: str
+) -> None:
+    done = speakeasy(*command.split())
+    assert done.returncode == 3
+    assert f"the runner (pid {hung}) did not answer" in done.stderr
+    assert f"nothing is lost: kill -9 {hung}" in done.stderr
 
 
 def test_the_note_of_a_lane_that_is_lost_is_why_not_what_its_model_is(
