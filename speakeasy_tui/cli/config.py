@@ -61,7 +61,8 @@ def set_(key: str, value: str, home: Home) -> int:
     A key is bound as keys.ACTION, e.g. keys.rerun ctrl+r.
     """
     file = home.config_file
-    written = write_setting(file, key.replace("-", "_"), value)
+    key = key.replace("-", "_")
+    written = write_setting(file, key, value)
     action = key.partition(".")[2]
     if action and isinstance(written, dict):
         written = written[action]

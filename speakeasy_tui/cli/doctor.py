@@ -44,7 +44,7 @@ def doctor(as_json: bool, smoke: bool, home: Home) -> int:
 
 def examine(home: Home, *, smoke: bool = True) -> Iterator[Check]:
     """All checks, cheap ones first."""
-    from speakeasy_tui.cli.checks import error, gpu, machine, queue
+    from speakeasy_tui.cli.checks import asked, error, gpu, machine, queue
     from speakeasy_tui.cli.checks.smoke import smoke as run_sample
     from speakeasy_tui.core.models import find_local, local_models
     from speakeasy_tui.core.settings import DEFAULTS
@@ -52,25 +52,33 @@ def examine(home: Home, *, smoke: bool = True) -> Iterator[Check]:
 
     yield from machine.python_and_platform()
     yield from machine.terminal()
-    settings = DEFAULTS
+    found, settings = None, DEFAULTS
     try:
-        settings = settings_of(home).settings
+        found = settings_of(home)
+        settings = found.settings
     except SettingsError as problem:
-        yield error("config", str(problem), "speakeasy config edit")
+        variable = problem.variable
+        hint = f"correct {variable}, or unset it" if variable else "speakeasy config edit"
+        yield error("config", str(problem), hint)
     yield from machine.disks(home, settings.output_dir)
     drivers = list(gpu.driver())
     yield from drivers
     facts = gpu.engine_facts()
     yield from gpu.engine(facts, any(check.check == "gpu" for check in drivers))
     yield from queue.models()
+    lacks: list[Check] = []
+    if found is not None:
+        lacks += asked.model(found)
+        lacks += asked.device(found, facts) if not isinstance(facts, str) else []
+    yield from lacks
     yield from queue.runner(home)
-    if not smoke or isinstance(facts, str) or not facts.ctranslate2:
+    if not smoke or isinstance(facts, str) or not facts.ctranslate2 or lacks:
         return
     here = local_models()
     wanted = find_local(settings.model) if settings.model != "auto" else None
-    device = settings.device
-    if device in {"auto", "cuda"}:
+    device = settings.device.split(",")[0]
+    if device == "auto":
         device = "cuda:0" if facts.cuda_devices else "cpu"
-    yield from run_sample(
-        device.split(",")[0], settings.compute_type, wanted or (here[0] if here else None)
-    )
+    elif device == "cuda":
+        device = "cuda:0"
+    yield from run_sample(device, settings.compute_type, wanted or (here[0] if here else None))

@@ -41,12 +41,14 @@ def with_home(body: Body) -> Body:
 
     @functools.wraps(body)
     def command(home: str | None, **rest: Any) -> Any:
+        _refuse_empty("--home", home)
         found = Home.find(home)
         try:
             str(found.state).encode()
         except UnicodeEncodeError:
             # It travels in JSON and in SQLite's addresses; recordings need not be UTF-8.
-            raise Stop(f"--home {found.state}: the name must be valid UTF-8") from None
+            place = "--home " if home else "SPEAKEASY_HOME="
+            raise Stop(f"{place}{found.state}: the name must be valid UTF-8") from None
         return body(home=found, **rest)
 
     option = click.option(
@@ -75,14 +77,20 @@ def with_job_options(body: Body) -> Body:
     @functools.wraps(body)
     def command(**rest: Any) -> Any:
         flags = {name: rest.pop(name) for name in JOB_FIELDS}
-        if flags["format"] is not None:
-            flags["format"] = ",".join(flags["format"]) or None
+        flags["format"] = ",".join(flags["format"]) if flags["format"] else None
+        _refuse_empty("--output-dir", flags["output_dir"])
         return body(flags=flags, **rest)
 
     wrapped: Any = command
     for name in reversed(JOB_FIELDS):
         wrapped = _option(name)(wrapped)
     return wrapped  # type: ignore[no-any-return]
+
+
+def _refuse_empty(flag: str, value: str | None) -> None:
+    """An empty folder stands for none elsewhere; typed, it is a variable that is not set."""
+    if value == "":
+        raise Stop(f"{flag} is empty (a variable that is not set?): name a folder, or leave it out")
 
 
 def _option(name: str) -> Callable[[Any], Any]:
@@ -142,12 +150,12 @@ def settings_of(home: Home, flags: dict[str, object] | None = None) -> Resolved:
 
 def job_options(home: Home, flags: dict[str, object]) -> JobOptions:
     """The options that travel with the jobs, the model checked as far as can be done here."""
-    options = options_of(settings_of(home, flags).settings)
-    check_model(options)
-    return options
+    found = settings_of(home, flags)
+    check_model(found)
+    return options_of(found.settings)
 
 
-def check_model(options: JobOptions) -> None:
+def check_model(found: Resolved) -> None:
     """Refuse a model that cannot be meant, before anything is queued.
 
     Raises:
@@ -155,13 +163,13 @@ def check_model(options: JobOptions) -> None:
     """
     from speakeasy_tui.core.models import REPOSITORIES, is_model_folder, local_models
 
-    model = options.model
-    if options.engine == "sim" or model == "auto":
+    model = found.settings.model
+    if found.settings.engine == "sim" or model == "auto":
         return
     if _is_path(model):
         if not is_model_folder(Path(model)):
             raise Stop(
-                f"--model {model}: no CTranslate2 model there (model.bin and config.json)",
+                f"{found.named('model')}: no CTranslate2 model there (model.bin and config.json)",
                 3,
                 "give the folder that holds model.bin; a Transformers checkpoint is converted "
                 "with ct2-transformers-converter",
@@ -170,7 +178,7 @@ def check_model(options: JobOptions) -> None:
     if "/" not in model and model not in REPOSITORIES:
         here = ", ".join(found.name for found in local_models()) or "none"
         raise Stop(
-            f"--model {model}: no model of this name{nearest(model, list(REPOSITORIES))}",
+            f"{found.named('model')}: no model of this name{nearest(model, list(REPOSITORIES))}",
             3,
             f"on this machine: {here}; `speakeasy models` lists all",
         )

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from speakeasy_tui.cli.profile import Costs
 from speakeasy_tui.cli.report import Reporter
-from speakeasy_tui.client.launch import CannotStart
-from speakeasy_tui.client.link import Link, LinkError, RefusedError
+from speakeasy_tui.cli.say import because
+from speakeasy_tui.client.link import Link, LinkError, RefusedError, Silent, Unusable
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, Pause, State
 from speakeasy_tui.core.protocol import (
     Add,
@@ -90,7 +90,7 @@ class Follow:
 
         Raises:
             RunnerStopped, MachineCannot: our files are still in the queue.
-            LinkError: the runner went away too often.
+            LinkError: the runner went away too often, or (Silent) does not answer.
             RefusedError: it would not queue them.
         """
         failures = 0
@@ -103,16 +103,20 @@ class Follow:
                     return
                 finally:
                     link.close()
-            except CannotStart:
+            except Unusable:
                 raise
             except LinkError as error:
                 if self._goodbye is not None:
                     raise RunnerStopped(self._goodbye) from None
                 failures = 1 if len(self._told) > finished else failures + 1
                 finished = len(self._told)
+                silent = isinstance(error, Silent)
+                if failures > RECONNECTS and silent:
+                    raise  # it says what to do
                 if failures > RECONNECTS:
                     raise LinkError(f"{error}. Gave up after {RECONNECTS} new tries") from None
-                self._reporter.note("the runner went away; starting it again")
+                what = "does not answer; trying" if silent else "went away; starting it"
+                self._reporter.note(f"the runner {what} again")
                 time.sleep(0.2 * failures)
 
     @property
@@ -291,4 +295,4 @@ class Follow:
                 hint += "; it is tried again by itself"
             if why.kind == "person":
                 hint = "; go on: speakeasy resume"
-            self._reporter.note(f"paused: {why.message}{hint}")
+            self._reporter.note(f"{because('paused', why.message)}{hint}")

@@ -116,12 +116,9 @@ def _explain(error: Exception) -> int:
     from speakeasy_tui.runner.schema import DatabaseError
 
     match error:
-        case RefusedError():
+        case RefusedError() | LinkError():
             warn(f"speakeasy: {error}" + (f"\n  {error.hint}" if error.hint else ""))
-            return EXIT_USAGE
-        case LinkError():
-            warn(f"speakeasy: {error}")
-            return EXIT_MACHINE
+            return EXIT_USAGE if isinstance(error, RefusedError) else EXIT_MACHINE
         case DatabaseError():
             warn(f"speakeasy: {error}\n  {error.hint}")
             return 1

@@ -9,8 +9,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from speakeasy_tui.cli.door import with_home
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, table, warn
+from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.values import nearest
 
 WAYS_OUT = """ways to get a model:
@@ -33,8 +35,12 @@ def _complete_model(_ctx: object, _param: object, incomplete: str) -> list[Compl
 
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One model a line.")
-def list_(as_json: bool) -> int:
-    """List the models on this machine and those that can be had."""
+@with_home
+def list_(as_json: bool, home: Home) -> int:
+    """List the models on this machine and those that can be had.
+
+    They are the machine's: every home has the same.
+    """
     rows = _models()
     if as_json:
         for row in rows:
@@ -52,7 +58,8 @@ def list_(as_json: bool) -> int:
 
 @models.command()
 @click.argument("name", shell_complete=_complete_model)
-def get(name: str) -> int:
+@with_home
+def get(name: str, home: Home) -> int:
     """Download a model, with its progress; Ctrl-C gives up and keeps what has arrived."""
     from speakeasy_tui.core.models import REPOSITORIES
 

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from speakeasy_tui.cli.say import several
+from speakeasy_tui.cli.say import because, several
 from speakeasy_tui.core.job import FINAL_STATES, State
 from speakeasy_tui.core.text import printable
 
@@ -33,10 +33,7 @@ def summary(told: Status) -> str:
 
 
 def _runner(batch: Batch) -> Iterator[str]:
-    state = f"The runner is {batch.state}"
-    if batch.why is not None:
-        state += f": {batch.why.message}"
-    yield state
+    yield f"The runner is {because(batch.state, batch.why.message if batch.why else '')}"
     if batch.why is not None and batch.why.hint:
         yield f"What to do: {batch.why.hint}"
     if batch.state == "running":

@@ -14,13 +14,15 @@ from speakeasy_tui.cli.door import (
     with_job_options,
     with_paths,
 )
-from speakeasy_tui.cli.say import Stop, say, several
+from speakeasy_tui.cli.say import Stop, because, say, several
 from speakeasy_tui.core.paths import Home
 
 if TYPE_CHECKING:
     from speakeasy_tui.client.link import Link
     from speakeasy_tui.core.job import Batch
     from speakeasy_tui.core.protocol import AnyRequest, Ok
+
+_NONE_BEGINS = "paused: no runner was at work, and none begins. Go on: speakeasy resume"
 
 
 @click.command()
@@ -39,7 +41,7 @@ def add(paths: tuple[str, ...], flags: dict[str, object], home: Home) -> int:
     sources = sources_of(paths)
     queued: list[int] = []
     known: list[int] = []
-    link = attach(home)
+    link = attach(home, begin=False)
     for request in adds(sources, options, start=False):
         answer = link.request(request, timeout=None)
         assert isinstance(answer, Added)
@@ -120,7 +122,9 @@ def pause(home: Home) -> int:
     """Begin no more files; those running finish."""
     from speakeasy_tui.core.protocol import PauseQueue
 
-    _tell_runner(home, PauseQueue(), "paused: running files finish, no more are begun")
+    _tell_runner(
+        home, PauseQueue(), "paused: running files finish, no more are begun", _NONE_BEGINS
+    )
     return 0
 
 
@@ -142,7 +146,7 @@ def stop(now: bool, home: Home) -> int:
     from speakeasy_tui.core.protocol import Stop as StopRequest
 
     text = "stopped; running files went back to the queue" if now else "stopping after these files"
-    _tell_runner(home, StopRequest(now=now), f"{text}. Go on: speakeasy resume")
+    _tell_runner(home, StopRequest(now=now), f"{text}. Go on: speakeasy resume", _NONE_BEGINS)
     return 0
 
 
@@ -151,7 +155,7 @@ def _change(home: Home, ids: tuple[int, ...], request: AnyRequest) -> tuple[Link
     from speakeasy_tui.client.launch import attach
     from speakeasy_tui.core.protocol import GetJobs, Jobs, Ok
 
-    link = attach(home)
+    link = attach(home, begin=False)
     if ids:
         found = link.request(GetJobs(ids=list(ids)))
         assert isinstance(found, Jobs)
@@ -166,16 +170,25 @@ def _change(home: Home, ids: tuple[int, ...], request: AnyRequest) -> tuple[Link
     return link, answer
 
 
-def _tell_runner(home: Home, request: AnyRequest, done: str) -> None:
-    """Send to the runner, if there is one."""
-    from speakeasy_tui.core.protocol import Ok
+def _tell_runner(home: Home, request: AnyRequest, done: str, done_alone: str = "") -> None:
+    """Send to the runner.
+
+    Where there is none but files wait, one is started that begins nothing by itself, and keeps what
+    it is told: the next one heeds it, whatever the last was doing when it was cut off.
+    """
+    from speakeasy_tui.client.launch import attach
+    from speakeasy_tui.runner.reader import read_status
 
     link = live_link(home)
     if link is None:
-        say("no runner is running; nothing is being transcribed")
-        return
-    answer = link.request(request)
-    say(done + (f"; {answer.note}" if isinstance(answer, Ok) and answer.note else ""))
+        counts = read_status(home).batch.counts
+        if not counts["queued"] + counts["held"]:
+            say("no runner is running; nothing is being transcribed")
+            return
+        link = attach(home, begin=False)
+        done = done_alone or done
+    link.request(request)
+    say(done)
 
 
 def _say_changed(answer: Ok, done: str) -> None:
@@ -196,8 +209,8 @@ def _say_what_is_next(batch: Batch) -> None:
     if batch.state is RunnerState.STOPPED:
         say("the runner is stopped; begin: speakeasy runner start")
     elif batch.state is RunnerState.PAUSED:
-        why = f" ({batch.why.message})" if batch.why and batch.why.message else ""
-        say(f"the queue is paused{why}; go on: speakeasy resume")
+        text = because("paused", batch.why.message if batch.why else "")
+        say(f"the queue is {text}; go on: speakeasy resume")
 
 
 def _ids(ids: list[int]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from speakeasy_tui.cli.profile import lines as profile_lines
-from speakeasy_tui.cli.say import clock, say, say_json, several, times, warn
+from speakeasy_tui.cli.say import because, clock, say, say_json, several, times, warn
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, State, public
 from speakeasy_tui.core.protocol import Event
 from speakeasy_tui.core.text import printable
@@ -145,7 +145,7 @@ class PlainReporter:
         if batch is not None and batch.eta_s:
             parts.append(f"{clock(batch.eta_s)} left")
         if batch is not None and batch.why is not None:
-            parts.append(f"paused: {batch.why.message}")
+            parts.append(because("paused", batch.why.message))
         elif running:
             parts += [f"{job.progress:.0%} {os.path.basename(job.path)}" for job in running[:2]]
         elif batch is not None and batch.scanning:

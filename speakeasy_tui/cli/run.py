@@ -61,12 +61,12 @@ def run(
     """
     if not paths:
         raise click.UsageError("no PATHS: name files, folders, globs, lists or -")
-    settings = settings_of(home, {**flags, "foreground": foreground}).settings
-    check_model(settings)
+    found = settings_of(home, {**flags, "foreground": foreground})
+    check_model(found)
     sources = sources_of(paths)
     if not sources:
         raise Stop("nothing to do: the lists are empty")
-    return run_headless(home, settings, sources, as_json=as_json, profile=profile)[0]
+    return run_headless(home, found.settings, sources, as_json=as_json, profile=profile)[0]
 
 
 def run_headless(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from speakeasy_tui.cli.door import live_link, with_home
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, say, say_json, table
 from speakeasy_tui.core.paths import Home
+
+if TYPE_CHECKING:
+    from speakeasy_tui.core.job import Lane
 
 STOP_TIMEOUT = 20.0
 """Seconds that a runner gets to end after it was told to: it waits for outputs that are being
@@ -40,7 +44,7 @@ def start(home: Home) -> int:
 @with_home
 def stop(home: Home) -> int:
     """End the runner; the queue stays, running files go back to it."""
-    from speakeasy_tui.client.link import LinkError
+    from speakeasy_tui.client.link import LinkError, Silent
     from speakeasy_tui.core.protocol import Shutdown
 
     link = live_link(home)
@@ -50,9 +54,10 @@ def stop(home: Home) -> int:
     pid = link.welcome.pid
     try:
         link.request(Shutdown(), timeout=STOP_TIMEOUT)
-    except LinkError as error:
-        if "did not answer" in str(error):
-            raise
+    except Silent:
+        raise
+    except LinkError:
+        pass  # it has ended already
     deadline = time.monotonic() + STOP_TIMEOUT
     while _lives(pid):
         if time.monotonic() > deadline:
@@ -94,11 +99,17 @@ def runner_status(as_json: bool, home: Home) -> int:
         for lane in told.lanes:
             cells = (lane.number, lane.device, lane.state, lane.model or "-")
             numbers = (lane.batch_size or "-", lane.reloads, lane.respawns, lane.pid or "-")
-            note = lane.warning or lane.last_fault or lane.why
-            rows.append([str(cell) for cell in (*cells, *numbers, note)])
+            rows.append([str(cell) for cell in (*cells, *numbers, _note(lane))])
         for line in table(rows, right=frozenset({4, 5, 6, 7})):
             say(line)
     return 0
+
+
+def _note(lane: Lane) -> str:
+    """What a person should know of a lane first: of one that is lost, why."""
+    if lane.state == "retired":
+        return lane.last_fault or lane.why
+    return lane.warning or lane.last_fault or lane.why
 
 
 def _lives(pid: int) -> bool:

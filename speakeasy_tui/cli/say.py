@@ -41,6 +41,11 @@ def several(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
+def because(what: str, why: str) -> str:
+    """``paused: the disk is full``; ``paused`` alone where the reason is the same word."""
+    return what if why in {"", what} else f"{what}: {why}"
+
+
 def clock(seconds: float | None) -> str:
     """``4:07`` or ``1:02:03``; ``-`` when not known."""
     if seconds is None:

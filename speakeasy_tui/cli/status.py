@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli import plain as spoken
 from speakeasy_tui.cli.door import live_link, with_home
-from speakeasy_tui.cli.say import clock, say, say_json, several, table, times
+from speakeasy_tui.cli.say import because, clock, say, say_json, several, table, times
 from speakeasy_tui.core.job import Job, State, public
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.values import nearest
@@ -133,7 +133,7 @@ def totals(told: Status) -> list[str]:
     ]
     state = f"runner: {batch.state}" + (f" (pid {told.pid})" if told.pid else "")
     if batch.why:
-        state += f": {batch.why.message}"
+        state += because(batch.state, batch.why.message).removeprefix(batch.state)
         state += f"; {batch.why.hint}" if batch.why.hint else ""
     if batch.speed and batch.state == "running":
         state += f", {times(batch.speed)} real time"

@@ -44,8 +44,9 @@ def open_(
     home: Home,
 ) -> int:
     """Open the interface; PATHS join the queue."""
-    settings = settings_of(home, {**flags, "foreground": foreground, "mouse": mouse}).settings
-    check_model(settings)
+    found = settings_of(home, {**flags, "foreground": foreground, "mouse": mouse})
+    check_model(found)
+    settings = found.settings
     top = click.get_current_context().find_root().command
     sources = sources_of(paths, list(top.commands) if isinstance(top, click.Group) else [])
     check_terminal("-" in paths)
@@ -62,7 +63,6 @@ def open_(
 def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> str:
     """Run the interface until it is closed; returns its farewell."""
     from speakeasy_tui.core.configfile import write_setting
-    from speakeasy_tui.core.protocol import GetStatus, Start, Status
     from speakeasy_tui.tui import run as run_interface
 
     def save_theme(name: str) -> None:
@@ -72,13 +72,9 @@ def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> s
         # With files to queue the window is there sooner than a runner that has to be started.
         link = live_link(home) if requests and not settings.foreground else None
         if not requests:
-            link = connect()
-            told = link.request(GetStatus())
-            # A person's pause is left as it is.
-            if isinstance(told, Status) and told.batch.state == "stopped":
-                requests = [Start()]
+            link = at_work(connect)
         return run_interface(
-            connect if link is None else _begun(link, connect),
+            joining(link, connect),
             home,
             settings,
             on_connected=requests,
@@ -86,12 +82,29 @@ def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> s
         )
 
 
-def _begun(link: Link, connect: Callable[[], Link]) -> Callable[[], Link]:
-    """`connect`, which the first time gives `link`; the rows come while Textual is imported."""
-    link.subscribe(events=True, outputs=False)
-    link.read_ahead()
-    links = [link]
-    return lambda: links.pop() if links else connect()
+def at_work(connect: Callable[[], Link]) -> Link:
+    """A link to a runner that works, unless a person has paused it."""
+    from speakeasy_tui.core.protocol import GetStatus, Start, Status
+
+    link = connect()
+    told = link.request(GetStatus())
+    if isinstance(told, Status) and told.batch.state == "stopped":
+        link.request(Start())
+    return link
+
+
+def joining(link: Link | None, connect: Callable[[], Link]) -> Callable[[], Link]:
+    """What connects a window: the first time it gives `link`, if there is one.
+
+    The rows come on that while Textual is imported. Later the runner that the window had was
+    killed, and a command that begins no work may have started the next.
+    """
+    first = [connect]
+    if link is not None:
+        link.subscribe(events=True, outputs=False)
+        link.read_ahead()
+        first = [lambda: link]
+    return lambda: first.pop()() if first else at_work(connect)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from speakeasy_tui.client.link import Link, LinkError, NoRunner
+from speakeasy_tui.client.link import Link, LinkError, NoRunner, Unusable
 from speakeasy_tui.core.leaving import ANOTHER_RUNS, NO_ROOM
 from speakeasy_tui.core.paths import Home
 
@@ -15,18 +15,16 @@ START_TIMEOUT = 20.0
 """Seconds; a runner that recovers a large queue from a slow disk takes a few."""
 
 
-class CannotStart(LinkError):
-    """A runner was started and ended at once; trying again would not help."""
-
-
-def attach(home: Home) -> Link:
+def attach(home: Home, *, begin: bool = True) -> Link:
     """The runner of `home`; one is started when there is none.
 
     It gets its own session (the terminal's hangup does not reach it), /dev/null as stdin and
-    a log file as stdout and stderr.
+    a log file as stdout and stderr. With `begin` it goes on with what an earlier one was cut
+    off in; without, it waits to be told.
 
     Raises:
-        CannotStart: it ended at once; the message has the end of its log.
+        Unusable: it ended at once (the message has the end of its log), or what is there is not
+            a runner of ours.
         LinkError: it did not come up in time.
     """
     try:
@@ -35,7 +33,7 @@ def attach(home: Home) -> Link:
         pass
     home.make()
     mark = home.runner_log.stat().st_size if home.runner_log.exists() else 0
-    process = spawn(home)
+    process = spawn(home, begin=begin)
     deadline = time.monotonic() + START_TIMEOUT
     pause = 0.005
     while time.monotonic() < deadline:
@@ -44,25 +42,26 @@ def attach(home: Home) -> Link:
         except NoRunner:
             status = process.poll()
             if status == NO_ROOM:  # nor may there have been any for its last words
-                raise CannotStart(
+                raise Unusable(
                     f"the runner did not start: the disk of the queue ({home.state}) is full, or "
                     f"fails; make room there and start again; the queue is not lost"
                 ) from None
             if status not in {None, ANOTHER_RUNS}:
-                raise CannotStart(_complaint(home, mark)) from None
+                raise Unusable(_complaint(home, mark)) from None
         time.sleep(pause)
         if status == ANOTHER_RUNS:
             # Another one was faster and will listen soon, or one was just about to end.
-            process = spawn(home)
+            process = spawn(home, begin=begin)
         pause = min(pause * 1.5, 0.1)
     raise LinkError(_complaint(home, mark))
 
 
-def spawn(home: Home) -> subprocess.Popen[bytes]:
+def spawn(home: Home, *, begin: bool = True) -> subprocess.Popen[bytes]:
     """Start a runner process for `home` and do not wait for it."""
     arguments = [sys.executable, "-P", "-m", "speakeasy_tui.runner"]
     arguments += ["--state", str(home.state), "--config", str(home.config)]
     arguments += ["--cache", str(home.cache)]
+    arguments += [] if begin else ["--stopped"]
     descriptor = os.open(
         home.runner_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
     )

@@ -34,6 +34,26 @@ AHEAD = 64 * 2**20
 class LinkError(Exception):
     """The runner cannot be reached, went away, or speaks another version."""
 
+    hint = ""
+    """What to do."""
+
+
+class Unusable(LinkError):
+    """Trying again would not help: there is something else, or a runner cannot be started."""
+
+
+class Silent(LinkError):
+    """The runner is there and does not answer: stopped by a signal, or hung."""
+
+    def __init__(self, timeout: float, pid: int | None) -> None:
+        named = f" (pid {pid})" if pid else ""
+        super().__init__(f"the runner{named} did not answer in {timeout:.0f} s")
+        if pid:
+            self.hint = (
+                f"it may be stopped (kill -CONT {pid}) or hang; as a last resort, nothing is "
+                f"lost: kill -9 {pid}"
+            )
+
 
 class NoRunner(LinkError):
     """Nobody listens at this home."""
@@ -52,14 +72,22 @@ def _check_owner(path: Path) -> None:
 
     Raises:
         OSError: it is not there.
-        LinkError: it belongs to somebody else, or others may write to it.
+        Unusable: it belongs to somebody else, or others may write to it.
     """
     info = path.stat(follow_symlinks=False)
     if info.st_uid != os.geteuid() or stat.S_IMODE(info.st_mode) & 0o077:
-        raise LinkError(
+        raise Unusable(
             f"{path} belongs to another user or is open to others; if that was not you, look "
             f"into it; else remove it"
         )
+
+
+def _holder(home: Home) -> int | None:
+    """The runner that has `home`, as its lock file names it."""
+    try:
+        return int(home.lock.read_text())
+    except (OSError, ValueError):
+        return None
 
 
 class Link:
@@ -68,7 +96,8 @@ class Link:
     `send` may be called from any thread; `read` and `request` from one thread only.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, pid: int | None = None) -> None:
+        """`pid`: of the runner, where that is known before it has greeted."""
         self._socket = sock
         self._sequence = itertools.count(1)
         self._sending = threading.Lock()
@@ -77,6 +106,7 @@ class Link:
         self._subscribed = False
         self._ahead: threading.Thread | None = None
         self._ahead_ends = threading.Event()
+        self._pid = pid
         self.welcome: Welcome
 
     @classmethod
@@ -85,7 +115,9 @@ class Link:
 
         Raises:
             NoRunner: nobody listens.
-            LinkError: somebody does, but not this program in this version.
+            Unusable: somebody does, but not this program in this version.
+            Silent: it does not answer.
+            LinkError: it goes away.
         """
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.settimeout(timeout)
@@ -100,25 +132,27 @@ class Link:
         finally:
             if folder is not None:
                 os.close(folder)
-        return cls.over(sock, timeout=timeout)
+        return cls.over(sock, timeout=timeout, pid=_holder(home))
 
     @classmethod
-    def over(cls, sock: socket.socket, *, timeout: float = 5.0) -> Link:
+    def over(cls, sock: socket.socket, *, timeout: float = 5.0, pid: int | None = None) -> Link:
         """A link over a connected socket; does the handshake.
 
         Raises:
-            LinkError: the other side is not a runner of this version.
+            Unusable: the other side is not a runner of this version.
+            Silent: it does not answer.
+            LinkError: it goes away.
         """
         sock.settimeout(None)
-        link = cls(sock)
+        link = cls(sock, pid)
         try:
             answer = link.request(Hello(version=VERSION, client=f"pid {os.getpid()}"), timeout)
         except RefusedError as error:
             link.close()
-            raise LinkError(f"{error}; {error.hint}") from None
+            raise Unusable(f"{error}; {error.hint}") from None
         if not isinstance(answer, Welcome):
             link.close()
-            raise LinkError("the runner did not greet; is it another program's socket?")
+            raise Unusable("the runner did not greet; is it another program's socket?")
         link.welcome = answer
         return link
 
@@ -179,7 +213,8 @@ class Link:
 
         Raises:
             RefusedError: the runner said no.
-            LinkError: it is gone, or did not answer in `timeout` seconds.
+            Silent: it did not answer in `timeout` seconds.
+            LinkError: it is gone.
         """
         seq = self.send(request)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -187,7 +222,7 @@ class Link:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             message = self._receive(left)
             if message is None:
-                raise LinkError(f"the runner did not answer in {timeout:.0f} s")
+                raise Silent(timeout or 0.0, self._pid)
             if isinstance(message, Message) and message.seq == seq:
                 if isinstance(message, Refused):
                     raise RefusedError(message)

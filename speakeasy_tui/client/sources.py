@@ -10,7 +10,13 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 
-from speakeasy_tui.client.manifests import MANIFESTS, ManifestError, plain_entries
+from speakeasy_tui.client.manifests import (
+    MANIFESTS,
+    ManifestError,
+    check_data,
+    check_entries,
+    plain_entries,
+)
 from speakeasy_tui.core.protocol import Add, Source
 from speakeasy_tui.core.settings import FORMAT_NAMES, JobOptions
 from speakeasy_tui.core.text import printable
@@ -49,10 +55,12 @@ def find_sources(
         note: is called with a sentence about what was left out.
 
     Raises:
-        SourceError: naming the argument that does not exist or cannot be read.
+        SourceError: naming the argument that is empty, does not exist or cannot be read.
     """
     base = os.getcwdb() if cwd is None else cwd
     given = [os.fsencode(path) for path in paths]
+    if b"" in given:
+        raise SourceError("an empty path (a variable that is not set?); this folder is written .")
     kept = _without_outputs(given)
     if len(kept) < len(given):
         count = len(given) - len(kept)
@@ -61,7 +69,7 @@ def find_sources(
     for path in kept:
         if path == b"-":
             data = (read_stdin or sys.stdin.buffer.read)()
-            found.update(dict.fromkeys(_entries(plain_entries(data), base)))
+            found.update(dict.fromkeys(_list("the list on stdin", data, plain_entries, base)))
         else:
             found.update(dict.fromkeys(_argument(path, base)))
     return list(found)
@@ -115,11 +123,30 @@ def _existing(absolute: bytes, root: bytes = b"") -> Iterator[Source]:
     try:
         with open(absolute, "rb") as file:
             data = file.read()
-        yield from _entries(read(data), os.path.dirname(absolute))
     except OSError as error:
         raise SourceError(f"{_show(absolute)}: cannot be read: {error.strerror}") from None
+    yield from _list(_show(absolute), data, read, os.path.dirname(absolute))
+
+
+def _list(
+    name: str, data: bytes, read: Callable[[bytes], Iterator[bytes]], base: bytes
+) -> list[Source]:
+    """The sources that a list names, if it is one.
+
+    Raises:
+        SourceError: it is not, or cannot be read.
+    """
+
+    def exists(entry: bytes) -> bool:
+        return entry != b"" and b"\0" not in entry and os.path.lexists(os.path.join(base, entry))
+
+    try:
+        check_data(data, exists)
+        entries = list(read(data))
+        check_entries(entries, exists)
+        return list(_entries(entries, base))
     except ManifestError as error:
-        raise SourceError(f"{_show(absolute)}, {printable(str(error))}") from None
+        raise SourceError(f"{name}, {printable(str(error))}") from None
 
 
 def _entries(entries: Iterable[bytes], base: bytes) -> Iterator[Source]:

@@ -308,6 +308,8 @@ class EngineFacts(Struct):
     cpu_compute_types: list[str] = []
     gpus: list[GpuFacts] = []
     problems: list[str] = []
+    refused: list[str] = []
+    """Of variables with which an engine will not work: which, and why."""
 
 
 # ------------------------------------------------------------------ engine.probe → interface

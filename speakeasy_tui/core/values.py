@@ -35,11 +35,15 @@ RESERVED_ENV = frozenset(
     }
 )
 
-_COUNT_OR_AUTO = frozenset({"batch_size", "workers", "cpu_threads", "recycle_mb"})
+_COUNT_OR_AUTO = {"batch_size": 512, "workers": 64, "cpu_threads": 512, "recycle_mb": 2**24}
+"""What may be auto or a number, and the largest: beyond it lies a slip, not a machine."""
 
 
 class SettingsError(ValueError):
     """A setting that cannot be used; the message names where it stands and what would do."""
+
+    variable = ""
+    """The environment's, where it stands there."""
 
 
 class Origin(NamedTuple):
@@ -54,6 +58,20 @@ class Resolved(NamedTuple):
 
     settings: Settings
     origins: dict[str, Origin]
+
+    def named(self, name: str) -> str:
+        """A setting with its value, as it stands where the person wrote it."""
+        kind, place = self.origins[name]
+        value = getattr(self.settings, name)
+        match kind:
+            case "flag":
+                return f"{place} {value}"
+            case "environment":
+                return f"{place}={value}"
+            case "file":
+                return f"{place}: {name} {value}"
+            case _:
+                return f"{name} {value}"
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
@@ -114,8 +132,10 @@ def _check(name: str, value: object, given: object, place: str) -> None:
             f"{place}: language {given!r} is not one Whisper knows{guess}"
             " It takes codes such as en or de, or auto"
         )
-    small = name in _COUNT_OR_AUTO and isinstance(value, int) and value < 1
-    if small or (isinstance(value, float) and not math.isfinite(value)):
+    beyond = isinstance(value, int) and not 1 <= value <= _COUNT_OR_AUTO.get(name, value)
+    if (name in _COUNT_OR_AUTO and beyond) or (
+        isinstance(value, float) and not math.isfinite(value)
+    ):
         raise SettingsError(_explain(name, given, "", place))
 
 
@@ -158,7 +178,8 @@ def _wanted(name: str) -> str:
     kind = _declared(name)
     match kind:
         case msgspec.inspect.UnionType():
-            return "auto or a whole number from 1"
+            most = _COUNT_OR_AUTO.get(name)
+            return f"auto or a whole number from 1 to {most}" if most else "a text"
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.IntType():
@@ -217,21 +238,27 @@ def from_environment(
     values: dict[str, object] = {}
     origins: dict[str, Origin] = {}
     for variable, text in environ.items():
-        if not variable.startswith(ENV_PREFIX):
-            continue
         rest = variable.removeprefix(ENV_PREFIX)
-        if rest in RESERVED_ENV or rest.startswith("_"):
+        if rest == variable or rest in RESERVED_ENV or rest.startswith("_"):
             continue
         key = rest.lower()
-        if key not in ALL_FIELDS:
-            guess = nearest(rest, [name.upper() for name in ALL_FIELDS])
-            guess = guess.replace("'", f"'{ENV_PREFIX}", 1) if guess else ""
-            raise SettingsError(f"environment: unknown variable {variable}{guess}")
-        if key == "keys":
-            raise SettingsError(f"environment: {variable}: keys are set in the config file only")
-        values[key] = convert(key, text, f"environment, {variable}")
+        try:
+            values[key] = _from_variable(variable, key, text)
+        except SettingsError as error:
+            error.variable = variable
+            raise
         origins[key] = Origin("environment", variable)
     return values, origins
+
+
+def _from_variable(variable: str, key: str, text: str) -> object:
+    if key not in ALL_FIELDS:
+        guess = nearest(key.upper(), [name.upper() for name in ALL_FIELDS])
+        guess = guess.replace("'", f"'{ENV_PREFIX}", 1) if guess else ""
+        raise SettingsError(f"environment: unknown variable {variable}{guess}")
+    if key == "keys":
+        raise SettingsError(f"environment: {variable}: keys are set in the config file only")
+    return convert(key, text, f"environment, {variable}")
 
 
 def load(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from speakeasy_tui.core.engineprotocol import EngineFacts, GpuFacts
 from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.text import printable
-from speakeasy_tui.engine import cublas
+from speakeasy_tui.engine import cublas, inject, variables
 from speakeasy_tui.engine.process import prepare_environment
 
 
@@ -41,6 +41,11 @@ def look() -> EngineFacts:
         attempt(gpu.device, lambda gpu=gpu, number=number: _gpu(gpu, number))  # type: ignore[misc]
     if facts.gpus and not facts.cuda_devices and facts.ctranslate2:
         facts.problems.append("torch sees a GPU, ctranslate2 does not")
+    for check in (inject.Injector().read, variables.check):
+        try:
+            check()
+        except inject.BadSpec as error:
+            facts.refused.append(printable(str(error)))
     return facts
 
 

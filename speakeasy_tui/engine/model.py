@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
+from speakeasy_tui.engine.variables import chosen
 
 if TYPE_CHECKING:
     from speakeasy_tui.engine.search import Searcher
@@ -172,8 +172,8 @@ class Model:
         ``SPEAKEASY_TORCH`` says otherwise: ``none``; ``decoder`` or ``all``, on a CPU, too.
         """
         usual = "all" if self.device == "cuda" and not self._quantize else "none"
-        wanted = os.environ.get("SPEAKEASY_TORCH", usual)
-        if wanted not in ("decoder", "all"):
+        wanted = chosen("SPEAKEASY_TORCH", usual)
+        if wanted == "none":
             return
         part = "decoder"
         try:
@@ -234,7 +234,7 @@ class Model:
         ``shared``.
         """
         usual = "short" if self.device == "cpu" else "shared"
-        if os.environ.get("SPEAKEASY_WINDOWS", usual) != "short":
+        if chosen("SPEAKEASY_WINDOWS", usual) != "short":
             return None
         full = int(self.whisper.feature_extractor.nb_max_frames)
         return shortwindow.seconds(full) if self.searcher is None else shortwindow.few(full)

@@ -26,6 +26,7 @@ from speakeasy_tui.core.engineprotocol import (
 )
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.text import printable, printable_lines
+from speakeasy_tui.engine import variables
 from speakeasy_tui.engine.batching import Ready
 from speakeasy_tui.engine.crew import Advanced, Crew, Decoded
 from speakeasy_tui.engine.decode import Decoder, Result
@@ -196,9 +197,10 @@ class RealEngine:
         """Files given from now on are for another model, which may have to wait for its turn."""
         try:
             self._injector.read()
+            variables.check()
         except BadSpec as error:
             text = printable(str(error))
-            self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct it"))
+            self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct the variable"))
         self._model = self._decoder = None
         self._front.begin(command.device, engines=command.engines)
 

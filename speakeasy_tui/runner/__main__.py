@@ -25,6 +25,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m speakeasy_tui.runner")
     for name in ("state", "config", "cache"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--stopped", action="store_true", help="wait until told to work")
     given = parser.parse_args()
     home = Home(given.state, given.config, given.cache)
     home.make()
@@ -40,7 +41,9 @@ def main() -> int:
         pass
     try:
         settings = load(home.config_file).settings
-        asyncio.Runner().run(serve(home, settings))  # not closed: that waits for all threads
+        asyncio.Runner().run(
+            serve(home, settings, begin=not given.stopped)
+        )  # not closed: that waits for all threads
     except LockedError as error:
         print(error, file=sys.stderr)
         return ANOTHER_RUNS

@@ -127,7 +127,7 @@ def read_jobs(home: Home, states: Iterable[str] | None = None) -> list[Job]:
         jobs = rows.jobs(states=asked) if rows is not None else []
     for job in jobs:
         if job.state is State.RUNNING:  # nobody runs it: the next runner gives it back
-            job.state, job.message = State.QUEUED, "cut off; goes on when a runner starts"
+            job.state, job.message = State.QUEUED, "cut off; goes on with the next start"
     return [job for job in jobs if wanted is None or job.state in wanted]
 
 
@@ -139,6 +139,7 @@ def read_status(home: Home) -> Status:
     """
     counts = {state.value: 0 for state in State}
     why: Pause | None = None
+    notice = ""
     with _reading(home) as rows:
         if rows is not None:
             counts = {state: tally.jobs for state, tally in rows.tallies().items()}
@@ -146,5 +147,7 @@ def read_status(home: Home) -> Status:
             counts[State.RUNNING] = 0
             pause = rows.get("pause")
             why = msgspec.json.decode(pause, type=Pause) if pause else None
-    batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts)
+            if rows.get("wanted") == RunnerState.RUNNING and counts[State.QUEUED]:
+                notice = "the runner was cut off at work; go on: speakeasy runner start"
+    batch = Batch(state=RunnerState.STOPPED, why=why, counts=counts, notice=notice)
     return Status(batch=batch, lanes=[], pid=None, home=str(home.state))

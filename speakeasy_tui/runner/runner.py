@@ -83,8 +83,8 @@ class Runner:
 
     # ------------------------------------------------------------------ life
 
-    def recover(self) -> None:
-        """Pick up what an earlier runner left, and say so."""
+    def recover(self, *, begin: bool = True) -> None:
+        """Pick up what an earlier runner left, and say so; with `begin` also go on with it."""
         self.watch.reserve.take()
         completed = given_back = 0
         full: StoreFullError | None = None
@@ -102,13 +102,16 @@ class Runner:
         if full is not None:
             self.store_full(full)
         if completed or given_back:
-            self._notice = f"resumed after the runner had ended: {given_back} files given back"
+            ended = (
+                "resumed after the runner had ended" if begin else "an earlier runner was cut off"
+            )
+            self._notice = f"{ended}: {given_back} files given back"
             if completed:
                 self._notice += f", {completed} completed"
             log.info(self._notice)
         if self._lost_queue:
             self._notice = f"{self._lost_queue}; it is made again"
-        if self.wanted is RunnerState.RUNNING and not self.store.waiting():
+        if self.wanted is RunnerState.RUNNING and not (begin and self.store.waiting()):
             self._set(RunnerState.STOPPED)
         self.ensure_lanes()
 

@@ -24,6 +24,7 @@ async def serve(
     *,
     ready: Callable[[Runner], None] | None = None,
     signals: bool = True,
+    begin: bool = True,
 ) -> None:
     """Serve a home until the runner ends.
 
@@ -32,6 +33,7 @@ async def serve(
         settings: of the machine and the queue; each job brings its own options.
         ready: called on the loop once clients can connect.
         signals: end cleanly on SIGTERM and SIGINT (main thread only).
+        begin: go on with what an earlier runner was cut off in.
 
     Raises:
         LockedError: another runner has the home.
@@ -46,7 +48,7 @@ async def serve(
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, runner.end, signal.Signals(number).name)
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        runner.recover()
+        runner.recover(begin=begin)
         await runner.server.listen()
         log.info("serving %s", home.state)
         if ready is not None:

@@ -68,10 +68,11 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
                 padding = Span(" " * (widths[name] - width_of(cell[name])))
                 spans += [padding, *cell[name]] if name in RIGHT else [*cell[name], padding]
                 spans.append(Span(" " * gap))
-        text = printable(f"! {lane.warning}" if lane.warning else lane.why)
+        warned = bool(lane.warning) and lane.state is not LaneState.RETIRED  # else why it is lost
+        text = printable(f"! {lane.warning}" if warned else lane.why)
         if room >= TEXT_ROOM and text not in said:
             said.add(text)
-            spans.append(Span(text, "warning" if lane.warning else "quiet"))
+            spans.append(Span(text, "warning" if warned else "quiet"))
         lines.append(justified(spans, [Span(" ")], width))
     if rest:
         busy = sum(lane.state is LaneState.RUNNING for lane in rest)

@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -120,6 +122,60 @@ def test_doctor_tells_each_finding_in_json(speakeasy) -> None:
     errors = [check for check in found if check["level"] == "error"]
     assert done.returncode == (1 if errors else 0)
     assert all(check["hint"] for check in found if check["level"] != "ok")
+
+
+@pytest.mark.parametrize(
+    ("variables", "named", "hint"),
+    [
+        ({"SPEAKEASY_MODEL": "nosuch"}, "SPEAKEASY_MODEL=nosuch", "speakeasy models"),
+        ({"SPEAKEASY_MODEL": "/nonex/model"}, "SPEAKEASY_MODEL=/nonex/model", "model.bin"),
+        (
+            {"SPEAKEASY_MODEL": "large-v3", "HF_ENDPOINT": "http://127.0.0.1:9", "no_proxy": "*"},
+            "SPEAKEASY_MODEL=large-v3: not on this machine, and not to be had",
+            "--model FOLDER",
+        ),
+        (
+            {"SPEAKEASY_MODEL": "large-v3", "HF_HUB_OFFLINE": "1"},
+            "HF_HUB_OFFLINE",
+            "--model FOLDER",
+        ),
+        ({"SPEAKEASY_DEVICE": "cuda:7"}, "SPEAKEASY_DEVICE=cuda:7: no cuda:7 here", "cpu works"),
+        ({"SPEAKEASY_FAULTS": "garbage"}, "unknown kind", "unset it"),
+        ({"SPEAKEASY_TORCH": "garbage"}, "SPEAKEASY_TORCH: 'garbage' is none of", "unset it"),
+        ({"SPEAKEASY_WINDOWS": "garbage"}, "is none of short, shared", "unset it"),
+        ({"SPEAKEASY_BEAM_SIZE": "0"}, "SPEAKEASY_BEAM_SIZE", "correct SPEAKEASY_BEAM_SIZE, or"),
+        ({"SPEAKEASY_MODLE": "tiny"}, "'SPEAKEASY_MODEL'", "correct SPEAKEASY_MODLE, or"),
+    ],
+)
+def test_doctor_does_not_pass_what_every_run_would_end_with(
+    speakeasy, variables: dict[str, str], named: str, hint: str
+) -> None:
+    done = speakeasy("doctor", "--json", "--no-smoke", env=variables)
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    (bad,) = [check for check in found if check["level"] == "error" and named in check["message"]]
+    assert hint in bad["hint"]
+
+
+def test_doctor_warns_of_a_model_that_is_still_to_be_downloaded(speakeasy) -> None:
+    """The hub is a server of our own: tests have no network."""
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(200 if self.path.startswith("/Systran/") else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        env = {"HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "no_proxy": "*"}
+        known = speakeasy("doctor", "--no-smoke", env=env | {"SPEAKEASY_MODEL": "large-v3"}).stdout
+        unknown = speakeasy("doctor", "--no-smoke", env=env | {"SPEAKEASY_MODEL": "x/y"}).stdout
+        hub.shutdown()
+    assert "warning  model: SPEAKEASY_MODEL=large-v3: not on this machine; the first run" in known
+    assert "answers 404" in unknown
 
 
 def test_models_lists_each_model_once_and_whether_it_is_here(speakeasy) -> None:

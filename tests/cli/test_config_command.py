@@ -23,6 +23,12 @@ def test_what_set_writes_show_shows_with_its_origin(speakeasy, tmp_path: Path) -
     assert "beam_size = 7\n    from SPEAKEASY_BEAM_SIZE." in shown
 
 
+@pytest.mark.parametrize("key", ["beam_size", "beam-size"])
+def test_set_says_when_a_variable_is_stronger(speakeasy, key: str) -> None:
+    done = speakeasy("config", "set", key, "4", env={"SPEAKEASY_BEAM_SIZE": "7"})
+    assert done.stderr == "note: SPEAKEASY_BEAM_SIZE in the environment is stronger than the file\n"
+
+
 def test_a_value_that_does_not_fit_is_refused_and_nothing_written(
     speakeasy, tmp_path: Path
 ) -> None:

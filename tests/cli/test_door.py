@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,23 @@ print(sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)
     assert done.stderr.strip() == "[]"
 
 
+def test_ctrl_c_while_the_program_is_being_imported_ends_it_in_silence() -> None:
+    code = """
+import os, signal, sys
+class Interrupts:
+    def find_spec(self, name, path=None, target=None):
+        if name == "speakeasy_tui.cli.door":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+from speakeasy_tui.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())
+    assert project["project"]["scripts"] == {"speakeasy": "speakeasy_tui.__main__:main"}
+
+
 @pytest.mark.parametrize("command", ["run", "add", ""])
 def test_every_job_option_is_a_flag_of_every_command_that_queues(command: str) -> None:
     shown = CliRunner().invoke(cli, [*command.split(), "--help"]).output
@@ -50,6 +68,20 @@ def test_options_may_stand_before_the_command(speakeasy, tmp_path: Path) -> None
     done = speakeasy("--home", str(home), "config", "path")
     assert done.stdout.strip() == str(home / "config.toml")
     assert speakeasy("config", f"--home={home}", "path").stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["models", "models list", "models get nosuch", "config path", "runner", "status"]
+)
+def test_every_command_takes_a_home_before_and_behind_it(
+    speakeasy, tmp_path: Path, command: str
+) -> None:
+    home = ("--home", str(tmp_path / "elsewhere"))
+    before, behind = speakeasy(*home, *command.split()), speakeasy(*command.split(), *home)
+    assert "no command" not in before.stderr + behind.stderr
+    assert "No such option" not in before.stderr + behind.stderr
+    assert before.stdout == behind.stdout
+    assert before.returncode == behind.returncode
 
 
 @pytest.mark.parametrize(
@@ -134,6 +166,27 @@ def test_a_model_nobody_has_is_refused_as_the_machines_lack(
     assert said in done.stderr
 
 
+def test_a_model_nobody_has_is_named_where_it_was_set(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    done = speakeasy("run", "recordings", env={"SPEAKEASY_MODEL": "nosuch"})
+    assert done.stderr.startswith("speakeasy: SPEAKEASY_MODEL=nosuch: no model")
+    done = speakeasy("add", "recordings", "--model", "nosuch", env={"SPEAKEASY_MODEL": "tiny"})
+    assert done.stderr.startswith("speakeasy: --model nosuch: no model")
+    speakeasy("config", "set", "model", "nosuch")
+    done = speakeasy("add", "recordings")
+    config = tmp_path / "home" / "config.toml"
+    assert done.stderr.startswith(f"speakeasy: {config}, line 1: model nosuch: no model")
+
+
+def test_a_bad_home_is_named_where_it_was_set(speakeasy) -> None:
+    assert (
+        "SPEAKEASY_HOME=/f\\xe9: the"
+        in speakeasy("status", env={"SPEAKEASY_HOME": "/f\udce9"}).stderr
+    )
+    assert "--home /f\\xe9: the" in speakeasy("status", "--home", b"/f\xe9").stderr
+
+
 def test_without_a_terminal_the_interface_points_to_run(speakeasy) -> None:
     done = speakeasy()
     assert done.returncode == 2
@@ -157,6 +210,27 @@ def test_a_home_or_output_folder_that_is_not_utf8_is_refused(
     done = speakeasy("run", "recordings", flag, b"f\xe9")
     assert done.returncode == 2
     assert "valid UTF-8" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run", ""],
+        ["add", ""],
+        ["add", "recordings", ""],
+        ["add", "recordings", "--output-dir", ""],
+        ["add", "recordings", "-f", ""],
+        ["add", "recordings", "--home="],
+        [""],
+    ],
+)
+def test_an_empty_argument_is_a_mistake_and_queues_nothing(
+    speakeasy, recordings: Path, tmp_path: Path, args: list[str]
+) -> None:
+    done = speakeasy(*args, *(["--engine", "sim"] if args != [""] else []))
+    assert done.returncode == 2
+    assert "empty" in done.stderr or "format is ''" in done.stderr
+    assert not (tmp_path / "home" / "queue.db").exists()
 
 
 def test_a_queue_that_cannot_be_read_is_told_in_words(speakeasy, tmp_path: Path) -> None:

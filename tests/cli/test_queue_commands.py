@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from speakeasy_tui.cli.window import joining
+from speakeasy_tui.client.launch import attach
+from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.protocol import GetStatus, Status
 
 SIM = ("--engine", "sim", "--output-dir", "out")
 STATES = {"queued", "held", "running", "done", "skipped", "failed", "quarantined", "cancelled"}
@@ -104,12 +116,125 @@ def test_pause_and_resume_are_told_by_runner_status(speakeasy, recordings: Path)
     told = json.loads(speakeasy("runner", "status", "--json").stdout)
     assert told["state"] == "paused"
     assert told["why"]["kind"] == "person"
-    assert "paused" in speakeasy("add", "recordings", *SIM).stdout
+    assert "the queue is paused; go on" in speakeasy("add", "recordings", *SIM).stdout
+    assert re.search(r"runner: paused \(pid \d+\); resume", speakeasy("status").stdout)
     assert states(speakeasy) == ["queued"] * 3
     assert "resumed" in speakeasy("resume").stdout
     told = json.loads(speakeasy("runner", "status", "--json").stdout)
     assert told["state"] in {"running", "idle"}
     assert told["why"] is None
+
+
+def kill_runner(speakeasy) -> None:
+    """SIGKILL it, and wait until nobody answers: its last thread may take a moment."""
+    os.kill(json.loads(speakeasy("runner", "status", "--json").stdout)["pid"], signal.SIGKILL)
+    while '"pid":null' not in speakeasy("runner", "status", "--json").stdout:
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def cut_off(speakeasy, environment, recordings: Path, tmp_path: Path) -> Path:
+    """Three recordings in a queue whose runner was killed while it worked on them."""
+    slow = environment | {"SPEAKEASY_SIM_SPEED": "0.5"}
+    command = [sys.executable, "-m", "speakeasy_tui", "run", "recordings", *SIM]
+    with subprocess.Popen(command, cwd=tmp_path, env=slow, stdout=subprocess.DEVNULL) as run:
+        while "running" not in states(speakeasy):
+            time.sleep(0.05)
+        run.kill()
+    kill_runner(speakeasy)
+    environment["SPEAKEASY_SIM_SPEED"] = "0.5"
+    return recordings
+
+
+def test_status_tells_that_the_runner_was_cut_off_and_how_to_go_on(speakeasy, cut_off) -> None:
+    shown = speakeasy("status").stdout
+    assert "runner: stopped" in shown
+    assert "cut off at work; go on: speakeasy runner start" in shown
+
+
+@pytest.mark.parametrize(
+    "command", ["add b.wav", "hold 2", "cancel 2", "rerun 2", "rerun --failed"]
+)
+def test_after_a_crash_no_command_but_a_start_sets_the_batch_going(
+    speakeasy, cut_off: Path, command: str
+) -> None:
+    (cut_off.parent / "b.wav").write_bytes((cut_off / "a.wav").read_bytes())
+    done = speakeasy(*command.split(), *(SIM if command.startswith("add") else ()))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(speakeasy("runner", "status", "--json").stdout)
+    assert told["state"] == "stopped"
+    assert told["counts"]["running"] == 0
+    assert "an earlier runner was cut off" in speakeasy("status").stdout
+    speakeasy("runner", "start")
+    assert json.loads(speakeasy("runner", "status", "--json").stdout)["state"] == "running"
+
+
+@pytest.mark.parametrize("command", [["pause"], ["stop"], ["stop", "--now"]])
+def test_a_pause_after_a_crash_is_kept_for_the_next_runner(
+    speakeasy, cut_off: Path, command: list[str]
+) -> None:
+    done = speakeasy(*command)
+    assert done.returncode == 0
+    assert "speakeasy resume" in done.stdout
+    kill_runner(speakeasy)
+    assert "runner: stopped" in speakeasy("status").stdout
+    assert "resume" in speakeasy("status").stdout
+    assert "the queue is paused" in speakeasy("add", "recordings", *SIM, "-f", "txt").stdout
+    assert set(states(speakeasy)) == {"queued"}
+    assert speakeasy("resume").stdout == "resumed\n"
+    assert json.loads(speakeasy("runner", "status", "--json").stdout)["state"] == "running"
+
+
+def test_a_pause_is_lifted_where_the_runner_has_ended_meanwhile(speakeasy, cut_off) -> None:
+    speakeasy("resume")
+    assert json.loads(speakeasy("runner", "status", "--json").stdout)["state"] == "running"
+
+
+def test_a_window_whose_runner_was_killed_goes_on_though_add_started_the_next(
+    speakeasy, cut_off: Path, tmp_path: Path
+) -> None:
+    home = Home.find(tmp_path / "home")
+    connect = joining(None, lambda: attach(home, begin=False))
+    states = []
+    for _ in range(2):
+        link = connect()
+        told = link.request(GetStatus())
+        assert isinstance(told, Status)
+        states.append(str(told.batch.state))
+        link.close()
+    assert states == ["stopped", "running"]
+
+
+@pytest.fixture
+def hung(speakeasy) -> Iterator[int]:
+    """A runner that was stopped by a signal, as a hung one would be; its pid."""
+    speakeasy("runner", "start")
+    pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    yield pid
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "runner stop"])
+def test_a_runner_that_does_not_answer_is_named_with_what_to_do(
+    speakeasy, hung: int, command: str
+) -> None:
+    done = speakeasy(*command.split())
+    assert done.returncode == 3
+    assert f"the runner (pid {hung}) did not answer" in done.stderr
+    assert f"nothing is lost: kill -9 {hung}" in done.stderr
+
+
+def test_the_note_of_a_lane_that_is_lost_is_why_not_what_its_model_is(
+    speakeasy, recordings: Path
+) -> None:
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:9", "no_proxy": "*"}
+    faulty = {"SPEAKEASY_FAULTS": "device:*:99"}
+    done = speakeasy("run", "recordings/a.wav", "-o", "out", env=offline | faulty)
+    assert done.returncode == 3
+    assert "retired" in (lane := speakeasy("runner", "status").stdout.splitlines()[-1])
+    assert "no CUDA-capable device" in lane
+    assert "not to be had" not in lane
 
 
 def test_the_table_of_status_is_aligned_and_safe(speakeasy, recordings: Path) -> None:

@@ -321,3 +321,40 @@ def test_closed_standard_streams_do_not_matter(
     assert done.returncode == 0, done.stderr
     assert b"Traceback" not in done.stderr
     assert (tmp_path / "out" / "a.txt").exists()
+
+
+def test_a_persons_pause_is_told_once_and_how_to_go_on(
+    speakeasy, environment, recordings: Path, tmp_path: Path
+) -> None:
+    with started(environment, tmp_path, "recordings", *SIM, "--json") as process:
+        wait_for_event(process, "started")
+        speakeasy("pause")
+        wait_for_event(process, "paused")
+        time.sleep(0.5)  # the state of the queue follows the event
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert "speakeasy: paused; go on: speakeasy resume\n" in err
+
+
+def test_a_socket_that_is_open_to_others_is_refused_without_new_tries(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    speakeasy("runner", "start")
+    socket = tmp_path / "home" / "runner.sock"
+    socket.chmod(0o666)
+    done = speakeasy("run", "recordings", *SIM)
+    socket.chmod(0o600)
+    assert done.returncode == 3
+    assert "open to others" in done.stderr
+    assert "went away" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "add"])
+def test_a_recording_named_as_a_list_ends_with_2_and_queues_nothing(
+    speakeasy, recordings: Path, tmp_path: Path, command: str
+) -> None:
+    (recordings / "talk.txt").write_bytes(b"RIFF\0..\0")
+    done = speakeasy(command, "recordings/talk.txt", *SIM)
+    assert done.returncode == 2
+    assert "a list is text" in done.stderr
+    assert not (tmp_path / "home" / "queue.db").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def test_stdin_gives_a_list_by_lines_or_nul(place: bytes) -> None:
         ("x.jsonl", b'{"path": "a.wav"}\n{oops\n', "line 2"),
         ("x.jsonl", b'{"text": "hi"}\n', "audio_filepath"),
         ("x.jsonl", b'{"path": "\\ud800"}\n', "cannot be a file name"),
-        ("x.jsonl", b'{"path": "a\\u0000"}\n', "cannot be a file name"),
+        ("x.jsonl", b'{"path": "a\\u0000"}\n', "is no path"),
     ],
 )
 def test_a_list_that_cannot_be_read_is_refused(
@@ -129,6 +130,92 @@ def test_a_list_that_cannot_be_read_is_refused(
 ) -> None:
     with pytest.raises(SourceError, match=said):
         find_sources([write(place, name, data)], cwd=place)
+
+
+WAV = (
+    b"RIFF\x24\x08\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x80\x3e\0\0\2\0\x10\0data\0\x08\0\0"
+    b"\0\0.\0/\0..\0"
+)
+BINARY = {
+    "a name and its parent's": b"RIFF\0..\0",
+    "WAV of 16 bits": WAV,
+    "samples alone": b"\0\0\x2e\0\xd1\xff\x2f\0" * 50,
+    "MP4": b"\0\0\0\x1cftypM4A \0/\0",
+    "MP3": b"\xff\xfb\x90\x64\0..\0",
+    "MP3 with a title": b"ID3\4\0..\0",
+    "Ogg": b"OggS\0/\0",
+    "Matroska": b"\x1aE\xdf\xa3\n/\n",
+    "random bytes without a NUL": b"\x8f\x01\xfa\n..\n\xc3\x28",
+    "UTF-16": "a.wav\r\nb.wav\r\n".encode("utf-16"),
+    "UTF-16 without its mark": "a.wav\nb.wav\n".encode("utf-16-le"),
+    "one endless name": b"x" * 300,
+}
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".m3u", ".M3U8", ".jsonl"])
+@pytest.mark.parametrize("data", BINARY.values(), ids=BINARY.keys())
+def test_binary_data_named_as_a_list_is_refused(place: bytes, data: bytes, suffix: str) -> None:
+    with pytest.raises(SourceError, match=f"voice{suffix}, "):
+        find_sources([write(place, "voice" + suffix, data)], cwd=place)
+
+
+@pytest.mark.parametrize("data", BINARY.values(), ids=BINARY.keys())
+def test_binary_data_named_as_a_table_queues_nothing(place: bytes, data: bytes) -> None:
+    try:  # of a table's first row it may be taken for the names of columns
+        assert found(place, write(place, "voice.csv", data)) == []
+    except SourceError as error:
+        assert "voice.csv, " in str(error)
+
+
+@pytest.mark.parametrize("data", BINARY.values(), ids=BINARY.keys())
+def test_binary_data_on_stdin_is_refused(place: bytes, data: bytes) -> None:
+    with pytest.raises(SourceError, match="the list on stdin, "):
+        found(place, "-", stdin=data)
+
+
+def test_a_recording_named_as_a_list_is_told_to_be_one_and_what_a_list_is(place: bytes) -> None:
+    with pytest.raises(SourceError, match=r"a recording.*rename it.*a path on each line"):
+        find_sources([write(place, "voice.txt", WAV)], cwd=place)
+
+
+@pytest.mark.parametrize("entry", ["/", ".", "..", "./", "../..", "sub/..", "//"])
+def test_a_list_queues_no_folder_by_dots_and_slashes_alone(place: bytes, entry: str) -> None:
+    for data in (f"a.wav\n{entry}\n", f"a.wav\0{entry}\0"):
+        with pytest.raises(SourceError, match=r"entry 2 is .*on the command line"):
+            find_sources([write(place, "list.txt", data.encode())], cwd=place)
+    with pytest.raises(SourceError, match="entry 2"):
+        found(place, "-", stdin=f"a.wav\n{entry}\n".encode())
+
+
+@pytest.mark.parametrize("options", [["-type", "f"], ["-name", "*.wav"]])
+def test_what_find_print0_writes_is_a_list_whatever_the_names(
+    place: bytes, options: list[str]
+) -> None:
+    Path(os.fsdecode(place), "RIFF").write_bytes(b"")
+    Path(os.fsdecode(place), "two\nlines\x1b[31m.wav").write_bytes(b"")
+    for where in (b".", place):
+        written = subprocess.run(
+            ["find", where, *options, "-print0"], cwd=place, capture_output=True, check=True
+        ).stdout
+        named = sorted(
+            os.path.relpath(os.path.join(place, n), place) for n in written.split(b"\0")[:-1]
+        )
+        assert len(named) >= 6
+        assert sorted(found(place, "-", stdin=written)) == named
+        assert sorted(found(place, write(place, "l.txt", written))) == named
+        os.unlink(place + b"/l.txt")
+
+
+def test_a_list_may_begin_with_the_name_of_a_folder_that_looks_like_a_recordings_mark(
+    place: bytes,
+) -> None:
+    os.mkdir(place + b"/RIFF")
+    Path(os.fsdecode(place), "RIFF/a.wav").write_bytes(b"")
+    assert found(place, "-", stdin=b"RIFF/a.wav\n") == [b"RIFF/a.wav"]
+
+
+def test_of_names_that_are_no_text_only_one_must_be_there(place: bytes) -> None:
+    assert found(place, "-", stdin=b"\xe9.wav\ncaf\xe9.wav\n") == [b"\xe9.wav", b"caf\xe9.wav"]
 
 
 def test_transcripts_that_a_star_brought_are_not_taken_for_lists(place: bytes) -> None:

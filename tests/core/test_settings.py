@@ -53,6 +53,10 @@ def test_text_is_read_as_the_declared_type(name: str, text: str, value: object) 
         ("batch_size", 0, "auto or a whole number from 1"),
         ("batch_size", True, "auto or a whole number from 1"),
         ("workers", "-1", "auto or a whole number from 1"),
+        ("batch_size", "99999999999999999999", "auto or a whole number from 1 to 512"),
+        ("cpu_threads", 1000, "auto or a whole number from 1 to 512"),
+        ("workers", "65", "auto or a whole number from 1 to 64"),
+        ("recycle_mb", "99999999999", "auto or a whole number from 1 to 16777216"),
         ("beam_size", "51", "a whole number from 1 to 50"),
         ("beam_size", 2.5, "a whole number from 1 to 50"),
         ("stall_s", "nan", "a number from 0.1"),
@@ -64,6 +68,7 @@ def test_text_is_read_as_the_declared_type(name: str, text: str, value: object) 
         ("compute_type", "float61", "did you mean 'float16'?"),
         ("language", "english", "did you mean 'en'?"),
         ("model", "", "not empty"),
+        ("output_dir", 5, "a text"),
         ("modle", "x", "did you mean 'model'?"),
     ],
 )

@@ -19,6 +19,7 @@ from speakeasy_tui.core.engineprotocol import (
     Finished,
     Heard,
     Loaded,
+    LoadFailed,
     Opened,
     Progress,
     Quit,
@@ -28,6 +29,7 @@ from speakeasy_tui.core.engineprotocol import (
     Vitals,
     report_decoder,
 )
+from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.engine import audio
 
 from . import multilingual
@@ -95,6 +97,24 @@ def test_files_for_a_model_are_not_made_ready_for_the_one_before(
     finished = engine.end_of(2)
     assert isinstance(finished, Finished)
     assert (finished.language, finished.warnings) == ("de", [])
+
+
+@pytest.mark.parametrize("variable", ["SPEAKEASY_TORCH", "SPEAKEASY_WINDOWS", "SPEAKEASY_FAULTS"])
+def test_a_variable_that_cannot_be_meant_is_refused_before_a_model_is_loaded(
+    start: Start, variable: str
+) -> None:
+    engine = start("real", **{variable: "garbage"})
+    engine.send(load_command())
+    failed = engine.wait_for(LoadFailed)
+    assert failed.text.startswith(f"{variable}: ")
+    assert failed.kind is ErrorKind.MODEL
+    assert engine.status() != 0
+
+
+@pytest.mark.parametrize("variable", ["SPEAKEASY_TORCH", "SPEAKEASY_WINDOWS"])
+def test_an_empty_variable_is_one_that_is_not_set(start: Start, variable: str) -> None:
+    engine = start("real", **{variable: ""})
+    engine.load()
 
 
 @pytest.fixture(scope="module")

@@ -214,8 +214,8 @@ def test_a_command_that_meets_a_runner_about_to_end_starts_the_next(
 
     start = launch.spawn
 
-    def spawn(home: Home) -> subprocess.Popen[bytes]:
-        process = start(home)
+    def spawn(home: Home, *, begin: bool) -> subprocess.Popen[bytes]:
+        process = start(home, begin=begin)
         if not codes:
             codes.append(process.wait())
             ending.release()

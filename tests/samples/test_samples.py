@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import av
 import pytest
 from faster_whisper.audio import decode_audio
 
+from speakeasy_tui.engine.inject import parse
 from speakeasy_tui.samples import reference_texts, sample_folder
 
 LIMIT = 1_500_000  # bytes: they ship in the wheel
@@ -45,3 +48,19 @@ def test_a_recording_decodes_to_the_length_of_its_text(name: str) -> None:
 def test_the_broken_recording_cannot_be_opened() -> None:
     with pytest.raises(av.FFmpegError):
         av.open(str(sample_folder() / BROKEN))
+
+
+def test_each_fault_of_the_readmes_example_strikes_a_recording_of_the_demo() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    found = re.search(r'SPEAKEASY_FAULTS="(.*)" speakeasy demo', readme.read_text())
+    assert found is not None
+    struck = [
+        {
+            name
+            for name in reference_texts()
+            if rule.applies(os.fsencode(sample_folder() / name), rule.tries)
+        }
+        for rule in parse(found[1])
+    ]
+    assert len(struck) == 2
+    assert all(struck)

@@ -140,6 +140,13 @@ def test_more_lanes_than_fit_are_summed_up() -> None:
     assert "and 5 more lanes, 5 running" in lines[-1]
 
 
+def test_a_lane_that_is_lost_says_why_not_what_its_model_is() -> None:
+    lane = Lane(0, "cpu", LaneState.RETIRED, "tiny", why="no device", warning="starter model")
+    (line,) = lane_lines([lane], 120, 4)
+    assert "no device" in text_of(line)
+    assert "starter" not in text_of(line)
+
+
 def test_a_lanes_warning_and_its_restarts_are_told() -> None:
     lane = Lane(number=0, device="cpu", model="tiny", respawns=2, warning="no cuBLAS: on the CPU")
     (line,) = lane_lines([lane], 120, 4)

@@ -173,6 +173,13 @@ async def test_no_path_at_all_does_not_mean_the_present_folder(window: Window) -
     assert app.screen is app.board and not runner.asked_of(p.Add)
 
 
+async def test_no_path_at_all_is_not_the_folder_we_are_in(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("a", "enter")
+    assert app.screen is not app.board
+    assert not runner.asked_of(p.Add)
+
+
 def test_hidden_names_are_completed_only_when_asked_for(tmp_path: Path) -> None:
     for name in (".trash", "tapes", "talk.mp3"):
         (tmp_path / name).mkdir() if "." not in name[1:] else (tmp_path / name).touch()

@@ -97,6 +97,8 @@ def engine(facts: EngineFacts | str, any_gpu: bool) -> Iterator[Check]:
         yield ok("engine", versions)
         for problem in facts.problems:
             yield warning("engine", problem, "see `speakeasy doctor --json` for all facts")
+    for why in facts.refused:
+        yield error("environment", why, "correct that variable, or unset it")
     if facts.cpu_compute_types:
         yield ok("cpu", "compute types: " + ", ".join(sorted(facts.cpu_compute_types)))
     if not any_gpu and not facts.cuda_devices:

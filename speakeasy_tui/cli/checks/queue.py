@@ -46,7 +46,7 @@ def runner(home: Home) -> Iterator[Check]:
         yield ok("runner", "none is running; the first command that needs one starts it")
         return
     except LinkError as problem:
-        hint = f"speakeasy runner stop, or see {home.runner_log}"
+        hint = problem.hint or f"speakeasy runner stop, or see {home.runner_log}"
         yield error("runner", f"it does not answer: {problem}", hint)
         return
     if not isinstance(told, Status):

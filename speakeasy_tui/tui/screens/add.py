@@ -156,6 +156,8 @@ class AddScreen(Dialog[None]):
 
     @on(Input.Submitted)
     def _queue(self, event: Input.Submitted) -> None:
+        if not event.value.strip():
+            return
         app = cast("SpeakeasyApp", self.app)
         try:
             sources = _sources(event.value)
