@@ -63,6 +63,7 @@ def open_(
 def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> str:
     """Run the interface until it is closed; returns its farewell."""
     from speakeasy_tui.core.configfile import write_setting
+    from speakeasy_tui.core.protocol import GetStatus, Start, Status
     from speakeasy_tui.tui import run as run_interface
 
     def save_theme(name: str) -> None:
@@ -72,9 +73,13 @@ def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> s
         # With files to queue the window is there sooner than a runner that has to be started.
         link = live_link(home) if requests and not settings.foreground else None
         if not requests:
-            link = at_work(connect)
+            link = connect()
+            told = link.request(GetStatus())
+            # A person's pause is left as it is.
+            if isinstance(told, Status) and told.batch.state == "stopped":
+                requests = [Start()]
         return run_interface(
-            joining(link, connect),
+            connect if link is None else _begun(link, connect),
             home,
             settings,
             on_connected=requests,
@@ -82,29 +87,12 @@ def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> s
         )
 
 
-def at_work(connect: Callable[[], Link]) -> Link:
-    """A link to a runner that works, unless a person has paused it."""
-    from speakeasy_tui.core.protocol import GetStatus, Start, Status
-
-    link = connect()
-    told = link.request(GetStatus())
-    if isinstance(told, Status) and told.batch.state == "stopped":
-        link.request(Start())
-    return link
-
-
-def joining(link: Link | None, connect: Callable[[], Link]) -> Callable[[], Link]:
-    """What connects a window: the first time it gives `link`, if there is one.
-
-    The rows come on that while Textual is imported. Later the runner that the window had was
-    killed, and a command that begins no work may have started the next.
-    """
-    first = [connect]
-    if link is not None:
-        link.subscribe(events=True, outputs=False)
-        link.read_ahead()
-        first = [lambda: link]
-    return lambda: first.pop()() if first else at_work(connect)
+def _begun(link: Link, connect: Callable[[], Link]) -> Callable[[], Link]:
+    """`connect`, which the first time gives `link`; the rows come while Textual is imported."""
+    link.subscribe(events=True, outputs=False)
+    link.read_ahead()
+    links = [link]
+    return lambda: links.pop() if links else connect()
 
 
 @contextlib.contextmanager

@@ -243,7 +243,7 @@ class Model:
         """A full batch has so many from now on."""
         if self.searcher is not None:
             self.searcher.windows = windows
-            self.searcher.tokens = vram.LONGEST if self.lengths is None else vram.LONGEST_SHORT
+            self.searcher.tokens = vram.TOKENS if self.lengths is None else vram.TOKENS_SHORT
 
     @property
     def limit(self) -> int:

@@ -104,7 +104,7 @@ class Searcher:
         """Of a full batch, if they are full windows: for so many, or for as many seconds of shorter
         ones, there is room from the first on, for in a new one all steps have to be recorded
         again."""
-        self.tokens = vram.LONGEST
+        self.tokens = vram.TOKENS
         """Of each text of those, or of those that short windows have in place of it; long prompts
         take more."""
         self._desks: dict[int, Desk] = {}

@@ -9,9 +9,9 @@ from speakeasy_tui.engine import modelfile
 
 VOCABULARY = 52_000
 """Tokens of Whisper's models, about."""
-LONGEST = 256
+TOKENS = 256
 """Tokens of a text, its prompt's among them, for which torch keeps room, in blocks of 64."""
-LONGEST_SHORT = 384
+TOKENS_SHORT = 384
 """The same, where there may be short windows in place of each: they end in blocks of their own.
 The most that those of `engine.shortwindow.few` need."""
 
@@ -47,7 +47,7 @@ def window_bytes(width: int, layers: int, size: int, *, by_torch: bool, parts: i
     listened = 2 * 1500 * width * layers
     attention = 2 * heads * 1500 * 1500
     if by_torch:
-        written = 5 * 2 * (LONGEST if parts == 1 else LONGEST_SHORT) * width * layers
+        written = 5 * 2 * (TOKENS if parts == 1 else TOKENS_SHORT) * width * layers
         step = parts * 5 * VOCABULARY * 6 * 4 // size
         return size * (written + listened + attention + 2 * step)
     written = 5 * 2 * 224 * width * layers

@@ -10,14 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
 
-from speakeasy_tui.core.job import State
 from speakeasy_tui.runner.probe import probed
-from speakeasy_tui.runner.rows import Tally
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StoreFullError
 
@@ -97,17 +94,3 @@ class Lengths:
         for job in found:
             self._owner.changed(job)
         found.clear()
-
-
-def expected_s(tallies: Mapping[str, Tally]) -> float:
-    """Seconds of audio that all jobs come to, cancelled ones left out.
-
-    What is still to be done and whose length nobody knows is taken to be as long as the others
-    are on average; 0 when no length is known.
-    """
-    counted = [tally for state, tally in tallies.items() if state != State.CANCELLED]
-    audio_s = sum(tally.audio_s for tally in counted)
-    known = sum(tally.known for tally in counted)
-    waiting = [tallies[state] for state in (State.QUEUED, State.HELD, State.RUNNING)]
-    unknown = sum(tally.jobs - tally.known for tally in waiting)
-    return audio_s + unknown * audio_s / known if known else audio_s

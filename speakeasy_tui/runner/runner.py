@@ -29,8 +29,9 @@ from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.intake import Intake
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.ledger import Ledger
-from speakeasy_tui.runner.lengths import Lengths, expected_s
+from speakeasy_tui.runner.lengths import Lengths
 from speakeasy_tui.runner.modelfinder import ModelFinder
+from speakeasy_tui.runner.overall import overall
 from speakeasy_tui.runner.record import Claim, Request
 from speakeasy_tui.runner.rescue import Journal, open_store
 from speakeasy_tui.runner.server import Server
@@ -253,39 +254,16 @@ class Runner:
 
     def batch(self) -> Batch:
         """The queue as a whole, now."""
-        tallies = self.store.tallies()
-        counts = {state: tally.jobs for state, tally in tallies.items()}
-        if self.watch.cut_off:
-            at_work = len(self.work.flights)
-            counts[State.QUEUED] += counts[State.RUNNING] - at_work
-            counts[State.RUNNING] = at_work
-        counted = [tally for state, tally in tallies.items() if state != State.CANCELLED]
-        audio_s = sum(tally.audio_s for tally in counted)
-        whole_s = expected_s(tallies)
-        done_s = tallies[State.DONE].audio_s + tallies[State.SKIPPED].audio_s
-        done_s += self.work.in_flight_s()
-        over_s = done_s + tallies[State.FAILED].audio_s + tallies[State.QUARANTINED].audio_s
-        speed = self.work.speed()
-        left = counts["queued"] + counts["running"]
-        eta = None
-        if speed and left and whole_s:
-            eta = max(0.0, whole_s - over_s) / speed
-        state = self.wanted
-        if state is RunnerState.RUNNING and not (left or self.scanning):
-            state = RunnerState.IDLE
-        return Batch(
-            state=state,
-            why=self.pause,
-            counts=counts,
-            audio_s=round(audio_s, 1),
-            whole_s=round(whole_s, 1),
-            done_s=round(done_s, 1),
-            speed=None if speed is None else round(speed, 1),
-            eta_s=None if eta is None else round(eta),
-            disk_free=self._disk_free(),
+        batch = overall(
+            self.store.tallies(),
+            wanted=self.wanted,
             scanning=self.scanning,
-            notice=self._notice,
+            at_work=len(self.work.flights) if self.watch.cut_off else None,
+            in_flight_s=self.work.in_flight_s(),
+            speed=self.work.speed(),
         )
+        batch.why, batch.disk_free, batch.notice = self.pause, self._disk_free(), self._notice
+        return batch
 
     def _disk_free(self) -> int | None:
         try:

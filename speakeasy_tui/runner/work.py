@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import time
@@ -21,6 +20,7 @@ from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
 from speakeasy_tui.runner import outputs
 from speakeasy_tui.runner.chaos import passing
+from speakeasy_tui.runner.cutoff import put_right
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.order import Order
@@ -402,36 +402,5 @@ class Work:
         self._telling.wake()
 
     def recover(self, why: str = "the runner had ended") -> tuple[int, int]:
-        """Put right what a crash, or a full disk, cut off: complete commits, give back the rest.
-
-        Returns how many jobs were completed and how many given back, because of `why`.
-        """
-        by_job: dict[int, list[Staged]] = {}
-        for item in self.store.staged():
-            if item.job not in self.flights:
-                by_job.setdefault(item.job, []).append(item)
-        completed = 0
-        for job, items in by_job.items():
-            overwrite = self.store.options(job).overwrite
-            named = outputs.finish_staged(items, overwrite=overwrite)
-            if len(named) == len(items) and self.store.state(job) is State.RUNNING:
-                self.store.done(job, "completed after a restart")
-                self._telling.changed(job)
-                completed += 1
-            else:
-                self.store.unstage(job, named)
-        self._sweep(int(self.store.get("pid") or "0"))
-        lost = [job for job, _, _ in self.store.running() if job not in self.flights]
-        self.store.give_back_running(self.flights, why)
-        for job in lost:
-            self._telling.changed(job)
-        return completed, len(lost)
-
-    def _sweep(self, pid: int) -> None:
-        """Remove part files that runner `pid` had begun and not yet staged."""
-        for job, attempt, paths in self.store.running():
-            if job not in self.flights:
-                parts = (outputs.part_path(path, pid, job, attempt) for path in paths)
-                for part in parts:
-                    with contextlib.suppress(OSError):
-                        os.unlink(part)
+        """As `put_right`, of what is not in flight."""
+        return put_right(self.store, self.flights, self._telling.changed, why)

@@ -114,7 +114,7 @@ def link_lines(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
 
 def batch_lines(batch: Batch, width: int) -> list[Line]:
     """State, bar, time left and speed; the counts; and why it is paused."""
-    total = max(batch.audio_s, batch.whole_s)
+    total = batch.whole_s
     share = batch.done_s / total if total > 0 else 0.0
     left = [Span(" "), RUNNER_LOOK[batch.state]]
     right: list[Span] = []
@@ -142,7 +142,7 @@ def counts_line(batch: Batch, width: int) -> Line:
     if width_of(left) > width - 1:  # as in the table, the glyph alone tells the state
         left = _count_spans(batch, words=False)
     right = [Span(" ")]
-    total = max(batch.audio_s, batch.whole_s)
+    total = batch.whole_s
     amounts = [shown.amounts(batch.done_s, total)] if total > 0 else []
     free = [f"{shown.size(batch.disk_free)} free"] if batch.disk_free is not None else []
     for texts in (amounts + free, amounts):

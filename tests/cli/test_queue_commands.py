@@ -14,11 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from speakeasy_tui.cli.window import joining
-from speakeasy_tui.client.launch import attach
-from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import GetStatus, Status
-
 SIM = ("--engine", "sim", "--output-dir", "out")
 STATES = {"queued", "held", "running", "done", "skipped", "failed", "quarantined", "cancelled"}
 
@@ -188,21 +183,6 @@ def test_a_pause_after_a_crash_is_kept_for_the_next_runner(
 def test_a_pause_is_lifted_where_the_runner_has_ended_meanwhile(speakeasy, cut_off) -> None:
     speakeasy("resume")
     assert json.loads(speakeasy("runner", "status", "--json").stdout)["state"] == "running"
-
-
-def test_a_window_whose_runner_was_killed_goes_on_though_add_started_the_next(
-    speakeasy, cut_off: Path, tmp_path: Path
-) -> None:
-    home = Home.find(tmp_path / "home")
-    connect = joining(None, lambda: attach(home, begin=False))
-    states = []
-    for _ in range(2):
-        link = connect()
-        told = link.request(GetStatus())
-        assert isinstance(told, Status)
-        states.append(str(told.batch.state))
-        link.close()
-    assert states == ["stopped", "running"]
 
 
 @pytest.fixture

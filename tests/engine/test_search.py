@@ -22,7 +22,7 @@ from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.search import Searcher
 from speakeasy_tui.engine.steps import AHEAD, Steps, whole
 from speakeasy_tui.engine.textdecoder import Shape, Space
-from speakeasy_tui.engine.vram import LONGEST, LONGEST_SHORT
+from speakeasy_tui.engine.vram import TOKENS, TOKENS_SHORT
 from speakeasy_tui.engine.ways import Way
 from tests.gpu.widened import read, write
 
@@ -235,7 +235,7 @@ def test_windows_of_all_lengths_are_heard_in_the_same_memory(both: Both) -> None
     searcher.spare()
     both.model.expect(3)
     kinds = [(both, 448), (Both(both.model, frames=1000), 168), (Both(both.model, frames=600), 88)]
-    searcher.tokens = LONGEST_SHORT
+    searcher.tokens = TOKENS_SHORT
     try:
         assert_same(*both.find(beam_size=5, num_hypotheses=5))  # the others take more
         (desk,) = searcher._desks.values()
@@ -248,7 +248,7 @@ def test_windows_of_all_lengths_are_heard_in_the_same_memory(both: Both) -> None
         assert same is desk
         assert {steps.room.text[0].data_ptr() for steps in steps_of(searcher)} == {places}
     finally:
-        searcher.tokens = LONGEST
+        searcher.tokens = TOKENS
         both.model.expect(1)
         searcher.spare()
 

@@ -22,7 +22,7 @@ from speakeasy_tui.engine.outcome import Outcome
 from speakeasy_tui.engine.passage import Span
 from speakeasy_tui.engine.shortwindow import TAIL, TRIES, Lengths, few, is_clear, seconds
 from speakeasy_tui.engine.steps import whole
-from speakeasy_tui.engine.vram import LONGEST, LONGEST_SHORT, VOCABULARY
+from speakeasy_tui.engine.vram import TOKENS, TOKENS_SHORT, VOCABULARY
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Piece, Window
 
@@ -476,7 +476,7 @@ def test_torch_hears_known_sentences_in_short_windows(monkeypatch: pytest.Monkey
     assert model.lengths == FEW
     model.expect(4)
     assert model.searcher is not None
-    assert model.searcher.tokens == LONGEST_SHORT
+    assert model.searcher.tokens == TOKENS_SHORT
     decoder = Decoder(model, Meter(), Injector().check_device)
     known = sentences()
     ready = short(FEW)
@@ -497,7 +497,7 @@ def test_short_windows_have_room_for_their_texts(size: int) -> None:
     """In the memory of which `vram.window_bytes` tells; a prompt without text has three tokens."""
     for length in FEW.every[:-1]:
         longest = whole(3 + most_tokens(length - TAIL) - 1)
-        assert FEW.windows(size, length) * longest <= size * LONGEST_SHORT
+        assert FEW.windows(size, length) * longest <= size * TOKENS_SHORT
 
 
 def test_short_windows_take_more_memory_where_torch_searches(
@@ -507,5 +507,5 @@ def test_short_windows_take_more_memory_where_torch_searches(
     monkeypatch.setenv("SPEAKEASY_WINDOWS", "shared")
     full = model.window_bytes()
     monkeypatch.setenv("SPEAKEASY_WINDOWS", "short")
-    more = 5 * 2 * (LONGEST_SHORT - LONGEST) * 384 * 4 + 2 * 4 * 5 * VOCABULARY * 6
+    more = 5 * 2 * (TOKENS_SHORT - TOKENS) * 384 * 4 + 2 * 4 * 5 * VOCABULARY * 6
     assert model.window_bytes() == full + 4 * more

@@ -33,7 +33,7 @@ from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.outcome import MOST
 from speakeasy_tui.engine.shortwindow import TAIL, few
-from speakeasy_tui.engine.vram import LONGEST_SHORT
+from speakeasy_tui.engine.vram import TOKENS_SHORT
 from speakeasy_tui.engine.work import Window
 from tests.bench.cores import kinds
 from tests.engine.pieces import spoken_piece
@@ -105,7 +105,7 @@ def main() -> None:
     for size in map(int, given.batches.split(",")):
         batches = batches_of(model, given.folder, size)
         model.expect(size)
-        searcher.tokens = LONGEST_SHORT
+        searcher.tokens = TOKENS_SHORT
         alone = []
         for batch in batches:
             model.spare()

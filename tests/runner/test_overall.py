@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from speakeasy_tui.core.job import State
-from speakeasy_tui.runner.lengths import expected_s
+from speakeasy_tui.runner.overall import expected_s
 from speakeasy_tui.runner.rows import Tally
 
 
