@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from speakeasy_tui.client.launch import CannotStart
+from speakeasy_tui.client.link import Unusable
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
@@ -56,7 +56,7 @@ def runner_starts_by_the_reserve(disk: Path, *, killed: bool) -> None:
     fillers.append(fill(disk))
     try:
         desk.again()
-    except CannotStart as error:
+    except Unusable as error:
         assert "is full" in str(error) and "\n" not in str(error), error
     else:
         raise AssertionError("it found room")
