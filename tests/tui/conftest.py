@@ -250,6 +250,7 @@ def batch_of(jobs: list[Job], **changes: Any) -> Batch:
         state=RunnerState.RUNNING,
         counts=counts,
         audio_s=75_600.0,
+        whole_s=75_600.0,
         done_s=32_508.0,
         speed=149.3,
         eta_s=288.6,

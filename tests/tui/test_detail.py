@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from conftest import STRIP, ScriptedRunner, chunk, make_app, ready, screen_text, until
 from rich.cells import cell_len
 
 from speakeasy_tui.core import protocol as p
@@ -13,6 +12,8 @@ from speakeasy_tui.core.transcript import Chunk, Segment, Word
 from speakeasy_tui.tui.ink import LineView, changed
 from speakeasy_tui.tui.loudness import loudness_lines
 from speakeasy_tui.tui.transcript import segment_lines, stamp
+
+from .conftest import STRIP, ScriptedRunner, chunk, make_app, ready, screen_text, until
 
 
 async def test_parts_of_the_transcript_arrive_while_it_is_open(

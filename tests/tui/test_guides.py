@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from keys_guide import PAGE, page
-
 from speakeasy_tui.tui import theme
 from speakeasy_tui.tui.keyed_app import KeyedApp, screens
+
+from .keys_guide import PAGE, page
 
 
 def test_the_page_of_keys_is_made_from_the_bindings() -> None:

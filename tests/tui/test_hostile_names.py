@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, make_app, ready, screen_text, until
 from rich.color import ColorSystem
 from rich.segment import Segment
 from textual.pilot import Pilot
@@ -23,6 +22,8 @@ from speakeasy_tui.tui.diff import _cells
 from speakeasy_tui.tui.saving import resolved
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.typed import meant, unescaped
+
+from .conftest import ScriptedRunner, make_app, ready, screen_text, until
 
 NAMES = {
     b"osc\x1b]0;pwned\x07.wav": "osc\\e]0;pwned\\x07.wav",

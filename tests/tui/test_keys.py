@@ -6,7 +6,6 @@ import threading
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 
 from speakeasy_tui.core import protocol as p
@@ -20,6 +19,8 @@ from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.screens.help import Help
+
+from .conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 
 SIZE = (120, 34)
 

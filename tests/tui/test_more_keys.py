@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 
 from speakeasy_tui.core import protocol as p
@@ -16,6 +15,8 @@ from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.log import level_of, speaks_of
 from speakeasy_tui.tui.screens.pick import Pick
+
+from .conftest import ScriptedRunner, make_app, ready, screen_text, until
 
 SIZE = (130, 36)
 Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]

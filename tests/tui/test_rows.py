@@ -9,7 +9,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conftest import batch_of, recordings, two_lanes
 from rich.cells import cell_len
 
 from speakeasy_tui.core.job import Batch, Job, Lane, LaneState, Pause, RunnerState, State
@@ -19,6 +18,8 @@ from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import MESSAGE_FROM, STATE_LOOK, heading, line_of, plan, width_of
+
+from .conftest import batch_of, recordings, two_lanes
 
 
 def text_of(line: tuple[object, ...]) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SPOKEN, ScriptedRunner, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -16,6 +15,8 @@ from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.saving import ThereAlready, resolved, save
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.screens.save import SaveScreen
+
+from .conftest import SPOKEN, ScriptedRunner, make_app, ready, screen_text, until
 
 Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
 NAME = "bells-tower-north-reel-01.txt"

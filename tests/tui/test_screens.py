@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 from textual.pilot import Pilot
 
 from speakeasy_tui.core import models
@@ -23,6 +22,8 @@ from speakeasy_tui.tui.completion import completions
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.screens.models import ModelsScreen
 from speakeasy_tui.tui.screens.summary import SummaryScreen
+
+from .conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 
 Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
 

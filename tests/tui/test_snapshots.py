@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, make_app, ready
 from textual.pilot import Pilot
 
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
+
+from .conftest import ScriptedRunner, make_app, ready
 
 SIZES = [(60, 20), (80, 24), (140, 45), (220, 60)]
 THEMES = [

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emulator import Emulator
 
-HERE = Path(__file__).parent
+from .emulator import Emulator
+
+ROOT = Path(__file__).parents[2]
 
 
 class Terminal:
@@ -37,7 +38,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            cwd=HERE,
+            cwd=ROOT,
             env={**os.environ, "TERM": "xterm-256color", **environment},
         )
         os.close(slave)
@@ -93,7 +94,7 @@ def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     terminals: list[Terminal] = []
 
     def start(*words: str, **environment: str) -> Terminal:
-        command = (sys.executable, "window.py", str(tmp_path), *words)
+        command = (sys.executable, "-m", "tests.tui.window", str(tmp_path), *words)
         terminals.append(Terminal(*command, **environment))
         return terminals[-1]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import ScriptedRunner, make_app, ready, until
 from textual.color import Color
 
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui import theme
+
+from .conftest import ScriptedRunner, make_app, ready, until
 
 SHIPPED = [
     "archive", "high-contrast", "high-contrast-light", "speakeasy-dark", "speakeasy-light",

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import screen_text, until
 
 from speakeasy_tui import samples
 from speakeasy_tui.client.launch import attach
@@ -18,6 +17,8 @@ from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
+
+from .conftest import screen_text, until
 
 QUIET = Settings(summary_at_end=False)
 

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from conftest import ScriptedRunner, batch_of, make_app, ready, until
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
@@ -18,6 +17,8 @@ from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
+
+from .conftest import ScriptedRunner, batch_of, make_app, ready, until
 
 
 class Receiver:

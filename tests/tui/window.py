@@ -10,12 +10,12 @@ import threading
 import time
 from pathlib import Path
 
-from conftest import ScriptedRunner, batch_of, recordings, two_lanes
-
 from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.tui import run
+
+from .conftest import ScriptedRunner, batch_of, recordings, two_lanes
 
 
 def pour(runner: ScriptedRunner) -> None:
