@@ -18,7 +18,7 @@ from speakeasy_tui.runner.devices import Devices
 from speakeasy_tui.runner.modelfinder import WAYS_OUT
 
 HUB_TIMEOUT = 5.0
-"""Seconds; as the fetcher waits for an answer."""
+"""Seconds that the hub has to answer."""
 
 
 def model(found: Resolved) -> Iterator[Check]:
