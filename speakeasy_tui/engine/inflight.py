@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from speakeasy_tui.core.engineprotocol import ChunkDone, Finished, Progress
+from speakeasy_tui.core.engineprotocol import ChunkDone, Finished, Opened, Progress
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.engine.hand import opened
 from speakeasy_tui.engine.wire import Writer
@@ -12,15 +12,16 @@ from speakeasy_tui.engine.work import FileWork, Piece
 
 
 class InFlight:
-    """Files by job, from the command that brings them until they are finished or dropped."""
+    """Files by job, from the command that brings them until they are finished or dropped.
+
+    Nothing is said twice: the runner needs longer to hear it than this to look.
+    """
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self._files: dict[int, FileWork] = {}
-        self._begun: set[int] = set()
-        """Of them, those of which something was said."""
-        self._named: set[int] = set()
-        """Of them, those whose language was said."""
+        self._said: dict[int, Opened] = {}
+        """What was last said of those of which something was said."""
 
     def __len__(self) -> int:
         return len(self._files)
@@ -45,18 +46,20 @@ class InFlight:
 
     def begun(self, file: FileWork) -> bool:
         """Whether something was said of it."""
-        return file.job in self._begun
+        return file.job in self._said
 
     def begin(self, file: FileWork) -> None:
-        """Say what is known of it; once more when that is more."""
-        self._begun.add(file.job)
-        self._writer.send(opened(file))
+        """Say what is known of it; once more when that is something else."""
+        known = opened(file)
+        if known != self._said.get(file.job):
+            self._said[file.job] = known
+            self._writer.send(known)
 
     def tell_language(self, file: FileWork) -> None:
         """Say what is known of it once its language is."""
-        if file.language is not None and file.job not in self._named:
-            self._named.add(file.job)
-            self._writer.send(opened(file))
+        said = self._said.get(file.job)
+        if file.language is not None and (said is None or said.language is None):
+            self.begin(file)
 
     def tell_progress(self, file: FileWork) -> None:
         """Say how far it is."""
@@ -86,10 +89,10 @@ class InFlight:
             )
         )
 
-    def finish(self, file: FileWork) -> None:
+    def finish(self, file: FileWork) -> bool:
         """Say so, if it is finished; then it is in flight no more."""
         if not (file.finished and file.told_whole):
-            return
+            return False
         self._forget(file.job)
         language = file.language
         if language is None:  # nothing was decoded, so nothing was detected
@@ -105,8 +108,8 @@ class InFlight:
                 ticket=file.command.ticket,
             )
         )
+        return True
 
     def _forget(self, job: int) -> FileWork | None:
-        self._begun.discard(job)
-        self._named.discard(job)
+        self._said.pop(job, None)
         return self._files.pop(job, None)

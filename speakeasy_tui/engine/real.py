@@ -279,8 +279,6 @@ class RealEngine:
         self._files.begin(file)
         expected = file.todo if file.whole else math.ceil(file.audio_s / 30) or 1
         self._spring(file, lambda: file.trap.cut(expected))
-        if not file.dropped:
-            self._files.tell_progress(file)
 
     def _cut(self, file: FileWork) -> None:
         """All of a file is known."""
@@ -348,9 +346,8 @@ class RealEngine:
         self._front.release([piece for piece in pieces if id(piece) not in back])
         self._ready.add_again(going)
         for file in {piece.file.job: piece.file for piece in pieces}.values():
-            if not file.dropped:
+            if not (file.dropped or self._files.finish(file)):
                 self._files.tell_progress(file)
-                self._files.finish(file)
 
     def _finish_piece(self, result: Result) -> None:
         piece, file = result.piece, result.piece.file

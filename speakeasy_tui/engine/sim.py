@@ -165,7 +165,7 @@ class SimulatedEngine:
                 if (file := self._files.get(command.job)) is not None:
                     file.shorten(command.until)
                     if file.opened:
-                        self._progress(file)
+                        self._tell_progress(file)
             case Abandon():
                 self._files.pop(command.job, None)
             case SetBatch():
@@ -282,7 +282,8 @@ class SimulatedEngine:
         except RuntimeError as error:
             self._fault([file], error)
         else:
-            self._progress(file)
+            if not file.todo:
+                self._finish(file)
 
     def _decode(self, batch: list[tuple[SimFile, int]]) -> None:
         kept: list[tuple[SimFile, int]] = []
@@ -308,22 +309,26 @@ class SimulatedEngine:
             file.done = number + 1
             self._writer.send(ChunkDone(job=file.job, chunk=file.todo[number]))
         for file in {file.job: file for file, _ in kept}.values():
-            self._progress(file)
+            self._tell_progress(file)
 
-    def _progress(self, file: SimFile) -> None:
+    def _tell_progress(self, file: SimFile) -> None:
+        if file.done >= len(file.todo):
+            self._finish(file)
+            return
         left = sum(chunk.end - chunk.start for chunk in file.todo[file.done :])
         share = 1.0 - left / file.audio_s if file.audio_s else 1.0
         self._writer.send(Progress(job=file.job, progress=round(share, 4), stage="transcribe"))
-        if file.done >= len(file.todo):
-            del self._files[file.job]
-            self._writer.send(
-                Finished(
-                    job=file.job,
-                    language=self._language(file),
-                    language_probability=1.0,
-                    ticket=file.command.ticket,
-                )
+
+    def _finish(self, file: SimFile) -> None:
+        del self._files[file.job]
+        self._writer.send(
+            Finished(
+                job=file.job,
+                language=self._language(file),
+                language_probability=1.0,
+                ticket=file.command.ticket,
             )
+        )
 
     @staticmethod
     def _language(file: SimFile) -> str:

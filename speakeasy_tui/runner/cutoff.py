@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Collection
 
 from speakeasy_tui.core.job import State
-from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner import staging
 from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.store import Store
 
@@ -35,7 +35,7 @@ def put_right(
             by_job.setdefault(item.job, []).append(item)
     completed = 0
     for job, items in by_job.items():
-        named = outputs.finish_staged(items, overwrite=store.options(job).overwrite)
+        named = staging.finish_staged(items, overwrite=store.options(job).overwrite)
         if len(named) == len(items) and store.state(job) is State.RUNNING:
             store.done(job, "completed after a restart")
             changed(job)
@@ -53,6 +53,6 @@ def put_right(
 def _sweep(left: list[tuple[int, int, list[bytes]]], pid: int) -> None:
     """Remove part files that runner `pid` had begun and not yet staged."""
     for job, attempt, paths in left:
-        for part in (outputs.part_path(path, pid, job, attempt) for path in paths):
+        for part in (staging.part_path(path, pid, job, attempt) for path in paths):
             with contextlib.suppress(OSError):
                 os.unlink(part)

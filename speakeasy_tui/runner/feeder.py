@@ -46,12 +46,13 @@ def has_room(flights: Collection[Flight], batch_size: int, workers: int) -> bool
     enough = batch_size * (workers + 1)
     ahead = 0.0
     for flight in flights:
-        if flight.prepared.claim.suspect:
+        claim, windows = flight.prepared.claim, flight.windows
+        if claim.suspect:
             return False
-        if flight.sequential:
+        if claim.options.sequential:
             ahead += batch_size
-            continue
-        ahead += flight.windows if flight.chunks else min(flight.windows, enough / 2)
+        else:
+            ahead += windows if flight.chunks else min(windows, enough / 2)
     return round(ahead, 6) < enough
 
 

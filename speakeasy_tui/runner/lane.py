@@ -1,6 +1,6 @@
 """A lane: one device at work, and what its engine is given when.
 
-Everything happens on the runner's event loop, one item of the inbox at a time: what the
+Everything happens on the runner's event loop, some items of the inbox at a time: what the
 engine says, that it died, or that there may be work.
 """
 
@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import logging
 import time
+from typing import Any
 
 from msgspec import Struct
 
 from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.job import LaneState, State
+from speakeasy_tui.runner.engineprocess import EngineProcess
 from speakeasy_tui.runner.feeder import has_room
 from speakeasy_tui.runner.flight import Flight, order
 from speakeasy_tui.runner.hearing import Hearing
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 """Seconds between two looks at a lane that hears nothing."""
+AT_ONCE = 16
+"""Items of the inbox that are handled before others are served: what a batch of clips brings
+comes together."""
 IDLE_UNLOAD_S = 120.0
 """Seconds without work after which an engine ends and frees its device."""
 
@@ -107,9 +112,8 @@ class Lane(Hearing):
         while True:
             try:
                 more = await self._advance()
-                await self._take_one(wait=not more)
-                for _ in range(self._inbox.qsize()):
-                    await self._take_one(wait=False)
+                await self._hear(wait=not more)
+                self._check_stall()
             except StoreFullError as error:
                 self._lose_everything()
                 self._owner.store_full(error)
@@ -130,20 +134,23 @@ class Lane(Hearing):
             del self.flights[job]
             self._work.let_go(job)
 
-    async def _take_one(self, *, wait: bool) -> None:
-        """Handle what comes next; without `wait` only what is there."""
-        self._check_stall()
-        if not wait and self._inbox.empty():
-            return
-        await asyncio.sleep(0)  # others are served between two
-        try:
-            # Not `wait_for`: until Python 3.12 it returns what has just come instead of being
-            # cancelled, and whoever closes this lane would wait for ever.
-            async with asyncio.timeout(TICK_S):
-                engine, item = await self._inbox.get()
-        except TimeoutError:
-            await self._check_idle()
-            return
+    async def _hear(self, *, wait: bool) -> None:
+        """Handle what is in the inbox; with `wait` there will be something, or a tick passes."""
+        await asyncio.sleep(0)  # others are served between two turns
+        if wait and self._inbox.empty():
+            try:
+                # Not `wait_for`: until Python 3.12 it returns what has just come instead of being
+                # cancelled, and whoever closes this lane would wait for ever.
+                async with asyncio.timeout(TICK_S):
+                    first = await self._inbox.get()
+            except TimeoutError:
+                await self._check_idle()
+                return
+            await self._take(*first)
+        for _ in range(min(AT_ONCE, self._inbox.qsize())):
+            await self._take(*self._inbox.get_nowait())
+
+    async def _take(self, engine: EngineProcess | None, item: Any) -> None:
         if isinstance(item, Wake):
             return
         if isinstance(item, Drop):

@@ -1,38 +1,24 @@
-"""Where outputs go, whether they are there, and writing them: whole or not at all.
-
-The staged commit: parts are written, fsynced and hashed; the store notes them as staged;
-they get their names and the folder is fsynced; the store notes them as done. After a crash
-at any point `finish_staged` completes or undoes it.
-"""
+"""Where outputs go, and whether they are there. `staging.py` writes them."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import aiofiles
 import msgspec
 from msgspec import Struct
 
 from speakeasy_tui.core.job import ErrorKind, JobError
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
-from speakeasy_tui.core.transcript import Transcript
-from speakeasy_tui.formats import render
-from speakeasy_tui.runner.chaos import passing
-from speakeasy_tui.runner.rows import Owned, Staged
+from speakeasy_tui.runner.rows import Owned
 from speakeasy_tui.runner.scan import MEDIA
 
 LONGEST = 249
 """Bytes of a name, its ending and the dot not counted: file systems take 255."""
-
-LONGEST_IN_PART = 200
-"""Bytes of an output's name in its part's: process, job and try must fit after it."""
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -169,7 +155,7 @@ def _look(paths: dict[str, bytes], owners: Owners, options: JobOptions, made_of:
         if not any(identities.values()):
             return Plan(paths, present=True, unverified=True)
     written = {target: (owners[target] or nobody).written for target in ours}
-    unchanged = {target: known for target, known in written.items() if known == _sha256(target)}
+    unchanged = {target: known for target, known in written.items() if known == sha256_of(target)}
     strange = [target for target in there if target not in unchanged]
     if strange:
         name = show_path(os.path.basename(strange[0]))
@@ -207,14 +193,14 @@ def check_folder(chosen: Plan) -> None:
     """
     for folder in {os.path.dirname(target) for target in chosen.paths.values()}:
         try:
-            _make_folder(folder)
+            make_folder(folder)
         except OSError as error:
             raise OutputError(explain(error, folder)) from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise OutputError(explain(PermissionError(errno.EACCES, "Permission denied"), folder))
 
 
-def _make_folder(folder: bytes) -> None:
+def make_folder(folder: bytes) -> None:
     """As `os.makedirs`; of a file that stands there it says so."""
     try:
         os.makedirs(folder, exist_ok=True)
@@ -238,138 +224,10 @@ def explain(error: OSError, path: bytes) -> JobError:
     return JobError(kind, f"{show_path(path)}: {error.strerror}", hint)
 
 
-async def write_parts(
-    job: int, attempt: int, chosen: Plan, transcript: Transcript, *, made_here: bool = False
-) -> list[Staged]:
-    """Write each format to a part file beside its target, synced to disk.
-
-    `made_here`: the folder was ours to make, so it is made again if somebody removed it.
-
-    Raises:
-        OutputError: it cannot be written; no part is left.
-    """
-    staged: list[Staged] = []
-    try:
-        if made_here:
-            for target in chosen.paths.values():
-                _make_folder(os.path.dirname(target))
-        for ending, target in chosen.paths.items():
-            data = await asyncio.to_thread(render, ending, transcript)
-            part = part_path(target, os.getpid(), job, attempt)
-            staged.append(Staged(job, target, part, hashlib.sha256(data).hexdigest()))
-            await _write(part, data)
-    except OSError as error:
-        discard(staged)
-        path = staged[-1].path if staged else next(iter(chosen.paths.values()))
-        raise OutputError(explain(error, path)) from None
-    except BaseException:
-        discard(staged)
-        raise
-    return staged
-
-
-def part_path(target: bytes, pid: int, job: int, attempt: int) -> bytes:
-    """Where an output is written before it gets its name.
-
-    The pid keeps two homes that write into one folder apart; all of it lets a later runner
-    find what a killed one left. A long name is cut, and a digest then keeps the formats apart.
-    """
-    folder, name = os.path.split(target)
-    if len(name) > LONGEST_IN_PART:
-        digest = hashlib.blake2b(name, digest_size=4).hexdigest().encode()
-        name = name[: LONGEST_IN_PART - 9] + b"~" + digest
-    return os.path.join(folder, b"." + name + f".{pid}-{job}-{attempt}.part".encode())
-
-
-async def _write(part: bytes, data: bytes) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
-    async with aiofiles.open(part, "xb") as file:
-        await file.write(data)
-        await file.flush()
-        await asyncio.to_thread(os.fsync, file.fileno())
-
-
-def name_parts(staged: Sequence[Staged], replace: Replace) -> None:
-    """Give the parts their names and sync the folders. Blocks: call it on a thread.
-
-    Raises:
-        OutputError: a file that is not ours has appeared in the way, or the disk refuses;
-            outputs named so far stay and belong to the job's next try.
-    """
-    for item in staged:
-        try:
-            _name(item, replace)
-            if item is not staged[-1]:
-                passing("naming")
-        except OSError as error:
-            raise OutputError(explain(error, item.path)) from None
-    for folder in {os.path.dirname(item.path) for item in staged}:
-        with contextlib.suppress(OSError):  # some network file systems cannot sync a folder
-            _sync_folder(folder)
-
-
-def _name(item: Staged, replace: Replace) -> None:
-    expected = replace.get(item.path)
-    if expected is not None and expected in ("", _sha256(item.path)):
-        os.replace(item.part, item.path)
-        return
-    try:
-        # Unlike rename, link never replaces: another home's output is safe.
-        os.link(item.part, item.path)
-    except FileExistsError:
-        if _sha256(item.path) != item.sha256:
-            raise
-    except OSError as error:
-        if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}:
-            raise
-        if os.path.lexists(item.path):
-            raise FileExistsError(errno.EEXIST, "File exists", item.path) from None
-        os.replace(item.part, item.path)
-        return
-    passing("linked")
-    os.unlink(item.part)
-
-
-def discard(staged: Sequence[Staged]) -> None:
-    """Remove parts that will get no name."""
-    for item in staged:
-        with contextlib.suppress(OSError):
-            os.unlink(item.part)
-
-
-def finish_staged(staged: Sequence[Staged], *, overwrite: bool) -> list[bytes]:
-    """After a crash: complete one job's renames; no part is left. Returns what is in place.
-
-    What is not ours stays in place unless the job may `overwrite` it.
-    """
-    for item in staged:
-        if _sha256(item.path) != item.sha256 and _sha256(item.part) == item.sha256:
-            with contextlib.suppress(OSError):
-                _name(item, {item.path: ""} if overwrite else {})
-    discard(staged)
-    for folder in {os.path.dirname(item.path) for item in staged}:
-        with contextlib.suppress(OSError):
-            _sync_folder(folder)
-    return in_place(staged)
-
-
-def in_place(staged: Sequence[Staged]) -> list[bytes]:
-    """Those outputs that have their names and their content."""
-    return [item.path for item in staged if _sha256(item.path) == item.sha256]
-
-
-def _sha256(path: bytes) -> str:
+def sha256_of(path: bytes) -> str:
+    """Of a file; empty when it cannot be read."""
     try:
         with Path(os.fsdecode(path)).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
-
-
-def _sync_folder(folder: bytes) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

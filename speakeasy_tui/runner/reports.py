@@ -54,7 +54,7 @@ def note(store: Store, flight: Flight, part: Part, report: FileReport) -> float:
 def _opened(store: Store, flight: Flight, report: say.Opened) -> None:
     flight.audio_s = report.audio_s
     flight.chunks = report.chunks
-    flight.stage = ""
+    flight.stage = "transcribe"
     flight.warn(report.warnings)
     if report.language:
         flight.language = report.language

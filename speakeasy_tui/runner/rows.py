@@ -93,6 +93,11 @@ class Rows:
         rows = self._told(" AND ".join(conditions), *values, outputs=True)
         return [to_job(row.json) for row in rows]
 
+    def job(self, job: int) -> Job | None:
+        """One row."""
+        rows = self._told("id = ?", job, outputs=True)
+        return to_job(rows[0].json) if rows else None
+
     def page(self, after: int, limit: int, *, outputs: bool) -> list[Told]:
         """The next rows in queue order, those behind position `after`."""
         return self._told("position > ?", after, limit=limit, outputs=outputs)

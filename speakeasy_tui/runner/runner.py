@@ -417,4 +417,5 @@ class Runner:
             return
         if job is not None:
             self.server.changed(job)
-        self.server.event(event, None if job is None else self.work.job(job), detail)
+        if self.server.has_listeners:
+            self.server.event(event, None if job is None else self.work.job(job), detail)

@@ -267,6 +267,11 @@ class Server:
         """Whether anybody is connected."""
         return bool(self.clients)
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether anybody wants events."""
+        return any(client.events for client in self.clients)
+
     async def goodbye(self, reason: str) -> None:
         """Tell everybody and hang up."""
         if self._server is not None:

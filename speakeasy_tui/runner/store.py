@@ -23,7 +23,7 @@ class Store(Queueing):
         Chunks that were made of something else (the file, the model or the options have
         changed) are forgotten.
         """
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             self._turn(db, job, State.RUNNING)
             row = db.execute(
                 "SELECT attempts, series, made_of FROM jobs WHERE id = ?", (job,)
@@ -46,7 +46,7 @@ class Store(Queueing):
 
     def opened(self, job: int, audio_s: float, language: str | None) -> None:
         """The length of a file, and perhaps its language, are known."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             db.execute(
                 "UPDATE jobs SET audio_s = ?, language = COALESCE(?, language) WHERE id = ?",
                 (audio_s, language, job),
@@ -54,7 +54,7 @@ class Store(Queueing):
 
     def lengths(self, found: Mapping[int, float]) -> None:
         """Lengths (s) of files that nobody has opened yet, as their headers say."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             db.executemany(
                 "UPDATE jobs SET audio_s = ? WHERE id = ? AND audio_s IS NULL "
                 "AND state IN ('queued', 'held')",
@@ -63,12 +63,12 @@ class Store(Queueing):
 
     def heard(self, job: int, strip: str) -> None:
         """How loud a file is has become known."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             db.execute("INSERT OR REPLACE INTO loudness VALUES (?, ?)", (job, strip))
 
     def store_chunk(self, job: int, chunk: Chunk) -> None:
         """A chunk is finished."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             db.execute(
                 "INSERT OR REPLACE INTO chunks VALUES (?, ?, ?, ?, ?)",
                 (job, chunk.start, chunk.index, chunk.end, msgspec.json.encode(chunk.segments)),
@@ -113,7 +113,7 @@ class Store(Queueing):
 
     def skip(self, job: int, message: str, warnings: Sequence[JobWarning]) -> None:
         """A queued job's outputs are there already."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             self._turn(db, job, State.SKIPPED)
             db.execute(
                 "UPDATE jobs SET message = ?, warnings = ?, finished = ?, progress = 1 "
@@ -125,7 +125,7 @@ class Store(Queueing):
         """Forget the chunks of a transcript that was finished; those of a try that was cut off
         stay."""
         last = "SELECT outcome FROM attempts WHERE job = ?1 ORDER BY id DESC LIMIT 1"
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             for table in ("chunks", "loudness"):
                 db.execute(f"DELETE FROM {table} WHERE job = ?1 AND ({last}) = 'done'", (job,))
 
@@ -133,7 +133,7 @@ class Store(Queueing):
 
     def claim_outputs(self, job: int, paths: Sequence[bytes]) -> None:
         """Reserve output paths for a job; others it claimed and never wrote are let go."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             db.execute(
                 "DELETE FROM outputs WHERE job = ? AND state = 'claimed' "
                 "AND hex(path) NOT IN (SELECT value FROM json_each(?))",
@@ -147,7 +147,7 @@ class Store(Queueing):
 
     def adopt_outputs(self, job: int, paths: Sequence[bytes], made_of: str) -> None:
         """Outputs found on disk that are this job's."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             db.executemany(
                 "INSERT INTO outputs (path, job, state, made_of) VALUES (?, ?, 'done', ?) "
                 "ON CONFLICT (path) DO UPDATE SET job = excluded.job, state = excluded.state, "
@@ -183,7 +183,7 @@ class Store(Queueing):
 
     def done(self, job: int, message: str = "") -> None:
         """The staged outputs have their names: the job is done."""
-        with self._transaction() as db:
+        with self._transaction(durable=False) as db:
             self._turn(db, job, State.DONE)
             self._end_attempt(db, job, "done", message, "", charged=True)
             db.execute(

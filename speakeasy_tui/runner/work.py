@@ -18,7 +18,7 @@ from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Transcript
-from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner import outputs, staging
 from speakeasy_tui.runner.chaos import passing
 from speakeasy_tui.runner.cutoff import put_right
 from speakeasy_tui.runner.flight import Flight, Prepared
@@ -39,6 +39,10 @@ CHANGED = JobError(
     "the recording was changed while it was transcribed",
     "rerun it when nobody writes it any more",
 )
+
+
+class ChangedError(Exception):
+    """A recording is not what was transcribed: its transcript would count as that of another."""
 
 
 class Telling(Protocol):
@@ -77,8 +81,8 @@ class Work:
 
     def job(self, job: int) -> Job | None:
         """A row as it is now."""
-        rows = self.jobs([job])
-        return rows[0] if rows else None
+        row = self.store.job(job)
+        return None if row is None else self._live(row)
 
     def jobs(self, ids: list[int] | None, states: list[str] | None = None) -> list[Job]:
         """Rows as they are now."""
@@ -158,10 +162,15 @@ class Work:
             place = (claim.path, claim.root, claim.options)
             # Asked here: the store is not for the thread.
             names = outputs.names(*place, self.store.owner)
-            try:
-                chosen = await asyncio.to_thread(outputs.plan, *place, identity, names)
+
+            def choose() -> outputs.Plan:
+                chosen = outputs.plan(*place, identity, names)
                 if content.digest and not chosen.present:
-                    await asyncio.to_thread(outputs.check_folder, chosen)
+                    outputs.check_folder(chosen)
+                return chosen
+
+            try:
+                chosen = await asyncio.to_thread(choose)
             except outputs.OutputError as error:
                 self.unclaim(claim)
                 if self.store.state(claim.id) is State.QUEUED:
@@ -246,21 +255,20 @@ class Work:
     async def _commit(self, flight: Flight) -> None:
         claim, plan = flight.prepared.claim, flight.prepared.plan
         content = flight.prepared.content
-        if content.digest and not await asyncio.to_thread(is_as_before, claim.path, content):
-            # Else the transcript of one recording would count as that of another.
-            after = "a change of the file"
-            self.retry(
-                claim.id, CHANGED, cure="begins again", charged=True, alone=True, after=after
-            )
-            return
         transcript = self._transcript(flight)
         message = "; ".join(warning.message for warning in flight.warnings)
-        staged: list[Staged] = []
-        try:
+
+        def write() -> list[Staged]:
+            if content.digest and not is_as_before(claim.path, content):
+                raise ChangedError
             made_here = claim.options.output_dir is not None
-            staged = await outputs.write_parts(
+            return staging.write_parts(
                 claim.id, flight.attempt, plan, transcript, made_here=made_here
             )
+
+        staged: list[Staged] = []
+        try:
+            staged = await asyncio.to_thread(write)
             passing("written")
             self.store.stage(
                 claim.id,
@@ -272,17 +280,26 @@ class Work:
                 message=message,
             )
             passing("staged")
-            await asyncio.to_thread(outputs.name_parts, staged, plan.replace)
+            await asyncio.to_thread(staging.name_parts, staged, plan.replace)
             passing("named")
             self.store.done(claim.id, message)
+        except ChangedError:
+            self.retry(
+                claim.id,
+                CHANGED,
+                cure="begins again",
+                charged=True,
+                alone=True,
+                after="a change of the file",
+            )
         except outputs.OutputError as error:
-            outputs.discard(staged)
+            staging.discard(staged)
             self._uncommitted(claim.id, plan, staged, error.error)
         except StoreFullError:
             raise
         except Exception as error:
             log.exception("job %d: its outputs were not committed", claim.id)
-            outputs.discard(staged)
+            staging.discard(staged)
             message = f"internal error while its outputs were written: {error}"
             hint = "rerun it: what was transcribed is kept; runner.log says more"
             failure = JobError(ErrorKind.OUTPUT, message, hint)
@@ -293,7 +310,7 @@ class Work:
     def _uncommitted(
         self, job: int, plan: outputs.Plan, staged: list[Staged], error: JobError
     ) -> None:
-        self.store.unstage(job, outputs.in_place(staged))
+        self.store.unstage(job, staging.in_place(staged))
         self.flights.pop(job, None)
         if error.kind is ErrorKind.DISK:
             self.store.give_back(job, outcome="disk", message=error.message)

@@ -1,4 +1,9 @@
-"""Writing the queue: one transaction for each change, and the steps that several changes take."""
+"""Writing the queue: one transaction for each change, and the steps that several changes take.
+
+A change that a person asked for, and one on which outputs rest, waits for the disk. Others do not:
+a kill takes nothing of them, a power cut at most what can be done again. They are on the disk with
+the next one that waits.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +34,8 @@ class Writing(Rows):
 
     def __init__(self, path: Path) -> None:
         super().__init__(open_database(path))
+        self._waits = True
+        """Whether a commit waits for the disk, as `open_database` leaves it."""
         self.epoch = int(self.get("epoch") or "0") + 1
         self.queue = self.get("queue") or secrets.token_hex(8)
         """By it clients know this queue from one that was made anew and counts its jobs anew."""
@@ -49,8 +56,13 @@ class Writing(Rows):
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """One transaction; if it is `durable` a power cut does not take it back."""
         try:
+            if durable is not self._waits:
+                # In WAL mode a commit with FULL syncs all that was committed before, too.
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._waits = durable
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
             self._db.execute("COMMIT")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment, Transcript
-from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner import outputs, staging
 from speakeasy_tui.runner.rows import Owned, Staged
 
 SPEECH = Transcript([Segment(0, 1, " hello")], "en", 1.0, identity="id-1")
@@ -28,11 +27,11 @@ def plan(path: Path, root: Path | None = None, owner=nobody, made_of="id-1", **o
 
 
 def write(chosen: outputs.Plan) -> list[Staged]:
-    return asyncio.run(outputs.write_parts(1, 1, chosen, SPEECH))
+    return staging.write_parts(1, 1, chosen, SPEECH)
 
 
 def commit(chosen: outputs.Plan) -> None:
-    outputs.name_parts(write(chosen), chosen.replace)
+    staging.name_parts(write(chosen), chosen.replace)
 
 
 def names(folder: Path) -> list[str]:
@@ -183,7 +182,7 @@ def test_a_file_that_appears_during_the_commit_is_not_replaced(tmp_path: Path) -
     staged = write(chosen)
     (tmp_path / "talk.txt").write_text("another home's")
     with pytest.raises(outputs.OutputError):
-        outputs.name_parts(staged, chosen.replace)
+        staging.name_parts(staged, chosen.replace)
     assert (tmp_path / "talk.txt").read_text() == "another home's"
 
 
@@ -202,7 +201,7 @@ def test_a_commit_cut_off_between_renames_is_completed(tmp_path: Path, named: in
     staged = write(chosen)
     for item in staged[:named]:
         os.rename(item.part, item.path)
-    in_place = outputs.finish_staged(staged, overwrite=False)
+    in_place = staging.finish_staged(staged, overwrite=False)
     assert in_place == [item.path for item in staged]
     assert names(tmp_path) == ["talk.srt", "talk.txt"]
 
@@ -210,14 +209,14 @@ def test_a_commit_cut_off_between_renames_is_completed(tmp_path: Path, named: in
 def test_a_cut_off_commit_whose_part_is_damaged_does_not_count(tmp_path: Path) -> None:
     staged = write(plan(tmp_path / "talk.mp3", format=("txt",)))
     Path(os.fsdecode(staged[0].part)).write_bytes(b"half")
-    assert outputs.finish_staged(staged, overwrite=False) == []
+    assert staging.finish_staged(staged, overwrite=False) == []
     assert names(tmp_path) == []
 
 
 def test_a_cut_off_commit_leaves_what_another_has_written_meanwhile(tmp_path: Path) -> None:
     staged = write(plan(tmp_path / "talk.mp3", format=("txt", "srt")))
     (tmp_path / "talk.txt").write_text("another home's")
-    assert outputs.finish_staged(staged, overwrite=False) == [staged[1].path]
+    assert staging.finish_staged(staged, overwrite=False) == [staged[1].path]
     assert (tmp_path / "talk.txt").read_text() == "another home's"
     assert names(tmp_path) == ["talk.srt", "talk.txt"]
 
@@ -225,7 +224,7 @@ def test_a_cut_off_commit_leaves_what_another_has_written_meanwhile(tmp_path: Pa
 def test_a_cut_off_commit_that_may_overwrite_does(tmp_path: Path) -> None:
     staged = write(plan(tmp_path / "talk.mp3", format=("txt",), overwrite=True))
     (tmp_path / "talk.txt").write_text("my own notes")
-    assert outputs.finish_staged(staged, overwrite=True)
+    assert staging.finish_staged(staged, overwrite=True)
     assert (tmp_path / "talk.txt").read_text() == "hello\n"
 
 
