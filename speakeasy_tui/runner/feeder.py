@@ -32,28 +32,39 @@ class Owner(Protocol):
     def download_cancelled(self, model: str) -> None: ...
 
 
-def has_room(flights: Collection[Flight], batch_size: int, workers: int) -> bool:
-    """Whether an engine should be given another file.
+class Room:
+    """Whether an engine that has `flights` should be given other files.
 
     A batch for each worker and one more are enough ahead. What is counted is windows of the
     model, of which several short files may share one; a file that is not opened yet counts by
     its length, if that is known, or its size, but never for more than half: a long one that
     turns out to be silent must not leave the engine without work. One that is heard window after
-    window takes the place of a batch, however long it is.
+    window takes the place of a batch, however long it is. Beside a suspect there is none.
     """
-    if len(flights) >= MAX_FLIGHTS:
-        return False
-    enough = batch_size * (workers + 1)
-    ahead = 0.0
-    for flight in flights:
+
+    def __init__(self, flights: Collection[Flight], batch_size: int, workers: int) -> None:
+        self._batch = batch_size
+        self._half = batch_size * (workers + 1) / 2
+        self._windows = 2 * self._half
+        self._alone = False
+        self.files = 0
+        """That it has."""
+        for flight in flights:
+            self.take(flight)
+
+    def __bool__(self) -> bool:
+        return not self._alone and self.files < MAX_FLIGHTS and round(self._windows, 6) > 0
+
+    def take(self, flight: Flight) -> None:
+        """It is given this one."""
+        self.files += 1
         claim, windows = flight.prepared.claim, flight.windows
         if claim.suspect:
-            return False
-        if claim.options.sequential:
-            ahead += batch_size
+            self._alone = True
+        elif claim.options.sequential:
+            self._windows -= self._batch
         else:
-            ahead += windows if flight.chunks else min(windows, enough / 2)
-    return round(ahead, 6) < enough
+            self._windows -= windows if flight.chunks else min(windows, self._half)
 
 
 class Feeder:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Collection
 from typing import Any
 
 from msgspec import Struct
@@ -17,7 +18,7 @@ from msgspec import Struct
 from speakeasy_tui.core import engineprotocol as say
 from speakeasy_tui.core.job import LaneState, State
 from speakeasy_tui.runner.engineprocess import EngineProcess
-from speakeasy_tui.runner.feeder import has_room
+from speakeasy_tui.runner.feeder import Room
 from speakeasy_tui.runner.flight import Flight, order
 from speakeasy_tui.runner.hearing import Hearing
 from speakeasy_tui.runner.sharing import spare
@@ -49,6 +50,8 @@ class Lane(Hearing):
         self, owner: Owner, number: int, device: str, workers: int, cpu_threads: int
     ) -> None:
         super().__init__(owner, number, device, workers, cpu_threads)
+        self._room: Room | None = None
+        """Of the engine, since something was last heard: with clips there are hundreds to count."""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run())
 
     # ------------------------------------------------------------------ from the runner
@@ -151,6 +154,7 @@ class Lane(Hearing):
             await self._take(*self._inbox.get_nowait())
 
     async def _take(self, engine: EngineProcess | None, item: Any) -> None:
+        self._room = None
         if isinstance(item, Wake):
             return
         if isinstance(item, Drop):
@@ -184,10 +188,9 @@ class Lane(Hearing):
                 log.info("lane %d: engine replaced %s", self.view.number, worn)
                 await self._end_engine()
             return not self.flights
-        hand = await self._feeder.reach(
-            room=has_room(self.flights.values(), self.view.batch_size or 1, self._workers),
-            suspects=not self.flights,
-        )
+        if self._room is None or self._room.files != len(self.flights):
+            self._room = self._room_beside(self.flights.values())
+        hand = await self._feeder.reach(room=bool(self._room), suspects=not self.flights)
         if hand is None:
             return not self.flights and (self._take_over() or await self._help())
         self._busy = time.monotonic()
@@ -196,7 +199,12 @@ class Lane(Hearing):
                 await self._load(hand.found, hand.claim)
             return False
         self._send(self._feeder.take())
+        if (flight := self.flights.get(hand.claim.id)) is not None:
+            self._room.take(flight)
         return True
+
+    def _room_beside(self, flights: Collection[Flight]) -> Room:
+        return Room(flights, self.view.batch_size or 1, self._workers)
 
     def _take_over(self) -> bool:
         """Get files from a lane that has more than it is at; only when there is nothing else."""
@@ -235,7 +243,7 @@ class Lane(Hearing):
         if self._seat.reloading or self._load_failures or not self._owner.working():
             return False
         hand = await self._feeder.reach(
-            room=has_room(self._early.files, self.view.batch_size or 1, self._workers),
+            room=bool(self._room_beside(self._early.files)),
             suspects=False,
             only=self.request,
         )

@@ -15,7 +15,7 @@ from speakeasy_tui.core.job import ErrorKind, JobError
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.runner.rows import Owned
-from speakeasy_tui.runner.scan import MEDIA
+from speakeasy_tui.runner.siblings import Siblings
 
 LONGEST = 249
 """Bytes of a name, its ending and the dot not counted: file systems take 255."""
@@ -95,20 +95,28 @@ def names(path: bytes, root: bytes, options: JobOptions, owner: Owner) -> Names:
     return Names(choices, {target: owner(target) for paths in choices for target in paths.values()})
 
 
-def plan(path: bytes, root: bytes, options: JobOptions, made_of: str, possible: Names) -> Plan:
+def plan(
+    path: bytes,
+    root: bytes,
+    options: JobOptions,
+    made_of: str,
+    possible: Names,
+    siblings: Siblings,
+) -> Plan:
     """Choose the output paths of a job and see what is there. Touches the disk, not the store.
+
+    The names within a queued folder do not depend on the order: who comes first there is looked up
+    on the disk.
 
     Raises:
         OutputError: the folder cannot be written, or files that are not ours are in the way.
     """
     owners = possible.owners
-    name = os.path.basename(path)
-    stem = os.path.splitext(name)[0] or name
     for number, paths in enumerate(possible.choices):
         found = [owners[target] for target in paths.values()]
         if any(one is not None and one.source != path for one in found):
             continue
-        if number == 0 and root and _sibling_is_first(path, stem):
+        if number == 0 and root and siblings.one_is_before(path):
             continue
         break
     return _look(paths, owners, options, made_of)
@@ -124,19 +132,6 @@ def _folder(path: bytes, root: bytes, options: JobOptions) -> bytes:
         if below.split(b"/", 1)[0] != b"..":  # a path with dots in it leads nowhere outside
             return os.path.normpath(os.path.join(target, below))
     return target
-
-
-def _sibling_is_first(path: bytes, stem: bytes) -> bool:
-    """Whether another recording of the same stem stands before this one in its folder.
-
-    Looked up on disk, so that the names within a queued folder do not depend on the order.
-    """
-    folder, name = os.path.split(path)
-    for ending in MEDIA:
-        other = stem + ending
-        if other < name and os.path.lexists(os.path.join(folder, other)):
-            return True
-    return False
 
 
 def _look(paths: dict[str, bytes], owners: Owners, options: JobOptions, made_of: str) -> Plan:

@@ -27,6 +27,7 @@ from speakeasy_tui.runner.order import Order
 from speakeasy_tui.runner.pace import Pace
 from speakeasy_tui.runner.record import Claim, Content, content_of, is_as_before, made_of, to_job
 from speakeasy_tui.runner.rows import Staged, Told
+from speakeasy_tui.runner.siblings import Siblings
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StoreFullError
 
@@ -69,6 +70,7 @@ class Work:
         self._held: set[int] = set()
         """Claimed, not yet begun."""
         self._planning = asyncio.Lock()
+        self._siblings = Siblings()
         self._whole = Pace(BATCH_WINDOW)
         self.indivisible: set[int] = set()
         """Jobs that only one engine is to work on, for several did not make a whole."""
@@ -164,7 +166,7 @@ class Work:
             names = outputs.names(*place, self.store.owner)
 
             def choose() -> outputs.Plan:
-                chosen = outputs.plan(*place, identity, names)
+                chosen = outputs.plan(*place, identity, names, self._siblings)
                 if content.digest and not chosen.present:
                     outputs.check_folder(chosen)
                 return chosen

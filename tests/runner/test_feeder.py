@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.runner.devices import cores, workers_for
-from speakeasy_tui.runner.feeder import MAX_FLIGHTS, has_room
+from speakeasy_tui.runner.feeder import MAX_FLIGHTS, Room
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.outputs import Plan
@@ -28,7 +28,7 @@ def flight(
 def given(one: Flight, batch_size: int, workers: int) -> int:
     """How many files like `one` an engine gets."""
     flights: list[Flight] = []
-    while has_room(flights, batch_size, workers):
+    while Room(flights, batch_size, workers):
         flights.append(one)
     return len(flights)
 

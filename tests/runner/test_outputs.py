@@ -13,6 +13,7 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Segment, Transcript
 from speakeasy_tui.runner import outputs, staging
 from speakeasy_tui.runner.rows import Owned, Staged
+from speakeasy_tui.runner.siblings import Siblings
 
 SPEECH = Transcript([Segment(0, 1, " hello")], "en", 1.0, identity="id-1")
 
@@ -23,7 +24,7 @@ def nobody(path: bytes) -> None:
 
 def plan(path: Path, root: Path | None = None, owner=nobody, made_of="id-1", **options):  # type: ignore[no-untyped-def]
     place = (os.fsencode(path), os.fsencode(root) if root else b"", JobOptions(**options))
-    return outputs.plan(*place, made_of, outputs.names(*place, owner))
+    return outputs.plan(*place, made_of, outputs.names(*place, owner), Siblings())
 
 
 def write(chosen: outputs.Plan) -> list[Staged]:
