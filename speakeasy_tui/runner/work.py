@@ -16,17 +16,15 @@ import msgspec
 from speakeasy_tui.core.faults import FAULT_WORDS
 from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.settings import Settings
-from speakeasy_tui.core.text import show_path
-from speakeasy_tui.core.transcript import Transcript
-from speakeasy_tui.runner import outputs, staging
-from speakeasy_tui.runner.chaos import passing
+from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner.commit import CHANGED, commit
 from speakeasy_tui.runner.cutoff import put_right
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.order import Order
 from speakeasy_tui.runner.pace import Pace
-from speakeasy_tui.runner.record import Claim, Content, content_of, is_as_before, made_of, to_job
-from speakeasy_tui.runner.rows import Staged, Told
+from speakeasy_tui.runner.record import Claim, Content, content_of, made_of, to_job
+from speakeasy_tui.runner.rows import Told
 from speakeasy_tui.runner.siblings import Siblings
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StoreFullError
@@ -35,15 +33,6 @@ log = logging.getLogger(__name__)
 
 BATCH_WINDOW, LANE_WINDOW = 60.0, 30.0
 """Seconds over which the speed of the whole and of a lane is taken."""
-CHANGED = JobError(
-    ErrorKind.INPUT,
-    "the recording was changed while it was transcribed",
-    "rerun it when nobody writes it any more",
-)
-
-
-class ChangedError(Exception):
-    """A recording is not what was transcribed: its transcript would count as that of another."""
 
 
 class Telling(Protocol):
@@ -255,87 +244,21 @@ class Work:
             self._telling.wake()
 
     async def _commit(self, flight: Flight) -> None:
-        claim, plan = flight.prepared.claim, flight.prepared.plan
-        content = flight.prepared.content
-        transcript = self._transcript(flight)
-        message = "; ".join(warning.message for warning in flight.warnings)
-
-        def write() -> list[Staged]:
-            if content.digest and not is_as_before(claim.path, content):
-                raise ChangedError
-            made_here = claim.options.output_dir is not None
-            return staging.write_parts(
-                claim.id, flight.attempt, plan, transcript, made_here=made_here
-            )
-
-        staged: list[Staged] = []
-        try:
-            staged = await asyncio.to_thread(write)
-            passing("written")
-            self.store.stage(
-                claim.id,
-                staged,
-                language=transcript.language,
-                elapsed_s=round(time.monotonic() - flight.started, 3),
-                work_s=round(flight.whole_work_s, 3),
-                warnings=flight.warnings,
-                message=message,
-            )
-            passing("staged")
-            await asyncio.to_thread(staging.name_parts, staged, plan.replace)
-            passing("named")
-            self.store.done(claim.id, message)
-        except ChangedError:
-            self.retry(
-                claim.id,
-                CHANGED,
-                cure="begins again",
-                charged=True,
-                alone=True,
-                after="a change of the file",
-            )
-        except outputs.OutputError as error:
-            staging.discard(staged)
-            self._uncommitted(claim.id, plan, staged, error.error)
-        except StoreFullError:
-            raise
-        except Exception as error:
-            log.exception("job %d: its outputs were not committed", claim.id)
-            staging.discard(staged)
-            message = f"internal error while its outputs were written: {error}"
-            hint = "rerun it: what was transcribed is kept; runner.log says more"
-            failure = JobError(ErrorKind.OUTPUT, message, hint)
-            self._uncommitted(claim.id, plan, staged, failure)
-        else:
-            self._telling.emit("done", claim.id)
-
-    def _uncommitted(
-        self, job: int, plan: outputs.Plan, staged: list[Staged], error: JobError
-    ) -> None:
-        self.store.unstage(job, staging.in_place(staged))
-        self.flights.pop(job, None)
-        if error.kind is ErrorKind.DISK:
+        job = flight.id
+        error = await commit(self.store, flight)
+        if error is None:
+            self._telling.emit("done", job)
+        elif error is CHANGED:
+            after = "a change of the file"
+            self.retry(job, error, cure="begins again", charged=True, alone=True, after=after)
+        elif error.kind is ErrorKind.DISK:
+            self.flights.pop(job, None)
             self.store.give_back(job, outcome="disk", message=error.message)
-            self._telling.disk_full(os.path.dirname(next(iter(plan.paths.values()))), error)
+            folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
+            self._telling.disk_full(folder, error)
         else:
+            self.flights.pop(job, None)
             self._give_up(job, State.FAILED, error)
-
-    def _transcript(self, flight: Flight) -> Transcript:
-        claim = flight.prepared.claim
-        chunks = self.store.chunks(claim.id)
-        return Transcript(
-            segments=[segment for chunk in chunks for segment in chunk.segments],
-            language=flight.language or "",
-            duration=flight.audio_s or 0.0,
-            source=show_path(claim.path),
-            model=flight.prepared.found.name,
-            task=claim.options.task,
-            language_probability=flight.language_probability,
-            simulated=claim.options.engine == "sim",
-            identity=flight.prepared.made_of,
-            warnings=[warning.message for warning in flight.warnings],
-            missing_s=sum(warning.seconds or 0.0 for warning in flight.warnings),
-        )
 
     def fail(self, job: int, error: JobError, detail: str = "") -> None:
         """A file cannot be done."""
