@@ -8,7 +8,7 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
-from speakeasy_tui.cli.door import settings_of, with_home
+from speakeasy_tui.cli.door import absolute_in_file, settings_of, with_home
 from speakeasy_tui.cli.grammar import Door
 from speakeasy_tui.cli.say import Stop, say, warn
 from speakeasy_tui.core.configfile import write_setting
@@ -62,7 +62,7 @@ def set_(key: str, value: str, home: Home) -> int:
     """
     file = home.config_file
     key = key.replace("-", "_")
-    written = write_setting(file, key, value)
+    written = write_setting(file, key, absolute_in_file(key, value))
     action = key.partition(".")[2]
     if action and isinstance(written, dict):
         written = written[action]

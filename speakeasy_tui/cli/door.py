@@ -12,9 +12,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli.say import Stop, warn
-from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.paths import Home, expanded
 from speakeasy_tui.core.settings import DEFAULTS, JOB_FIELDS, JobOptions, help_of, options_of
-from speakeasy_tui.core.values import Resolved, choices_of, load, nearest
+from speakeasy_tui.core.values import Resolved, SettingsError, choices_of, load, nearest
 
 if TYPE_CHECKING:
     from speakeasy_tui.client.link import Link
@@ -140,12 +140,37 @@ def settings_of(home: Home, flags: dict[str, object] | None = None) -> Resolved:
     settings, origins = resolved
     if settings.output_dir is not None:
         base = Path.home() if origins["output_dir"].kind == "file" else Path.cwd()
-        folder = base / Path(settings.output_dir).expanduser()
+        folder = _absolute(resolved, "output_dir", base)
         settings = msgspec.structs.replace(settings, output_dir=os.path.normpath(folder))
     if _is_path(settings.model):
-        model = str(Path(settings.model).expanduser().absolute())
+        model = _absolute(resolved, "model", Path.cwd())
         settings = msgspec.structs.replace(settings, model=model)
     return Resolved(settings, origins)
+
+
+def _absolute(found: Resolved, name: str, base: Path) -> str:
+    """A setting's folder; one that is not absolute lies in `base`."""
+    try:
+        folder = str(base / expanded(getattr(found.settings, name)))
+        folder.encode()
+    except UnicodeEncodeError:  # it travels in JSON; recordings need not be UTF-8
+        raise SettingsError(
+            f"{found.named(name)}: the folder it lies in has a name that is not valid UTF-8; "
+            "give the whole path of another"
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"{found.origins[name].place or name}: {error}") from None
+    return folder
+
+
+def absolute_in_file(key: str, value: str) -> str:
+    """A value as the config file should have it: a folder is the same one wherever it is read."""
+    if value and (key == "output_dir" or (key == "model" and _is_path(value))):
+        try:
+            return os.path.normpath(Path.cwd() / expanded(value))
+        except ValueError as error:
+            raise SettingsError(f"config set: {error}") from None
+    return value
 
 
 def job_options(home: Home, flags: dict[str, object]) -> JobOptions:

@@ -35,7 +35,8 @@ RECONNECTS = 5
 """Times in a row that the runner may go away without one of our files having finished."""
 EVENT_GRACE = 1.0
 """Seconds that a finished file's event may come after its row."""
-_IDS_A_REQUEST = 10_000
+_IDS_A_REQUEST = 500
+"""An answer is one line, and rows with long paths make it long."""
 _MACHINE = frozenset({"device", "model"})
 _FINAL_EVENTS = frozenset(str(state) for state in FINAL_STATES)
 
@@ -125,7 +126,7 @@ class Follow:
         return len(self._open)
 
     def _go(self, link: Link, *, again: bool) -> None:
-        link.send(Subscribe(events=True))
+        link.send(Subscribe(events=True, outputs=False))
         if self._costs is not None:
             self._costs.begin(self._profile(link))
         if self._queue not in {"", link.welcome.queue}:

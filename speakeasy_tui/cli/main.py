@@ -138,12 +138,12 @@ def _keep_traceback() -> str:
     import traceback
 
     text = traceback.format_exc()
-    log = Home.find().logs / "speakeasy.log"
     try:
+        log = Home.find().logs / "speakeasy.log"
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {sys.argv!r}\n{text}\n")
-    except OSError:
+    except (OSError, HomeError):
         return text
     return f"please report it with the end of {log}"
 

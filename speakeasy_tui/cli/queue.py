@@ -72,7 +72,7 @@ def rerun(ids: tuple[int, ...], failed: bool, home: Home) -> int:
 
     if not ids and not failed:
         raise click.UsageError("name the jobs (ID from `speakeasy status`), or --failed")
-    link, answer = _change(home, ids, Rerun(ids=list(ids), failed=failed))
+    link, answer = _change(home, Rerun(ids=list(ids), failed=failed))
     _say_changed(answer, "queued again")
     _say_what_is_next(_batch(link))
     return 0
@@ -88,7 +88,7 @@ def hold(ids: tuple[int, ...], home: Home) -> int:
     """
     from speakeasy_tui.core.protocol import Hold
 
-    _say_changed(_change(home, ids, Hold(ids=list(ids)))[1], "held")
+    _say_changed(_change(home, Hold(ids=list(ids)))[1], "held")
     return 0
 
 
@@ -99,7 +99,7 @@ def release(ids: tuple[int, ...], home: Home) -> int:
     """Undo hold."""
     from speakeasy_tui.core.protocol import Release
 
-    link, answer = _change(home, ids, Release(ids=list(ids)))
+    link, answer = _change(home, Release(ids=list(ids)))
     _say_changed(answer, "released")
     _say_what_is_next(_batch(link))
     return 0
@@ -112,7 +112,7 @@ def cancel(ids: tuple[int, ...], home: Home) -> int:
     """Cancel jobs; running ones are stopped."""
     from speakeasy_tui.core.protocol import Cancel
 
-    _say_changed(_change(home, ids, Cancel(ids=list(ids)))[1], "cancelled")
+    _say_changed(_change(home, Cancel(ids=list(ids)))[1], "cancelled")
     return 0
 
 
@@ -150,21 +150,12 @@ def stop(now: bool, home: Home) -> int:
     return 0
 
 
-def _change(home: Home, ids: tuple[int, ...], request: AnyRequest) -> tuple[Link, Ok]:
-    """Ask the runner for a change to jobs that are all there."""
+def _change(home: Home, request: AnyRequest) -> tuple[Link, Ok]:
+    """Ask the runner for a change to jobs; it refuses if one is not there."""
     from speakeasy_tui.client.launch import attach
-    from speakeasy_tui.core.protocol import GetJobs, Jobs, Ok
+    from speakeasy_tui.core.protocol import Ok
 
     link = attach(home, begin=False)
-    if ids:
-        found = link.request(GetJobs(ids=list(ids)))
-        assert isinstance(found, Jobs)
-        unknown = sorted(set(ids) - {job.id for job in found.jobs})
-        if unknown:
-            raise Stop(
-                f"no job with the id {', '.join(map(str, unknown))}; nothing was changed",
-                hint="`speakeasy status` lists the ids",
-            )
     answer = link.request(request)
     assert isinstance(answer, Ok)
     return link, answer

@@ -23,7 +23,7 @@ from speakeasy_tui.cli.door import (
     with_paths,
 )
 from speakeasy_tui.cli.say import Stop, several, warn
-from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.paths import Home, HomeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,6 +82,7 @@ def run_headless(
     from speakeasy_tui.cli.profile import Costs
     from speakeasy_tui.cli.report import JsonReporter, PlainReporter, Summary
     from speakeasy_tui.cli.window import connector
+    from speakeasy_tui.client.link import LinkError, RefusedError
     from speakeasy_tui.client.sources import adds
     from speakeasy_tui.core.settings import options_of
 
@@ -112,6 +113,12 @@ def run_headless(
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
         after = _farewell(command, settings.foreground, follow)
+    except (LinkError, RefusedError, HomeError) as error:
+        code = EXIT_MACHINE if isinstance(error, LinkError) else EXIT_NOTHING
+        if as_json:  # whoever reads the events waits for the last one
+            jobs = list(follow.jobs.values()) if follow is not None else []
+            reporter.finish(Summary(jobs, time.monotonic() - begun, code))
+        raise
     except BrokenPipeError:
         # The reader of our lines has left. The work goes on; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -137,7 +144,8 @@ def exit_code(jobs: Sequence[Job]) -> int:
     bad = [job for job in jobs if job.state not in {State.DONE, State.SKIPPED}]
     if not bad:
         return EXIT_DONE
-    if all(job.error is not None and job.error.kind in {"model", "device"} for job in bad):
+    machine = all(job.error is not None and job.error.kind in {"model", "device"} for job in bad)
+    if machine and len(bad) == len(jobs):
         return EXIT_MACHINE
     return EXIT_FAILED
 

@@ -84,6 +84,7 @@ def status(as_json: bool, states: list[str] | None, plain: bool, home: Home) -> 
 
 def look(home: Home) -> tuple[list[Job], Status]:
     """All rows in the queue's order and the queue as a whole, whoever can tell them."""
+    from speakeasy_tui.client.link import Silent
     from speakeasy_tui.core.protocol import GetStatus, Rows, Status, Subscribe
 
     link = live_link(home)
@@ -99,7 +100,7 @@ def look(home: Home) -> tuple[list[Job], Status]:
     while True:
         message = link.read(timeout=60.0)
         if message is None:
-            break
+            raise Silent(60.0, link.welcome.pid)
         if isinstance(message, Rows):
             jobs.update((job.id, job) for job in message.jobs)
             if message.synced:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from speakeasy_tui.client.link import Link, LinkError
-from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.paths import Home, HomeError
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.values import load
 
@@ -22,8 +22,10 @@ def foreground(home: Home, settings: Settings | None = None) -> Iterator[Callabl
     the same.
 
     Raises:
-        LinkError: the home has a runner already, or its queue cannot be opened.
+        HomeError: the home has a runner already.
+        LinkError: its queue cannot be opened.
     """
+    from speakeasy_tui.runner.lock import LockedError
     from speakeasy_tui.runner.runner import Runner
     from speakeasy_tui.runner.serve import adopt, serve
 
@@ -50,6 +52,8 @@ def foreground(home: Home, settings: Settings | None = None) -> Iterator[Callabl
     thread = threading.Thread(target=body, name="runner", daemon=True)
     thread.start()
     up.wait()
+    if trouble and isinstance(trouble[0], LockedError):
+        raise HomeError(f"{trouble[0]}; leave out --foreground, or: speakeasy runner stop")
     if not found:
         raise LinkError(f"{trouble[0]}" if trouble else "the runner did not start")
     loop, runner = found[0]

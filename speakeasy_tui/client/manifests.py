@@ -129,16 +129,18 @@ def csv_entries(data: bytes) -> Iterator[bytes]:
     delimiter = max(",;\t", key=first_line.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        first = next(rows, [])
+        first = next((row for row in rows if any(cell.strip() for cell in row)), [])
         names = [cell.strip().lower() for cell in first]
         column = next((names.index(name) for name in CSV_COLUMNS if name in names), None)
+        # "id, path": then the spaces are no part of the paths either.
+        spaced = column is not None and first[column].startswith(" ")
         if column is None:
             column = 0
             if first and os.path.splitext(first[0])[1]:
                 yield os.fsencode(first[0])
         for row in rows:
-            if len(row) > column and row[column].strip():
-                yield os.fsencode(row[column])
+            if len(row) > column and (cell := row[column]).strip():
+                yield os.fsencode(cell.lstrip(" ") if spaced else cell)
     except csv.Error as error:
         raise ManifestError(f"line {rows.line_num}: {error}") from None
 

@@ -96,7 +96,7 @@ def _argument(path: bytes, base: bytes) -> Iterator[Source]:
         yield from _existing(absolute)
         return
     if glob.has_magic(path):
-        matches = sorted(glob.glob(os.path.join(base, path), recursive=True))
+        matches = sorted(glob.glob(os.path.join(glob.escape(base), path), recursive=True))
         if not matches:
             raise SourceError(f"{_show(path)}: no such file, and nothing matches it as a pattern")
         root = _absolute(_before_magic(path), base)

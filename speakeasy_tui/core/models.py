@@ -84,11 +84,11 @@ def starter() -> LocalModel | None:
 def hub_cache() -> Path:
     """Where huggingface_hub keeps what it downloads (its own rules, without importing it)."""
     if cache := os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE"):
-        return Path(cache).expanduser()
+        return Path(os.path.expanduser(cache))
     if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
+        return Path(os.path.expanduser(home)) / "hub"
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "huggingface" / "hub"
+    return Path(os.path.expanduser(base)) / "huggingface" / "hub"
 
 
 def _in_cache(repository: str) -> Path | None:
@@ -127,7 +127,7 @@ def rank(name: str) -> int:
 
 def find_local(request: str) -> LocalModel | None:
     """The model on disk that `request` (a name, hub id or folder) means, if it is there."""
-    folder = Path(request).expanduser()
+    folder = Path(os.path.expanduser(request))
     if is_model_folder(folder):
         size = (folder / "model.bin").stat().st_size
         return LocalModel(folder.absolute().name, folder.absolute(), size, "folder")

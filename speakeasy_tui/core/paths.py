@@ -11,6 +11,19 @@ import platformdirs
 APP = "speakeasy"
 
 
+def expanded(path: str) -> Path:
+    """`path` with a ``~`` or ``~name`` at its start resolved.
+
+    Raises:
+        ValueError: there is no such user.
+    """
+    found = os.path.expanduser(path)
+    if found.startswith("~"):
+        name = found.split("/", 1)[0]
+        raise ValueError(f"{path}: no user is called {name[1:]}; write ./{path} if a name is meant")
+    return Path(found)
+
+
 class HomeError(Exception):
     """The home cannot be used; the message says why and what to do."""
 
@@ -28,10 +41,17 @@ class Home:
 
     @classmethod
     def find(cls, folder: str | os.PathLike[str] | None = None) -> Home:
-        """`folder`, else ``$SPEAKEASY_HOME``, else the XDG folders."""
+        """`folder`, else ``$SPEAKEASY_HOME``, else the XDG folders.
+
+        Raises:
+            HomeError: it lies in the home directory of a user that there is not.
+        """
         chosen = folder or os.environ.get("SPEAKEASY_HOME")
         if chosen:
-            root = Path(chosen).expanduser().absolute()
+            try:
+                root = expanded(os.fspath(chosen)).absolute()
+            except ValueError as error:
+                raise HomeError(f"{'--home' if folder else 'SPEAKEASY_HOME'}: {error}") from None
             return cls(state=root, config=root, cache=root / "cache")
         return cls(
             state=Path(platformdirs.user_state_dir(APP, appauthor=False)),

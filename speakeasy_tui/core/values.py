@@ -183,7 +183,7 @@ def _wanted(name: str) -> str:
         case msgspec.inspect.BoolType():
             return "true or false"
         case msgspec.inspect.IntType():
-            return f"a whole number from {kind.ge} to {kind.le}"
+            return f"a whole number from {kind.ge} " + (f"to {kind.le}" if kind.le else "on")
         case msgspec.inspect.FloatType():
             return f"a number from {kind.ge:g} (seconds)"
         case msgspec.inspect.StrType():

@@ -24,13 +24,18 @@ def write_srt(transcript: Transcript) -> bytes:
 def write_vtt(transcript: Transcript) -> bytes:
     """``MM:SS.mmm``, hours only where there are any; a NOTE on a simulated transcript.
 
-    Like Whisper's, the text is not escaped: ``&`` and ``<`` stay as they were said.
+    ``&`` and ``<`` are escaped, which Whisper's own writer leaves out: players take what follows
+    them for entities and tags (WebVTT §4.2.1), and a word would be missing.
     """
     note = "NOTE Simulated: no model heard this recording.\n\n" if transcript.simulated else ""
     cues = (
         f"{timestamp(segment.start, mark='.', hours=False)} --> "
         f"{timestamp(segment.end, mark='.', hours=False)}\n"
-        f"{cue(segment.text)}\n\n"
+        f"{_escaped(cue(segment.text))}\n\n"
         for segment in transcript.segments
     )
     return f"WEBVTT\n\n{note}{''.join(cues)}".encode()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

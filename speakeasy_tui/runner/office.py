@@ -66,7 +66,9 @@ class Office:
                 if refused := self._unknown(request.ids):
                     return refused
                 begun = runner.intake.rerun(request)
-                return say.Ok(count=len(begun.new), note=_note_of_same(len(begun.same)))
+                left = len(set(request.ids)) - len(begun.new) - len(begun.same)
+                notes = [_note_of_same(len(begun.same)), _note_of_state(left)]
+                return say.Ok(count=len(begun.new), note="; ".join(filter(None, notes)))
             case say.Uncancel():
                 return say.Ok(count=len(runner.intake.uncancel(request)))
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
@@ -124,18 +126,17 @@ class Office:
                 self._server.gone(removed)
                 self._server.pulse()
                 count = len(removed)
-        note = ""
-        left = len(set(request.ids)) - count
-        if left:
-            note = f"{left} left as they were: their state does not allow it"
-        return say.Ok(count=count, note=note)
+        return say.Ok(count=count, note=_note_of_state(len(set(request.ids)) - count))
 
     def _unknown(self, ids: list[int]) -> say.Refused | None:
         missing = [job for job in ids if self._runner.store.state(job) is None]
         if not missing:
             return None
         named = ", ".join(str(job) for job in missing[:10])
-        return say.Refused(message=f"no such job: {named}", hint="speakeasy status lists them")
+        return say.Refused(
+            message=f"no job with the id {named}; nothing was changed",
+            hint="`speakeasy status` lists the ids",
+        )
 
     def _look_up(self, client: Client, request: say.AnyRequest) -> say.Message:
         runner = self._runner
@@ -173,6 +174,12 @@ class Office:
                 return say.Ok()
             case _:
                 return say.Refused(message="not now")
+
+
+def _note_of_state(count: int) -> str:
+    """What to say of `count` rows with which that could not be done."""
+    left = "1 left as it was: its" if count == 1 else f"{count:,} left as they were: their"
+    return f"{left} state does not allow it" if count > 0 else ""
 
 
 def _note_of_same(count: int) -> str:

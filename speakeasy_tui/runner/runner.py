@@ -17,7 +17,6 @@ from speakeasy_tui.core.job import (
     JobError,
     Pause,
     RunnerState,
-    State,
 )
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
@@ -42,6 +41,8 @@ from speakeasy_tui.runner.writing import StoreFullError
 
 log = logging.getLogger(__name__)
 
+TOLD_AT_ONCE = 500
+"""Rows of which clients are told before others are served."""
 COMMIT_PATIENCE_S = 5.0
 """Seconds a runner that is told to end waits for outputs that are being written."""
 ENDS_BY_ITSELF = frozenset({"disk", "device"})
@@ -351,13 +352,17 @@ class Runner:
 
     def model_missing(self, request: str, error: JobError) -> None:
         """No such model: what asked for it fails, the rest goes on."""
-        jobs = self.store.jobs(states=[State.QUEUED])
-        wanted = self.request(request)
-        missing = [job.id for job in jobs if Request.of(self.store.options(job.id)) == wanted]
-        log.warning("model: %s; %d files fail", error.message, len(missing))
-        for job in missing:
-            self.work.fail(job, error)
+        failed = self.store.fail_waiting(request, error)
+        log.warning("model: %s; %d files fail", error.message, len(failed))
+        self._spawn(self._tell_failed(failed))
         self.wake()
+
+    async def _tell_failed(self, jobs: list[int]) -> None:
+        """Tell of jobs that have failed, which may be all there are, and serve others meanwhile."""
+        for number, job in enumerate(jobs, 1):
+            self.emit("failed", job)
+            if number % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def download_cancelled(self, model: str) -> None:
         """A person gave a download up: wait for what they do next, fail nothing."""

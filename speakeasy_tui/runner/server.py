@@ -33,8 +33,9 @@ PAGE = 2000
 """Rows at most that are read while others wait."""
 LINE = 1 << 20
 """Bytes of rows in one line; long paths and their outputs would else make endless ones."""
-MAX_EVENTS = 200_000
-"""Unread events of one client before the oldest are dropped; 100k files make 300k."""
+MAX_EVENTS = 1_000_000
+"""Unread events of one client before the oldest are dropped; 100k files make 300k, and each takes
+half a kilobyte."""
 
 
 class Office(Protocol):

@@ -101,6 +101,15 @@ class Store(Queueing):
         with self._transaction() as db:
             self._fail(db, job, state, error, detail)
 
+    def fail_waiting(self, request: str, error: JobError) -> list[int]:
+        """Fail all queued jobs that ask for `request`; returns which."""
+        with self._transaction() as db:
+            waiting = "SELECT id FROM jobs WHERE state = 'queued' AND request = ? ORDER BY position"
+            jobs = [int(row[0]) for row in db.execute(waiting, (request,))]
+            for job in jobs:
+                self._fail(db, job, State.FAILED, error)
+        return jobs
+
     def cancel_running(self, job: int) -> None:
         """End a try because a person cancelled the job."""
         with self._transaction() as db:

@@ -33,13 +33,16 @@ def speakeasy(tmp_path: Path, environment: dict[str, str]) -> Iterator[Speakeasy
     """Runs the command; a runner it has started ends with the test."""
 
     def run(
-        *args: str | bytes, stdin: bytes = b"", env: dict[str, str] | None = None
+        *args: str | bytes,
+        stdin: bytes = b"",
+        env: dict[str, str] | None = None,
+        cwd: Path | bytes = tmp_path,
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "speakeasy_tui", *args],
             input=stdin,
             capture_output=True,
-            cwd=tmp_path,
+            cwd=cwd,
             env=environment | (env or {}),
             timeout=60,
             check=False,

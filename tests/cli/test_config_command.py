@@ -29,6 +29,23 @@ def test_set_says_when_a_variable_is_stronger(speakeasy, key: str) -> None:
     assert done.stderr == "note: SPEAKEASY_BEAM_SIZE in the environment is stronger than the file\n"
 
 
+def test_a_folder_that_was_set_is_the_same_wherever_one_is(speakeasy, tmp_path: Path) -> None:
+    (tmp_path / "models" / "ct2").mkdir(parents=True)
+    for key, value in (("model", "models/ct2"), ("output_dir", "out/../out")):
+        assert speakeasy("config", "set", key, value).returncode == 0
+    shown = speakeasy("config", "show", cwd=tmp_path.parent).stdout
+    assert f'model = "{tmp_path}/models/ct2"' in shown
+    assert f'output_dir = "{tmp_path}/out"' in shown
+    speakeasy("config", "set", "model", "base.en")
+    assert 'model = "base.en"' in speakeasy("config", "show").stdout
+
+
+def test_a_number_without_an_end_is_asked_for_in_words(speakeasy) -> None:
+    done = speakeasy("config", "set", "recycle_files", "-1")
+    assert done.returncode == 2
+    assert "a whole number from 0 on" in done.stderr
+
+
 def test_a_value_that_does_not_fit_is_refused_and_nothing_written(
     speakeasy, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -185,6 +186,32 @@ def test_a_bad_home_is_named_where_it_was_set(speakeasy) -> None:
         in speakeasy("status", env={"SPEAKEASY_HOME": "/f\udce9"}).stderr
     )
     assert "--home /f\\xe9: the" in speakeasy("status", "--home", b"/f\xe9").stderr
+
+
+@pytest.mark.parametrize("flag", ["--home", "--output-dir", "--model"])
+def test_the_home_of_nobody_is_refused_in_words(speakeasy, recordings: Path, flag: str) -> None:
+    done = speakeasy("add", "recordings", flag, "~nosuch/x")
+    assert done.returncode == 2
+    assert "no user is called nosuch" in done.stderr
+    assert flag.removeprefix("--").replace("-", "_") in done.stderr.replace("-", "_")
+
+
+def test_where_the_home_is_nobodys_every_command_says_so(speakeasy) -> None:
+    done = speakeasy("status", env={"SPEAKEASY_HOME": "~nosuch"})
+    assert done.returncode == 2
+    assert done.stderr.startswith("speakeasy: SPEAKEASY_HOME: ~nosuch: no user is called nosuch")
+
+
+@pytest.mark.parametrize("flag", ["--output-dir", "--model"])
+def test_a_relative_folder_in_one_that_is_not_utf8_is_refused_in_words(
+    speakeasy, recordings: Path, tmp_path: Path, flag: str
+) -> None:
+    here = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.makedirs(os.path.join(here, b"ct2"))
+    done = speakeasy("add", str(recordings), flag, "./ct2", cwd=here)
+    assert done.returncode == 2
+    assert "not valid UTF-8" in done.stderr
+    assert speakeasy("add", str(recordings), "-o", str(tmp_path / "out"), cwd=here).returncode == 0
 
 
 def test_without_a_terminal_the_interface_points_to_run(speakeasy) -> None:

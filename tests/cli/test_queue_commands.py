@@ -77,7 +77,8 @@ def test_rows_can_be_held_released_cancelled_and_rerun_by_id(speakeasy, recordin
     assert "2 jobs cancelled" in speakeasy("cancel", "1", "2").stdout
     assert states(speakeasy, "--state", "cancelled") == ["cancelled", "cancelled"]
     assert "1 job queued again" in speakeasy("rerun", "2").stdout
-    assert states(speakeasy) == ["cancelled", "queued", "queued"]
+    assert "1 left as it was: its state" in speakeasy("rerun", "1", "3").stdout
+    assert states(speakeasy) == ["queued", "queued", "queued"]
 
 
 @pytest.mark.parametrize("command", ["rerun", "hold", "release", "cancel"])

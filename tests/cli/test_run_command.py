@@ -43,6 +43,25 @@ def test_a_folder_is_done_mirrored_and_the_second_time_skipped(
     assert "3 skipped" in done.stdout
 
 
+def test_beside_a_runner_there_is_no_foreground_and_the_events_end_all_the_same(
+    speakeasy, recordings: Path
+) -> None:
+    assert speakeasy("run", "recordings/a.wav", *SIM).returncode == 0
+    done = speakeasy("run", "recordings/b.wav", *SIM, "--foreground", "--json")
+    assert done.returncode == 2
+    assert "leave out --foreground, or: speakeasy runner stop" in done.stderr
+    (last,) = events_of(done.stdout)
+    assert last["event"] == "summary" and last["detail"]["exit_code"] == 2
+
+
+def test_the_machines_lack_is_said_only_where_nothing_was_done() -> None:
+    lost = JobError(ErrorKind.MODEL, "gone")
+    failed = Job(id=1, path="a", state=State.FAILED, error=lost)
+    done = Job(id=2, path="b", state=State.DONE)
+    assert exit_code([failed]) == 3
+    assert exit_code([failed, done]) == 1
+
+
 def test_json_is_one_promised_event_a_line_and_ends_with_a_summary(
     speakeasy, recordings: Path
 ) -> None:

@@ -44,6 +44,13 @@ def test_each_source_comes_once_in_the_order_given(place: bytes) -> None:
     assert found(place, "b.wav", "a.wav", "./b.wav", "sub/../a.wav") == [b"b.wav", b"a.wav"]
 
 
+def test_a_folder_with_the_signs_of_a_glob_in_its_name_is_no_pattern(tmp_path: Path) -> None:
+    here = tmp_path / "[2024]"
+    here.mkdir()
+    (here / "a.wav").touch()
+    assert found(os.fsencode(here), "*.wav") == [b"a.wav"]
+
+
 def test_a_glob_is_expanded_only_when_no_such_file_exists(place: bytes) -> None:
     assert found(place, "what[1].wav") == [b"what[1].wav"]
     assert found(place, "[ab].wav") == [b"a.wav", b"b.wav"]
@@ -76,6 +83,8 @@ def test_a_broken_link_is_queued(place: bytes) -> None:
         ("list.csv", b'Path;text\na.wav;x\n"caf\xe9.wav";y\n#1.wav;\n'),
         ("list.csv", b"a.wav,1\ncaf\xe9.wav,2\n#1.wav,3\n"),
         ("list.csv", b"recording\na.wav\ncaf\xe9.wav\n#1.wav\n"),
+        ("list.csv", b"id, path\n1, a.wav\n2, caf\xe9.wav\n3, #1.wav\n"),
+        ("list.csv", b"\n,\npath\na.wav\ncaf\xe9.wav\n#1.wav\n"),
         (
             "list.jsonl",
             b'{"audio_filepath": "a.wav", "duration": 1}\n{"path": "caf\xe9.wav"}\n"#1.wav"\n',

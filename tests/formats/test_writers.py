@@ -120,6 +120,12 @@ def test_a_simulated_transcript_says_so_where_a_comment_can() -> None:
     assert json.loads(render("json", simulated))["speakeasy"]["simulated"] is True
 
 
+def test_what_players_would_take_for_tags_is_escaped_in_vtt_alone() -> None:
+    odd = replace(TALK, segments=(Segment(0, 1, " R&amp;D <c> 1 > 0"),))
+    assert b"R&amp;amp;D &lt;c> 1 > 0" in render("vtt", odd)
+    assert b"R&amp;D <c> 1 > 0" in render("srt", odd)
+
+
 def test_an_arrow_of_many_dashes_leaves_none_behind() -> None:
     odd = replace(TALK, segments=(Segment(0, 1, "a ----> b"),))
     assert b"a -> b" in render("srt", odd)

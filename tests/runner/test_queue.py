@@ -298,7 +298,7 @@ def test_moving_a_job_up_makes_it_run_sooner(
 
 def test_an_unknown_id_is_refused_and_nothing_changes(desk: Desk, clips: Path) -> None:
     ids = desk.add(clips, start=False)
-    with pytest.raises(RefusedError, match="no such job: 999"):
+    with pytest.raises(RefusedError, match="no job with the id 999"):
         desk.ask(say.Cancel(ids=[ids[0], 999]))
     assert desk.job(ids[0]).state is State.QUEUED
 

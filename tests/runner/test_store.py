@@ -56,6 +56,24 @@ def test_a_database_others_may_read_is_refused(tmp_path: Path) -> None:
         Store(tmp_path / "queue.db")
 
 
+def test_what_waits_for_a_model_that_is_not_there_fails_at_once_and_nothing_else(
+    store: Store,
+) -> None:
+    first, second = fill(store, 2)
+    other = store.add([Found(b"/r/x.wav")], JobOptions(engine="sim", model="base")).new[0]
+    begin(store, first)
+    claim = store.claim_of(second)
+    assert claim is not None
+    error = JobError(ErrorKind.MODEL, "no such model")
+    assert store.fail_waiting(claim.request, error) == [second]
+    assert [job.state for job in store.jobs([first, second, other])] == [
+        State.RUNNING,
+        State.FAILED,
+        State.QUEUED,
+    ]
+    assert store.fail_waiting(claim.request, error) == []
+
+
 def test_how_loud_a_file_is_goes_with_what_it_was_made_of(store: Store) -> None:
     (job,) = fill(store, 1)
     begin(store, job)
