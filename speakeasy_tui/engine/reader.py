@@ -172,6 +172,7 @@ class Reader:
             self._tail = self._lost(self._size - _tags(self._path, self._good_end))
         yield from line.blocks(last=True)
         self.damaged += line.bad
+        self.decoded = self.decoded and (line.heard or not line.bad)
 
     def _learn_unit(self, rate: int) -> None:
         """A flac's clock counts samples, and each frame says anew how long they are."""

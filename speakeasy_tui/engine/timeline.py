@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
+from speakeasy_tui.engine import mixing
 from speakeasy_tui.engine.tape import RATE, Samples, Tape
 
 __all__ = ["GAP", "LONGEST", "LONGEST_GAP", "RATE", "Samples", "Timeline", "TooLongError"]
@@ -56,6 +57,7 @@ class Timeline:
         self._waiting = 0
         """Samples in the fifo, as many a second as they come."""
         self._resampler = _resampler()
+        self._mixer = mixing.Mixer()
         self._rate = 0
         """Of the frames in the fifo, Hz; 0: there were none."""
         self._layout: Any = None
@@ -72,6 +74,8 @@ class Timeline:
         """Seconds of silence in place of sound that should be there."""
         self.bad = 0
         """Frames that could not be used."""
+        self.heard = False
+        """Whether there was any sound at all."""
 
     @property
     def ready(self) -> bool:
@@ -204,22 +208,40 @@ class Timeline:
         self._drain(last=True)
         self._fifo = av.audio.fifo.AudioFifo()
         self._resampler = _resampler()
+        self._mixer = mixing.Mixer()
         self._rate, self._layout, self._names = 0, None, None
 
     def _drain(self, last: bool = False) -> None:
         frame = self._fifo.read()
         self._waiting = 0
-        try:
-            for given in ([frame] if frame is not None else []) + ([None] if last else []):
-                for resampled in self._resampler.resample(given):
-                    if count := resampled.samples:
-                        self._room(count)
-                        # Its own buffer, which lives as long as the array.
-                        self._tape.append(np.frombuffer(resampled.planes[0], np.int16, count))
-        except (ValueError, av.error.FFmpegError):
-            self.bad += 1
-            self._resampler = _resampler()
+        if frame is not None:
+            self._resample(self._mixer.prepared(frame))
+        if last:
+            self._resample(None)
         self._alive(self.seconds)
+
+    def _resample(self, frame: Any) -> None:
+        """Put a frame on the tape, or what the resampler still has (None)."""
+        try:
+            for resampled in self._resampler.resample(frame):
+                if count := resampled.samples:
+                    self._room(count)
+                    # Its own buffer, which lives as long as the array.
+                    self._tape.append(np.frombuffer(resampled.planes[0], np.int16, count))
+                    self.heard = True
+        except (ValueError, av.error.FFmpegError):
+            self._resampler = _resampler()
+            if frame is None:
+                return
+            if mixing.channels(frame) > 1:  # FFmpeg has no rule for every layout
+                self._mixer.always = True
+                self._resample(mixing.mean(frame))
+                return
+            self.bad += 1
+            count = round(frame.samples * RATE / frame.sample_rate)
+            self._room(count)
+            self._tape.put_silence(count)
+            self.missing += count / RATE
 
     def _room(self, samples: int) -> None:
         if self._tape.length + samples > LONGEST * RATE:
