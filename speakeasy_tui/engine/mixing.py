@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 _OPPOSED, _AGREED = 0.01, 1.0
 """Energy of the sum of two channels, as a share of that of the softer one: below the first they
-cancel each other out, above the second they do not. (It is 2 of two
-that have nothing in common.)"""
+cancel each other out, above the second they do not. Of two with nothing in common it is 2 or more.
+"""
 _LOOKED_AT = 1_000
 """Samples of a frame by which that is judged: all would cost as much as to resample them."""
 _NAMED = 8
