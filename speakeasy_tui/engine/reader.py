@@ -10,7 +10,7 @@ import av
 
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.text import printable
-from speakeasy_tui.engine import promise
+from speakeasy_tui.engine import datasize, promise
 from speakeasy_tui.engine.promise import ELEMENTARY, Promise
 from speakeasy_tui.engine.source import SourceError, explain
 from speakeasy_tui.engine.tape import Samples
@@ -51,6 +51,8 @@ def open_media(path: bytes) -> Any:
     name = "file:" + os.fsdecode(path)
     # Packets of PCM are some milliseconds long, and each costs what any packet does.
     options = {"max_size": str(_PCM_PACKET)} if head.startswith((b"RIFF", b"RF64")) else {}
+    if options and (data := datasize.find(path)) is not None and data.runs_on:
+        options["ignore_length"] = "1"
     if head[8:16] == b"WAVEfmt " and head[20:24] == _MONO_PCM:
         # Its header says all. Looking further costs more than the rest of the front end on a
         # short clip, and is there for DTS disguised as stereo.
