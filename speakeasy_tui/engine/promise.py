@@ -7,7 +7,7 @@ import re
 import struct
 from typing import Any, NamedTuple
 
-from speakeasy_tui.engine import datasize
+from speakeasy_tui.engine import datasize, tags
 from speakeasy_tui.engine.timeline import LONGEST
 
 ELEMENTARY = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "truehd", "amr", "amrnb", "amrwb"})
@@ -135,21 +135,12 @@ def _head(path: bytes, size: int = _HEAD, at: int = 0) -> bytes:
         return file.read(size)
 
 
-def id3_size(path: bytes) -> int:
-    """Bytes of the ID3v2 tag at the start of a file, 0 without one (id3.org, ID3v2.4 §3.1)."""
-    head = _head(path, 10)
-    if len(head) < 10 or not head.startswith(b"ID3"):
-        return 0
-    a, b, c, d = (byte & 0x7F for byte in head[6:10])
-    return 10 + (a << 21 | b << 14 | c << 7 | d)
-
-
 def _xing(path: bytes) -> float | None:
     """Seconds by the count of frames in an mp3's Xing, Info or VBRI header, if it has one.
 
     Layout as in FFmpeg's mp3dec.c: the marker, flags of which bit 0 says that a count follows.
     """
-    data = _head(path, 4096, id3_size(path))
+    data = _head(path, 4096, tags.id3_size(path))
     frame = re.search(rb"\xff[\xe2-\xff][\x10-\xef]", data)
     if frame is None:
         return None

@@ -10,7 +10,7 @@ import av
 
 from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.text import printable
-from speakeasy_tui.engine import datasize, promise
+from speakeasy_tui.engine import datasize, promise, tags
 from speakeasy_tui.engine.promise import ELEMENTARY, Promise
 from speakeasy_tui.engine.source import SourceError, explain
 from speakeasy_tui.engine.tape import Samples
@@ -121,6 +121,8 @@ class Reader:
         """A packet could not be decoded since the last frame."""
         self._good_end: int | None = None
         """Byte behind the last packet that could be decoded."""
+        self._heard_end = 0
+        """Byte behind the last packet that gave sound."""
         self._good_bytes = 0
         self._tail = 0.0
         """Seconds that are missing at the end by the bytes that are."""
@@ -154,7 +156,7 @@ class Reader:
                 self._broken()
                 continue
             if bytes_tell and packet.size:
-                self._follow_bytes(packet)
+                self._follow_bytes(packet, bool(frames))
             for frame in frames:
                 at = None
                 if flac and not self._begun and frame.sample_rate:
@@ -171,7 +173,7 @@ class Reader:
             if line.ready:
                 yield from line.blocks()
         if bytes_tell and self.promised.seconds is None and self._good_end is not None:
-            self._tail = self._lost(self._size - _tags(self._path, self._good_end))
+            self._tail = self._lost(self._left_over(self._good_end))
         yield from line.blocks(last=True)
         self.damaged += line.bad
         self.decoded = self.decoded and (line.heard or not line.bad)
@@ -213,7 +215,7 @@ class Reader:
     def _alone(self) -> bool:
         return not promise.company(self._container, self._stream)
 
-    def _follow_bytes(self, packet: Any) -> None:
+    def _follow_bytes(self, packet: Any, gave_sound: bool) -> None:
         """In a format without a clock: bytes that gave no sound stand for the time they had."""
         pos = packet.pos
         if pos is None:
@@ -221,14 +223,26 @@ class Reader:
         if pos == self._good_end:
             lost = 0
         elif self._good_end is None:
-            lost = pos if promise.id3_size(self._path) == 0 else 0
+            lost = pos if tags.id3_size(self._path) == 0 else 0
         else:
             lost = pos - self._good_end
+            if lost > 0:  # a decoder may have taken the beginning of a tag for a packet
+                silent = pos - self._heard_end
+                lost = min(lost, silent - tags.size_between(self._path, self._heard_end, pos))
         size = packet.size
         self._good_end = pos + size
+        if gave_sound:
+            self._heard_end = pos + size
         self._good_bytes += size
         if lost > 0:
             self._line.skip(self._lost(lost))
+
+    def _left_over(self, good_end: int) -> int:
+        """Bytes behind `good_end` that are no tags, and gave no sound."""
+        left = tags.sound_end(self._path, good_end) - good_end
+        # In an aac packets are counted as if nothing lay between them, so what does is left over.
+        begin = tags.id3_size(self._path) if self._container.format.name == "aac" else good_end
+        return left and left - tags.size_between(self._path, begin, self._size)
 
     def _lost(self, count: int) -> float:
         """Seconds that `count` bytes hold, at the rate so far or the one FFmpeg names."""
@@ -292,21 +306,6 @@ class Reader:
             seconds += self._line.shift  # the promise is the last time less the first
         left = seconds - max(self._line.at, self._other_end)
         return left if left > self.promised.slack else 0.0
-
-
-def _tags(path: bytes, end: int) -> int:
-    """Where the sound of an elementary stream that was read up to `end` is over: before tags."""
-    size = os.path.getsize(path)
-    marks = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
-    with open(path, "rb") as file:
-        file.seek(end)
-        before = b""
-        for _ in range(16):
-            piece = before + file.read(2**20)
-            if any(mark in piece for mark in marks):
-                return size
-            before = piece[-16:]
-    return end
 
 
 def _read_through(path: bytes, alive: Callable[[float], None]) -> None:

@@ -186,6 +186,24 @@ def test_joined_mp3_and_ogg_files_are_heard_to_their_end(
         assert recording.warnings == []
 
 
+def cover_art(size: int) -> bytes:
+    """An ID3v2 tag with that many bytes of something."""
+    digits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\4\0\0" + digits + np.random.default_rng(3).bytes(size)
+
+
+@pytest.mark.parametrize("name", ["mp3", "mp3 without Xing", "aac"])
+@pytest.mark.parametrize("before", [b"", b"TAG" + bytes(range(125))], ids=["", "ID3v1"])
+def test_tags_of_files_that_were_joined_are_not_lost_sound(
+    whole: dict[str, Path], tmp_path: Path, name: str, before: bytes
+) -> None:
+    data = whole[name].read_bytes()
+    joined = data + before + cover_art(300_000) + data
+    recording = hear(changed(whole[name], tmp_path, joined))
+    assert recording.seconds == pytest.approx(120.0, abs=0.3)
+    assert (recording.missing_s, recording.warnings) == (0.0, [])
+
+
 # ----------------------------------------------------------------- where a recording starts
 
 
