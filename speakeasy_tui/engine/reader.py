@@ -215,7 +215,9 @@ class Reader:
         # Opened anew, for not every format can be wound back.
         try:
             with open_media(self._path) as container:
-                for packet in container.demux():
+                for number, packet in enumerate(container.demux()):
+                    if number % _ALIVE_PACKETS == 0:
+                        self._alive(self._line.at)
                     if packet.pts is not None and packet.time_base:
                         last = max(last, float(packet.pts * packet.time_base) - self._origin)
         except (SourceError, av.error.FFmpegError):

@@ -11,8 +11,10 @@ import numpy.typing as npt
 import pytest
 
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.engine import timeline
+from speakeasy_tui.engine import promise, timeline
 from speakeasy_tui.engine.audio import RATE, Decoded, decode
+from speakeasy_tui.engine.opening import audio_stream, open_media
+from speakeasy_tui.engine.reader import Reader
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.timeline import Timeline
 from tests.fuzz.corpus import FORMATS, MORE, speech, write
@@ -221,6 +223,18 @@ def test_sound_that_starts_late_in_a_video_keeps_its_times(
     assert place(recording, 5.0, 9.0) == pytest.approx(9.0, abs=0.15)
     assert not recording.samples[: round(3.8 * RATE)].any()
     assert recording.warnings == []
+
+
+def test_while_other_tracks_are_looked_at_there_are_signs_of_life(tmp_path: Path) -> None:
+    path = os.fsencode(write(tmp_path / "a.mkv", ALL["mkv"], speech(10.0), picture_s=30.0))
+    signs: list[float] = []
+    with open_media(path) as container:
+        stream, _ = audio_stream(container)
+        reader = Reader(
+            path, container, stream, promise.read(path, container, stream), signs.append
+        )
+        reader.look_at_other_tracks()
+    assert signs
 
 
 @pytest.mark.parametrize("name", ["mkv", "ts"])
