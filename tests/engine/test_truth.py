@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -290,8 +292,6 @@ class Frames:
         self.line = Timeline(end, timeline.LONGEST_GAP, lambda _: None)
 
     def add(self, *times: float | None) -> None:
-        import av
-
         for at in times:
             tone: npt.NDArray[np.int16] = np.full((1, RATE // 10), 1000, np.int16)
             frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
@@ -314,6 +314,42 @@ def test_a_clock_that_begins_anew_goes_on() -> None:
     frames = Frames()
     frames.add(*(n / 10 for n in range(20)), *(n / 10 for n in range(20)))
     assert frames.seconds() == 4.0
+
+
+@pytest.mark.parametrize("pace", [0.99, 0.999, 1.01])
+def test_a_clock_that_is_slower_or_faster_than_the_samples_is_followed(
+    tmp_path: Path, pace: float
+) -> None:
+    # Each 64 ms of samples stand where the clock says; every 20 s of it they are a tone.
+    path, size = tmp_path / "a.mka", 1024
+    with av.open(str(path), "w", format="matroska") as out:
+        stream = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for number in range(300 * RATE // size):
+            at = number * size / RATE * pace
+            level = 20_000 if at % 20 < 0.5 else 0
+            packet = av.Packet(np.full(size, level, np.int16).tobytes())
+            packet.stream, packet.time_base = stream, Fraction(1, 1000)
+            packet.pts = packet.dts = round(at * 1000)
+            out.mux(packet)
+    recording = hear(path)
+    assert recording.seconds == pytest.approx(300 * pace, abs=0.3)
+    loud = np.flatnonzero(recording.samples > 10_000) / RATE
+    begins = loud[1:][np.diff(loud) > 1.0]
+    assert begins == pytest.approx(np.arange(20, 300 * pace, 20), abs=0.25)
+    assert recording.warnings == []
+
+
+def test_a_time_that_is_a_little_early_once_costs_nothing() -> None:
+    frames = Frames()
+    frames.add(*(n / 10 for n in range(20)), 1.8, *(n / 10 for n in range(21, 100)))
+    assert frames.seconds() == 10.0
+    assert frames.line.missing == 0.0
+
+
+def test_a_clock_that_stands_still_costs_nothing() -> None:
+    frames = Frames()
+    frames.add(*(n / 10 for n in range(20)), *[2.0] * 200)
+    assert frames.seconds() == 22.0
 
 
 def test_jumps_to_and_fro_for_ever_take_no_memory() -> None:
