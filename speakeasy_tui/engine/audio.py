@@ -19,7 +19,8 @@ import numpy.typing as npt
 from speakeasy_tui.core.job import ErrorKind, JobWarning
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine import promise
-from speakeasy_tui.engine.reader import Reader, audio_stream, open_media
+from speakeasy_tui.engine.opening import audio_stream, open_media
+from speakeasy_tui.engine.reader import Reader
 from speakeasy_tui.engine.source import SourceError, check, explain
 from speakeasy_tui.engine.tape import RATE, Samples
 from speakeasy_tui.engine.timeline import LONGEST, TooLongError
@@ -34,7 +35,7 @@ class Recording:
     of its packets, about 4 MB per hour.
     """
 
-    def __init__(self, container: Any, reader: Reader) -> None:
+    def __init__(self, container: Any, reader: Reader, warnings: list[JobWarning]) -> None:
         self._container = container
         self._reader = reader
         self.expected_s: float | None = reader.promised.seconds
@@ -44,7 +45,7 @@ class Recording:
         """Length; once `blocks` is exhausted, as are all that follow."""
         self.missing_s = 0.0
         """Of the whole, seconds that could not be decoded: silence here, or missing at the end."""
-        self.warnings: list[JobWarning] = []
+        self.warnings = warnings
 
     def __enter__(self) -> Self:
         return self
@@ -134,9 +135,9 @@ def open_recording(path: bytes, alive: Callable[[float], None] = lambda _: None)
     with _explained():
         container = open_media(path)
         try:
-            stream = audio_stream(container)
+            stream, warnings = audio_stream(container)
             promised = promise.read(path, container, stream)
-            return Recording(container, Reader(path, container, stream, promised, alive))
+            return Recording(container, Reader(path, container, stream, promised, alive), warnings)
         except BaseException:
             container.close()
             raise

@@ -182,6 +182,7 @@ class FrontEnd:
                 if index == 0 and hand.lacks_language():
                     # The language is that of the first chunk, also when that one is stored.
                     mel = self._mel(file, chunk)
+                    file.detecting = True
                     self._mailbox.put(Piece(file, 0, 0, passage, mel, only_language=True))
         self._settled(file)
         file.whole = True

@@ -56,9 +56,11 @@ class Hand:
     def report(self) -> None:
         """Say that decoding goes on."""
         self._reported = time.monotonic()
-        if self._file.todo:  # the model's progress says more
+        file = self._file
+        if file.done + file.given_up < file.todo:  # the model's progress says more
             return
-        self._writer.send(Progress(job=self._file.job, progress=0.0, stage="decode"))
+        progress = round(file.progress, 4)
+        self._writer.send(Progress(job=file.job, progress=progress, stage="decode"))
 
     def told(self, known: Known) -> None:
         """Bring the file, and the stages' seconds, up to date."""

@@ -90,7 +90,9 @@ class InFlight:
         )
 
     def finish(self, file: FileWork) -> bool:
-        """Say so, if it is finished; then it is in flight no more."""
+        """Say so, if it is finished; whether it is in flight no more."""
+        if self._files.get(file.job) is not file:  # another try of the job may be by now
+            return True
         if not (file.finished and file.told_whole):
             return False
         self._forget(file.job)

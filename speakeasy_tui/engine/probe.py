@@ -19,7 +19,7 @@ LIMIT_S = 60
 
 def length(path: bytes) -> float | None:
     """Seconds; 0 when there is no audio to be read, None when the header does not say."""
-    from speakeasy_tui.engine.reader import audio_stream, open_media
+    from speakeasy_tui.engine.opening import audio_stream, open_media
     from speakeasy_tui.engine.source import SourceError, check
 
     try:

@@ -7,6 +7,9 @@ import re
 import struct
 from typing import Any, NamedTuple
 
+from speakeasy_tui.engine import datasize, tags
+from speakeasy_tui.engine.timeline import LONGEST
+
 ELEMENTARY = frozenset({"mp3", "aac", "ac3", "eac3", "dts", "truehd", "amr", "amrnb", "amrwb"})
 """Formats without a clock: FFmpeg counts packets and guesses the length from a bit rate."""
 
@@ -20,10 +23,13 @@ _EXACT = {
     "aiff": 1.0,
     "caf": 1.0,
     "mp3": 1.0,
+    "tta": 1.0,
+    "wv": 1.0,
+    "au": 1.0,
 }
 """Seconds by which the sound may be shorter than these formats promise. Encoders add and cut
 a few frames at both ends."""
-_COUNTED = frozenset({"wav", "w64", "aiff", "caf", "flac"})
+_COUNTED = frozenset({"wav", "w64", "aiff", "caf", "au", "flac"})
 """Those that say how many samples there are; what is not squeezed, or without loss, has as many."""
 _SAMPLES = 0.05
 """Seconds by which it may be shorter all the same."""
@@ -59,8 +65,9 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             said = _xing(path)
             # FFmpeg disbelieves the header of joined files, and guesses.
             return Promise(said if said and own and abs(said - own) < 1.0 else None)
-        case "wav":
-            said = _riff(path)
+        case "wav" | "w64" | "caf":
+            data = datasize.find(path)
+            said = data.seconds if data and data.seconds <= LONGEST else None
             seconds = max(said, own or 0.0) if said else own
             return Promise(seconds, _slack(name, codec, seconds or 0.0))
         case "ogg":
@@ -128,21 +135,12 @@ def _head(path: bytes, size: int = _HEAD, at: int = 0) -> bytes:
         return file.read(size)
 
 
-def id3_size(path: bytes) -> int:
-    """Bytes of the ID3v2 tag at the start of a file, 0 without one (id3.org, ID3v2.4 §3.1)."""
-    head = _head(path, 10)
-    if len(head) < 10 or not head.startswith(b"ID3"):
-        return 0
-    a, b, c, d = (byte & 0x7F for byte in head[6:10])
-    return 10 + (a << 21 | b << 14 | c << 7 | d)
-
-
 def _xing(path: bytes) -> float | None:
     """Seconds by the count of frames in an mp3's Xing, Info or VBRI header, if it has one.
 
     Layout as in FFmpeg's mp3dec.c: the marker, flags of which bit 0 says that a count follows.
     """
-    data = _head(path, 4096, id3_size(path))
+    data = _head(path, 4096, tags.id3_size(path))
     frame = re.search(rb"\xff[\xe2-\xff][\x10-\xef]", data)
     if frame is None:
         return None
@@ -155,31 +153,6 @@ def _xing(path: bytes) -> float | None:
     found = _XING.search(data) or _VBRI.search(data)
     frames = int.from_bytes(found.group(1), "big") if found else 0
     return frames * samples / hertz if frames else None
-
-
-def _riff(path: bytes) -> float | None:
-    """Seconds by the size that a wav's data chunk claims; FFmpeg takes what is really there.
-
-    None for the sizes 0 and 0xFFFFFFFF, which mean "not known" in files that were streamed.
-    """
-    head = _head(path)
-    if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-        return None
-    at, bytes_a_second = 12, 0
-    size: int
-    while at + 8 <= len(head):
-        name, size = struct.unpack("<4sI", head[at : at + 8])
-        if name == b"fmt " and at + 20 <= len(head):
-            bytes_a_second = struct.unpack("<I", head[at + 16 : at + 20])[0]
-        if name == b"data":
-            if not (0 < size < 0xFFFFFF00 and bytes_a_second):
-                return None
-            outer = struct.unpack("<I", head[4:8])[0]
-            if 0 < outer < 0xFFFFFF00:  # the smaller of both: one of them may be damaged
-                size = max(0, min(size, outer - at))
-            return float(size) / bytes_a_second
-        at += 8 + size + size % 2
-    return None
 
 
 def _ogg_end(path: bytes) -> tuple[bool, int | None]:

@@ -8,11 +8,10 @@ from typing import Any
 
 import av
 
-from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.core.text import printable
-from speakeasy_tui.engine import promise
+from speakeasy_tui.engine import promise, tags
+from speakeasy_tui.engine.opening import open_media
 from speakeasy_tui.engine.promise import ELEMENTARY, Promise
-from speakeasy_tui.engine.source import SourceError, explain
+from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.tape import Samples
 from speakeasy_tui.engine.timeline import GAP, LONGEST_GAP, Timeline
 
@@ -22,73 +21,6 @@ _ALIVE_PACKETS = 2_000
 """Packets after which to say so, whether anything came of them or not."""
 _JOINT = 60.0
 """Seconds; a longer gap in a transport stream is a joint."""
-_PCM_PACKET = 16 * 1024
-"""Bytes of a wav to be read at once. Beyond FFmpeg's buffer of 32 KiB it copies more often."""
-_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"v=0\r", b"v=0\n", b"<?xml", b"<MPD", b"[playlist]")
-"""How files begin that only name others, which FFmpeg would open in their stead."""
-
-
-_MONO_PCM = b"\x01\x00\x01\x00"
-"""Format 1 and one channel, in a wav's header."""
-_HEADER = "4096"
-"""Bytes."""
-
-
-def open_media(path: bytes) -> Any:
-    """PyAV's container of a file.
-
-    Raises:
-        SourceError: it is none, or names other files.
-    """
-    with open(path, "rb") as file:
-        head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head.startswith(_PLAYLISTS):
-        raise SourceError(
-            "not a recording: a text that names other files", "queue the files that it names"
-        )
-    # "file:" keeps a name such as "http:…" or "concat:…" a file name, and confines what a
-    # container may refer to to files.
-    name = "file:" + os.fsdecode(path)
-    # Packets of PCM are some milliseconds long, and each costs what any packet does.
-    options = {"max_size": str(_PCM_PACKET)} if head.startswith((b"RIFF", b"RF64")) else {}
-    if head[8:16] == b"WAVEfmt " and head[20:24] == _MONO_PCM:
-        # Its header says all. Looking further costs more than the rest of the front end on a
-        # short clip, and is there for DTS disguised as stereo.
-        options["probesize"] = _HEADER
-    try:
-        return av.open(name, mode="r", metadata_errors="ignore", options=options)
-    except av.error.InvalidDataError:
-        raise SourceError(
-            "not an audio or video file, or damaged beyond recognition",
-            "play it to check; if it plays, convert it to wav or mp3",
-        ) from None
-    except (av.error.FFmpegError, ValueError) as error:
-        # The own classes derive from OSError where there is a matching errno.
-        if isinstance(error, OSError):
-            raise explain(error) from None
-        text = printable(str(getattr(error, "strerror", None) or error))
-        raise SourceError(
-            f"the file cannot be opened: {text}",
-            "play it to check; if it plays, convert it to wav or mp3",
-        ) from None
-
-
-def audio_stream(container: Any) -> Any:
-    """The first audio track; raises SourceError when there is none that can be decoded."""
-    stream = next(iter(container.streams.audio), None)
-    if stream is None:
-        what = "pictures only" if container.streams.video else "no tracks that hold sound"
-        raise SourceError(
-            f"no audio track: the file holds {what}",
-            "remove it from the queue, or export it with its sound",
-            ErrorKind.NO_AUDIO,
-        )
-    if stream.codec_context is None:
-        raise SourceError(
-            "the audio is in a format that cannot be decoded, or protected (DRM)",
-            "convert it to mp3, m4a, ogg, flac or wav first",
-        )
-    return stream
 
 
 class Reader:
@@ -119,6 +51,8 @@ class Reader:
         """A packet could not be decoded since the last frame."""
         self._good_end: int | None = None
         """Byte behind the last packet that could be decoded."""
+        self._heard_end = 0
+        """Byte behind the last packet that gave sound."""
         self._good_bytes = 0
         self._tail = 0.0
         """Seconds that are missing at the end by the bytes that are."""
@@ -152,7 +86,7 @@ class Reader:
                 self._broken()
                 continue
             if bytes_tell and packet.size:
-                self._follow_bytes(packet)
+                self._follow_bytes(packet, bool(frames))
             for frame in frames:
                 at = None
                 if flac and not self._begun and frame.sample_rate:
@@ -169,9 +103,10 @@ class Reader:
             if line.ready:
                 yield from line.blocks()
         if bytes_tell and self.promised.seconds is None and self._good_end is not None:
-            self._tail = self._lost(self._size - _tags(self._path, self._good_end))
+            self._tail = self._lost(self._left_over(self._good_end))
         yield from line.blocks(last=True)
         self.damaged += line.bad
+        self.decoded = self.decoded and (line.heard or not line.bad)
 
     def _learn_unit(self, rate: int) -> None:
         """A flac's clock counts samples, and each frame says anew how long they are."""
@@ -210,7 +145,7 @@ class Reader:
     def _alone(self) -> bool:
         return not promise.company(self._container, self._stream)
 
-    def _follow_bytes(self, packet: Any) -> None:
+    def _follow_bytes(self, packet: Any, gave_sound: bool) -> None:
         """In a format without a clock: bytes that gave no sound stand for the time they had."""
         pos = packet.pos
         if pos is None:
@@ -218,14 +153,26 @@ class Reader:
         if pos == self._good_end:
             lost = 0
         elif self._good_end is None:
-            lost = pos if promise.id3_size(self._path) == 0 else 0
+            lost = pos if tags.id3_size(self._path) == 0 else 0
         else:
             lost = pos - self._good_end
+            if lost > 0:  # a decoder may have taken the beginning of a tag for a packet
+                silent = pos - self._heard_end
+                lost = min(lost, silent - tags.size_between(self._path, self._heard_end, pos))
         size = packet.size
         self._good_end = pos + size
+        if gave_sound:
+            self._heard_end = pos + size
         self._good_bytes += size
         if lost > 0:
             self._line.skip(self._lost(lost))
+
+    def _left_over(self, good_end: int) -> int:
+        """Bytes behind `good_end` that are no tags, and gave no sound."""
+        left = tags.sound_end(self._path, good_end) - good_end
+        # In an aac packets are counted as if nothing lay between them, so what does is left over.
+        begin = tags.id3_size(self._path) if self._container.format.name == "aac" else good_end
+        return left and left - tags.size_between(self._path, begin, self._size)
 
     def _lost(self, count: int) -> float:
         """Seconds that `count` bytes hold, at the rate so far or the one FFmpeg names."""
@@ -268,7 +215,9 @@ class Reader:
         # Opened anew, for not every format can be wound back.
         try:
             with open_media(self._path) as container:
-                for packet in container.demux():
+                for number, packet in enumerate(container.demux()):
+                    if number % _ALIVE_PACKETS == 0:
+                        self._alive(self._line.at)
                     if packet.pts is not None and packet.time_base:
                         last = max(last, float(packet.pts * packet.time_base) - self._origin)
         except (SourceError, av.error.FFmpegError):
@@ -289,21 +238,6 @@ class Reader:
             seconds += self._line.shift  # the promise is the last time less the first
         left = seconds - max(self._line.at, self._other_end)
         return left if left > self.promised.slack else 0.0
-
-
-def _tags(path: bytes, end: int) -> int:
-    """Where the sound of an elementary stream that was read up to `end` is over: before tags."""
-    size = os.path.getsize(path)
-    marks = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
-    with open(path, "rb") as file:
-        file.seek(end)
-        before = b""
-        for _ in range(16):
-            piece = before + file.read(2**20)
-            if any(mark in piece for mark in marks):
-                return size
-            before = piece[-16:]
-    return end
 
 
 def _read_through(path: bytes, alive: Callable[[float], None]) -> None:

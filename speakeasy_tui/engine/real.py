@@ -356,7 +356,9 @@ class RealEngine:
             self._fail(file, result.error, "".join(lines))
             return
         self._files.tell_language(file)
-        if result.complete and not piece.only_language:
+        if piece.only_language:
+            file.detecting = file.language is None  # a short window may have left it in doubt
+        elif result.complete:
             self._files.tell_chunk(piece)
 
     # ------------------------------------------------------------- failures
@@ -371,7 +373,10 @@ class RealEngine:
 
     def _let_go(self, gone: Sequence[Piece]) -> None:
         for piece in gone:
-            piece.file.given_up += 1
+            if piece.only_language:
+                piece.file.detecting = False
+            else:
+                piece.file.given_up += 1
         self._front.release(gone)
 
     def _fail(self, file: FileWork, error: Exception, detail: str) -> None:

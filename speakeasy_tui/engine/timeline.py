@@ -8,6 +8,7 @@ from typing import Any
 import av
 import numpy as np
 
+from speakeasy_tui.engine import mixing
 from speakeasy_tui.engine.tape import RATE, Samples, Tape
 
 __all__ = ["GAP", "LONGEST", "LONGEST_GAP", "RATE", "Samples", "Timeline", "TooLongError"]
@@ -18,6 +19,10 @@ _FRAME = 0.01
 """Seconds; less than any frame of a codec that is used for sound in files."""
 GAP = 0.2
 """Seconds; a shorter gap is a correction of the clock, not lost sound."""
+_OVERLAP = 0.5
+"""Seconds; by no more does a clock go back in `_SETTLED` that is only slower than the samples."""
+_SETTLED = 5.0
+"""Seconds after which a clock that went back a little has not been wrong once, but stays there."""
 LONGEST_GAP = 4 * 3600.0
 """Seconds; a longer one is taken for a damaged clock."""
 LONGEST = 48 * 3600.0
@@ -56,6 +61,7 @@ class Timeline:
         self._waiting = 0
         """Samples in the fifo, as many a second as they come."""
         self._resampler = _resampler()
+        self._mixer = mixing.Mixer()
         self._rate = 0
         """Of the frames in the fifo, Hz; 0: there were none."""
         self._layout: Any = None
@@ -64,6 +70,10 @@ class Timeline:
         self.shift = 0.0
         """Seconds added to a frame's time: files joined together begin anew."""
         self._old_shift = 0.0
+        self._overlap = 0.0
+        """Seconds of `shift` by which sound is late, because there is more of it than time."""
+        self._overlap_at = 0.0
+        """Where that was found, seconds."""
         self._owed = 0.0
         """Seconds lost by `skip` that were too short to fill."""
         self.at = 0.0
@@ -72,6 +82,8 @@ class Timeline:
         """Seconds of silence in place of sound that should be there."""
         self.bad = 0
         """Frames that could not be used."""
+        self.heard = False
+        """Whether there was any sound at all."""
 
     @property
     def ready(self) -> bool:
@@ -115,6 +127,8 @@ class Timeline:
                 self.bad += 1
                 return
             self._take_shape(frame)
+        if self._overlap and self._makes_up(frame.samples / rate):
+            return
         frame.pts = None  # its place is settled; the fifo would stumble over gaps
         try:
             self._fifo.write(frame)  # raises for another sample format
@@ -148,12 +162,30 @@ class Timeline:
         if abs(gap + self._old_shift - self.shift) <= TOLERANCE:
             # One time was wrong and the next is right again.
             self.shift, self._old_shift = self._old_shift, self.shift
+            self._overlap = 0.0
         elif gap > 0 and gap <= self._longest_gap and (self._end is None or to <= self._end):
             self._fill(to, missing=lost or gap >= GAP)
         elif gap < 0 and self._take_back(-gap):
             pass
         else:
+            if -_OVERLAP <= gap < 0 and not lost:
+                self._overlap_at = self._overlap_at if self._overlap else self.at
+                self._overlap -= gap
+                if self._overlap > _OVERLAP:
+                    self._overlap = 0.0  # it stands still, or goes to and fro
             self._old_shift, self.shift = self.shift, self.shift - gap
+
+    def _makes_up(self, seconds: float) -> bool:
+        """Whether the next frame, which has so many seconds, is left out to be in time again.
+
+        Some clocks are slower than the samples, by a second in an hour or more.
+        """
+        if seconds > self._overlap or self.at - self._overlap_at < _SETTLED:
+            return False
+        self._overlap -= seconds
+        self.shift -= seconds
+        self._old_shift = self.shift
+        return True
 
     def _fill(self, to: float, missing: bool) -> None:
         self._flush()
@@ -204,22 +236,40 @@ class Timeline:
         self._drain(last=True)
         self._fifo = av.audio.fifo.AudioFifo()
         self._resampler = _resampler()
+        self._mixer = mixing.Mixer()
         self._rate, self._layout, self._names = 0, None, None
 
     def _drain(self, last: bool = False) -> None:
         frame = self._fifo.read()
         self._waiting = 0
-        try:
-            for given in ([frame] if frame is not None else []) + ([None] if last else []):
-                for resampled in self._resampler.resample(given):
-                    if count := resampled.samples:
-                        self._room(count)
-                        # Its own buffer, which lives as long as the array.
-                        self._tape.append(np.frombuffer(resampled.planes[0], np.int16, count))
-        except (ValueError, av.error.FFmpegError):
-            self.bad += 1
-            self._resampler = _resampler()
+        if frame is not None:
+            self._resample(self._mixer.prepared(frame))
+        if last:
+            self._resample(None)
         self._alive(self.seconds)
+
+    def _resample(self, frame: Any) -> None:
+        """Put a frame on the tape, or what the resampler still has (None)."""
+        try:
+            for resampled in self._resampler.resample(frame):
+                if count := resampled.samples:
+                    self._room(count)
+                    # Its own buffer, which lives as long as the array.
+                    self._tape.append(np.frombuffer(resampled.planes[0], np.int16, count))
+                    self.heard = True
+        except (ValueError, av.error.FFmpegError):
+            self._resampler = _resampler()
+            if frame is None:
+                return
+            if mixing.channels(frame) > 1:  # FFmpeg has no rule for every layout
+                self._mixer.always = True
+                self._resample(mixing.mean(frame))
+                return
+            self.bad += 1
+            count = round(frame.samples * RATE / frame.sample_rate)
+            self._room(count)
+            self._tape.put_silence(count)
+            self.missing += count / RATE
 
     def _room(self, samples: int) -> None:
         if self._tape.length + samples > LONGEST * RATE:

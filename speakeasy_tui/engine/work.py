@@ -75,6 +75,8 @@ class FileWork:
     """Seconds of audio whose chunks are done, stored ones included."""
     ahead_s: float = 0.0
     """Seconds heard of the chunk under way, where that is known."""
+    detecting: bool = False
+    """Its first chunk, which is stored, is on its way to tell the language."""
     settled: bool = False
     """It is known whether the language is known."""
     language: str | None = None
@@ -117,8 +119,8 @@ class FileWork:
 
     @property
     def finished(self) -> bool:
-        """All of it is cut and transcribed."""
-        return self.whole and self.done + self.given_up == self.todo
+        """All of it is cut and transcribed, and its language is known if it can be."""
+        return self.whole and not self.detecting and self.done + self.given_up == self.todo
 
     @property
     def progress(self) -> float:

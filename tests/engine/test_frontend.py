@@ -14,9 +14,17 @@ from typing import Any, cast
 
 import pytest
 
-from speakeasy_tui.core.engineprotocol import ChunkDone, Finished, Opened, Report, Transcribe
+from speakeasy_tui.core.engineprotocol import (
+    ChunkDone,
+    Finished,
+    Opened,
+    Progress,
+    Report,
+    Transcribe,
+)
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine.frontend import AHEAD, Broken, Cut, FrontEnd
+from speakeasy_tui.engine.hand import Hand
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
 from speakeasy_tui.engine.model import Model
@@ -218,6 +226,20 @@ def test_a_file_is_opened_with_what_it_promises_and_again_with_what_was_there(
     assert early.audio_s == last.audio_s == pytest.approx(3660)
     assert early.chunks > last.chunks == len(real.chunks(800))
     assert 30 < last.speech_s < 60
+
+
+def test_a_file_of_which_the_model_has_nothing_left_gives_signs_of_life_while_it_is_decoded() -> (
+    None
+):
+    command = Transcribe(job=1, attempt=1, path=b"", options=JobOptions())
+    file = FileWork(command, Injector().trap(b"", 1), todo=2, done=1)
+    writer = NoWriter()
+    hand = Hand(file, lambda *_: None, writer, Meter())
+    hand.report()
+    assert writer.sent == []  # the model says more
+    file.done = 2
+    hand.report()
+    assert [type(report) for report in writer.sent] == [Progress]
 
 
 PEAK = """

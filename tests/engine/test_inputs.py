@@ -128,6 +128,35 @@ def test_a_video_without_sound_is_no_audio(real: Engine, tmp_path: Path) -> None
     assert "pictures only" in fails(real, path, ErrorKind.NO_AUDIO).text
 
 
+def two_tracks(path: Path) -> Path:
+    """A Matroska file with speech on two tracks, the first of an unknown codec."""
+    with av.open(str(path), "w") as out:
+        tracks = [out.add_stream(codec, rate=48_000, layout="mono") for codec in ("mp3", "opus")]
+        for at in range(0, 48_000 * 5, 960):
+            for track in tracks:
+                frame = av.AudioFrame.from_ndarray(
+                    np.full((1, 960), at % 77, np.int16), layout="mono"
+                )
+                frame.sample_rate, frame.pts = 48_000, at
+                out.mux(track.encode(frame))
+        for track in tracks:
+            out.mux(track.encode(None))
+    data = path.read_bytes()
+    assert data.count(b"A_MPEG/L3") == 1
+    path.write_bytes(data.replace(b"A_MPEG/L3", b"A_UNKNOWN"))
+    return path
+
+
+def test_the_first_track_that_can_be_decoded_is_heard_and_said(
+    real: Engine, tmp_path: Path
+) -> None:
+    job = succeeds(real, two_tracks(tmp_path / "two.mkv"))
+    assert real.opened(job).audio_s == pytest.approx(5, abs=0.1)
+    warnings = real.said(Finished, job)[0].warnings
+    assert warnings[0].kind == "audio_track"
+    assert warnings[0].message.startswith("audio track 2 was heard")
+
+
 def test_a_track_without_samples_is_no_audio(real: Engine, tmp_path: Path) -> None:
     write_wav(tmp_path / "none.wav", b"")
     assert "no samples" in fails(real, tmp_path / "none.wav", ErrorKind.NO_AUDIO).text

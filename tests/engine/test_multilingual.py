@@ -60,3 +60,19 @@ def test_the_language_is_that_of_the_first_chunk_also_when_that_one_is_stored(
     assert isinstance(rest, Finished)
     assert rest.language == whole.language
     assert [chunk.index for chunk in engine.chunks(21)] == [1]
+
+
+def test_of_a_file_whose_chunks_are_all_stored_the_language_is_found_before_it_is_finished(
+    engine: Engine,
+) -> None:
+    engine.transcribe(30, RADIO)
+    whole = engine.end_of(30)
+    assert isinstance(whole, Finished)
+    starts = [chunk.start for chunk in engine.chunks(30)]
+    engine.transcribe(31, RADIO, have=starts)
+    engine.transcribe(32, SHELF)
+    engine.end_of(32)
+    if not engine.said(Finished, 31):
+        engine.end_of(31)
+    assert engine.chunks(31) == []
+    assert [report.language for report in engine.said(Finished, 31)] == [whole.language]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.engine import timeline
+from speakeasy_tui.engine import promise, timeline
 from speakeasy_tui.engine.audio import RATE, Decoded, decode
+from speakeasy_tui.engine.opening import audio_stream, open_media
+from speakeasy_tui.engine.reader import Reader
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.timeline import Timeline
 from tests.fuzz.corpus import FORMATS, MORE, speech, write
@@ -186,6 +190,24 @@ def test_joined_mp3_and_ogg_files_are_heard_to_their_end(
         assert recording.warnings == []
 
 
+def cover_art(size: int) -> bytes:
+    """An ID3v2 tag with that many bytes of something."""
+    digits = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\4\0\0" + digits + np.random.default_rng(3).bytes(size)
+
+
+@pytest.mark.parametrize("name", ["mp3", "mp3 without Xing", "aac"])
+@pytest.mark.parametrize("before", [b"", b"TAG" + bytes(range(125))], ids=["", "ID3v1"])
+def test_tags_of_files_that_were_joined_are_not_lost_sound(
+    whole: dict[str, Path], tmp_path: Path, name: str, before: bytes
+) -> None:
+    data = whole[name].read_bytes()
+    joined = data + before + cover_art(300_000) + data
+    recording = hear(changed(whole[name], tmp_path, joined))
+    assert recording.seconds == pytest.approx(120.0, abs=0.3)
+    assert (recording.missing_s, recording.warnings) == (0.0, [])
+
+
 # ----------------------------------------------------------------- where a recording starts
 
 
@@ -203,6 +225,18 @@ def test_sound_that_starts_late_in_a_video_keeps_its_times(
     assert place(recording, 5.0, 9.0) == pytest.approx(9.0, abs=0.15)
     assert not recording.samples[: round(3.8 * RATE)].any()
     assert recording.warnings == []
+
+
+def test_while_other_tracks_are_looked_at_there_are_signs_of_life(tmp_path: Path) -> None:
+    path = os.fsencode(write(tmp_path / "a.mkv", ALL["mkv"], speech(10.0), picture_s=30.0))
+    signs: list[float] = []
+    with open_media(path) as container:
+        stream, _ = audio_stream(container)
+        reader = Reader(
+            path, container, stream, promise.read(path, container, stream), signs.append
+        )
+        reader.look_at_other_tracks()
+    assert signs
 
 
 @pytest.mark.parametrize("name", ["mkv", "ts"])
@@ -258,8 +292,6 @@ class Frames:
         self.line = Timeline(end, timeline.LONGEST_GAP, lambda _: None)
 
     def add(self, *times: float | None) -> None:
-        import av
-
         for at in times:
             tone: npt.NDArray[np.int16] = np.full((1, RATE // 10), 1000, np.int16)
             frame = av.AudioFrame.from_ndarray(tone, format="s16", layout="mono")
@@ -282,6 +314,42 @@ def test_a_clock_that_begins_anew_goes_on() -> None:
     frames = Frames()
     frames.add(*(n / 10 for n in range(20)), *(n / 10 for n in range(20)))
     assert frames.seconds() == 4.0
+
+
+@pytest.mark.parametrize("pace", [0.99, 0.999, 1.01])
+def test_a_clock_that_is_slower_or_faster_than_the_samples_is_followed(
+    tmp_path: Path, pace: float
+) -> None:
+    # Each 64 ms of samples stand where the clock says; every 20 s of it they are a tone.
+    path, size = tmp_path / "a.mka", 1024
+    with av.open(str(path), "w", format="matroska") as out:
+        stream = out.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for number in range(300 * RATE // size):
+            at = number * size / RATE * pace
+            level = 20_000 if at % 20 < 0.5 else 0
+            packet = av.Packet(np.full(size, level, np.int16).tobytes())
+            packet.stream, packet.time_base = stream, Fraction(1, 1000)
+            packet.pts = packet.dts = round(at * 1000)
+            out.mux(packet)
+    recording = hear(path)
+    assert recording.seconds == pytest.approx(300 * pace, abs=0.3)
+    loud = np.flatnonzero(recording.samples > 10_000) / RATE
+    begins = loud[1:][np.diff(loud) > 1.0]
+    assert begins == pytest.approx(np.arange(20, 300 * pace, 20), abs=0.25)
+    assert recording.warnings == []
+
+
+def test_a_time_that_is_a_little_early_once_costs_nothing() -> None:
+    frames = Frames()
+    frames.add(*(n / 10 for n in range(20)), 1.8, *(n / 10 for n in range(21, 100)))
+    assert frames.seconds() == 10.0
+    assert frames.line.missing == 0.0
+
+
+def test_a_clock_that_stands_still_costs_nothing() -> None:
+    frames = Frames()
+    frames.add(*(n / 10 for n in range(20)), *[2.0] * 200)
+    assert frames.seconds() == 22.0
 
 
 def test_jumps_to_and_fro_for_ever_take_no_memory() -> None:

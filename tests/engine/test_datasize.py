@@ -1,0 +1,104 @@
+"""Sizes in the headers of uncompressed files: those that are too large, too small, or unknown."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from speakeasy_tui.engine.audio import RATE, Decoded, decode
+from tests.fuzz.corpus import Format, speech, write
+
+SOUND = speech(20.0)
+AT = 44
+"""Byte at which the samples of `wav` begin."""
+
+
+def wav(
+    path: Path,
+    size: int | None = None,
+    outer: int | None = None,
+    behind: bytes = b"",
+    told: int = 0,
+) -> Path:
+    """20 s of speech whose header says `size` bytes, and `told` of them a second."""
+    data = SOUND.tobytes()
+    said = len(data) if size is None else size
+    fmt = struct.pack("<HHIIHH", 1, 1, RATE, told or 2 * RATE, 2, 16)
+    head = b"WAVEfmt " + struct.pack("<I", len(fmt)) + fmt + b"data" + struct.pack("<I", said)
+    whole = 36 + said if outer is None else outer
+    path.write_bytes(b"RIFF" + struct.pack("<I", whole % 2**32) + head + data + behind)
+    return path
+
+
+def hear(path: Path) -> Decoded:
+    return decode(os.fsencode(path))
+
+
+@pytest.mark.parametrize("seconds", [3.0, 17.0])
+def test_sound_behind_the_size_that_the_header_says_is_heard(
+    tmp_path: Path, seconds: float
+) -> None:
+    # As after 4 GiB, or where a recorder's battery went flat.
+    recording = hear(wav(tmp_path / "a.wav", round(seconds * RATE) * 2))
+    assert np.array_equal(recording.samples, SOUND)
+    assert recording.expected_s == 20.0
+    assert recording.warnings == []
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"LIST" + struct.pack("<I", 80_000) + b"INFO" + bytes(range(256)) * 400,
+        b"odd!" + struct.pack("<I", 102_400) + bytes(range(256)) * 400,
+        b"APETAGEX" + bytes(range(256)) * 400,
+        bytes(200_000),
+    ],
+    ids=["a list that is cut off", "an unknown chunk", "a tag", "room that was not used"],
+)
+def test_what_follows_the_sound_and_is_none_is_not_heard(tmp_path: Path, behind: bytes) -> None:
+    path = wav(tmp_path / "a.wav", behind=behind)
+    recording = hear(path)
+    assert recording.seconds == 20.0
+    assert recording.warnings == []
+
+
+@pytest.mark.parametrize("size", [0x7FFFF000, 0x7FFFFFFF, 0x80000000])
+def test_sizes_that_stand_for_a_stream_without_end_promise_nothing(
+    tmp_path: Path, size: int
+) -> None:
+    recording = hear(wav(tmp_path / "a.wav", size, outer=size + 36))
+    assert recording.seconds == 20.0
+    assert recording.warnings == []
+
+
+def test_bytes_a_second_that_are_wrong_in_the_header_do_not_count(tmp_path: Path) -> None:
+    recording = hear(wav(tmp_path / "a.wav", told=RATE))
+    assert recording.expected_s == 20.0
+    assert recording.warnings == []
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        Format("w64", "pcm_s16le", "w64"),
+        Format("caf", "pcm_s16be", "caf"),
+        Format("au", "pcm_s16be", "au"),
+        Format("wav", "pcm_s16le", "wav", options={"rf64": "always"}),
+        Format("tta", "tta", "tta"),
+        Format("wv", "wavpack", "wv"),
+    ],
+    ids=["w64", "caf", "au", "rf64", "tta", "wavpack"],
+)
+def test_a_file_that_is_cut_off_says_how_much_is_missing(tmp_path: Path, form: Format) -> None:
+    path = write(tmp_path / f"a.{form.suffix}", form, SOUND)
+    assert hear(path).warnings == []
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    recording = hear(path)
+    assert recording.seconds < 12
+    assert recording.missing_s == pytest.approx(20 - recording.seconds, abs=0.1)
+    assert [warning.kind for warning in recording.warnings] == ["incomplete_audio"]
