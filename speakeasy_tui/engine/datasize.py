@@ -95,8 +95,8 @@ def _rate(fmt: bytes) -> int:
 def _runs_on(path: bytes, end: int, there: int, rate: int) -> bool:
     """Whether there is sound behind the `end` that a wav's header says.
 
-    A size of 32 bits begins anew at 4 GiB, and a recorder that lost its power wrote it for the
-    last time some seconds or minutes before.
+    A size of 32 bits begins anew at 4 GiB, a recorder that lost its power wrote it for the last
+    time some seconds or minutes before, and of files that were joined it is the first one's.
     """
     if there - end <= max(rate, _HEAD):
         return False
@@ -107,8 +107,11 @@ def _runs_on(path: bytes, end: int, there: int, rate: int) -> bool:
             return file.read(size)
 
         for begin in {end, end + end % 2}:
-            if read(begin, 8).startswith(_CHUNKS):
+            another = read(begin, 36)
+            if another.startswith(_CHUNKS):
                 return False
+            if another[:4] == b"RIFF" and another[8:] == read(8, 28):
+                return True  # of the same format; its head is a click
             at = begin
             for _ in range(_MOST_CHUNKS):
                 if at + 8 > there:

@@ -49,6 +49,15 @@ def test_sound_behind_the_size_that_the_header_says_is_heard(
     assert recording.warnings == []
 
 
+def test_of_wavs_that_were_joined_the_second_is_heard_too(tmp_path: Path) -> None:
+    path = wav(tmp_path / "a.wav")
+    path.write_bytes(path.read_bytes() * 2)
+    recording = hear(path)
+    assert recording.seconds == pytest.approx(40.0, abs=0.01)
+    assert np.array_equal(recording.samples[-len(SOUND) :], SOUND)
+    assert recording.warnings == []
+
+
 @pytest.mark.parametrize(
     "behind",
     [
