@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ctranslate2.specs import WhisperSpec
+from ctranslate2.specs.model_spec import index_spec
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
@@ -171,6 +173,27 @@ def test_weights_of_eight_bits_are_taken_as_ctranslate2_takes_them(
         else:
             made[name] = values
     write(folder / "model.bin", made)
+    small = Both(with_torch(monkeypatch, model=str(folder)))
+    assert_same(*small.find(beam_size=5, num_hypotheses=5))
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int8_float16", "int16"])
+def test_weights_that_ctranslate2s_converter_made_small_are_found_under_both_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantization: str
+) -> None:
+    """The projection is another name of the embeddings there, and the scale's is in no file."""
+    bundled = starter()
+    assert bundled is not None
+    folder = tmp_path / "model"
+    shutil.copytree(bundled.path, folder)
+    spec = WhisperSpec(4, 6, 4, 6)
+    for name, values in read(bundled.path / "model.bin").items():
+        scope, _, last = name.rpartition("/")
+        setattr(index_spec(spec, scope), last, values.copy())
+    spec.register_vocabulary(["?"] * spec.get_vocabulary_size())
+    spec.validate()
+    spec.optimize(quantization)
+    spec._serialize(folder / "model.bin")
     small = Both(with_torch(monkeypatch, model=str(folder)))
     assert_same(*small.find(beam_size=5, num_hypotheses=5))
 
