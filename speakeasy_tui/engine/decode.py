@@ -26,6 +26,7 @@ from speakeasy_tui.engine.segments import (
     finish,
     text_of,
     unfinished,
+    warn_of_unheard,
     warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
@@ -212,7 +213,9 @@ class Decoder:
         left = min(self.frames, piece.left)
         before, limit = piece.seek, piece.limit
         again = piece.until is not None
-        if outcome.silent or (again and not is_sure(outcome)):
+        if outcome.unheard:
+            warn_of_unheard(piece.file)
+        if outcome.silent or outcome.unheard or (again and not is_sure(outcome)):
             piece.seek += left
             return [], piece.seek >= limit
         segments, seek, _ = self._whisper._split_segments_by_timestamps(

@@ -7,6 +7,7 @@ in a few operations of the GPU.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Found:
     """Log-probability of each, the end token's included, by its length without that."""
 
     def add(self, tokens: list[int], score: float, penalty: float) -> None:
-        """Another text; `score` is the sum over its tokens."""
+        """Another text; `score` is the sum over its tokens. One of no tokens has -inf."""
         length = float(len(tokens)) ** penalty
         self.sequences_ids.append(tokens)
         self.scores.append(score / length if length else float("-inf"))
@@ -141,7 +142,8 @@ class Searcher:
                 `sampling_temperature`.
 
         Returns:
-            For each window `num_hypotheses` texts, or fewer.
+            For each window `num_hypotheses` texts, or fewer. What is not a number is no text: where
+            all are so, there is one of no tokens.
         """
         samples = sampling_topk == 0
         width = num_hypotheses if samples else beam_size
@@ -169,9 +171,12 @@ class Searcher:
                 del self._desks[threading.get_ident()]
             own = [Found(float(probability)) for probability in written.silence]
             for window, tokens, score in texts_of(written, end, way.enough, most):
-                own[window].add(tokens, score, length_penalty)
+                if not math.isnan(score):
+                    own[window].add(tokens, score, length_penalty)
             found += own
         for one in found:
+            if not one.scores:
+                one.add([], 0.0, length_penalty)
             one.sort(num_hypotheses)
         return found
 

@@ -98,6 +98,13 @@ def warn_of_words(files: Iterable[FileWork]) -> None:
             file.warnings.append(JobWarning("words", text))
 
 
+def warn_of_unheard(file: FileWork) -> None:
+    """Say that text is missing in it, where all that the model gave was not a number."""
+    if not any(w.kind == "unheard" for w in file.warnings):
+        text = "text is missing: the model's output was not a number; try --compute-type float32"
+        file.warnings.append(JobWarning("unheard", text))
+
+
 def finish(piece: Piece, found: list[dict[str, Any]], outcome: Outcome, tokenizer: Any) -> None:
     """Append what was `found`, in the passage's own time, to the piece's segments, by the
     recording's; empty ones are left out."""

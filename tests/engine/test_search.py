@@ -18,6 +18,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from speakeasy_tui.core.models import starter
 from speakeasy_tui.engine import modelfile, withtorch
+from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
@@ -26,10 +27,12 @@ from speakeasy_tui.engine.steps import AHEAD, Steps, whole
 from speakeasy_tui.engine.textdecoder import Shape, Space
 from speakeasy_tui.engine.vram import TOKENS, TOKENS_SHORT
 from speakeasy_tui.engine.ways import Way
+from speakeasy_tui.engine.wire import Meter
+from speakeasy_tui.engine.work import Window
 from tests.gpu.widened import read, write
 
 from .engine import RADIO, Engine, load_command
-from .pieces import sentences
+from .pieces import sentences, spoken_piece
 
 
 def speech(silence: bool = False) -> list[np.ndarray]:
@@ -312,10 +315,32 @@ def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:
     sound = searcher.generate(encoded, [prompt] * 2, **how)
     spoiled = encoded.clone()
     spoiled[1] = float("nan")
-    searcher.generate(spoiled, [prompt] * 2, **how)
+    beside, lost = searcher.generate(spoiled, [prompt] * 2, **how)
+    assert beside.sequences_ids == sound[0].sequences_ids
+    assert (lost.sequences_ids, lost.scores) == ([[]], [float("-inf")])
+    drawn = {"sampling_topk": 0, "beam_size": 1}
+    beside, lost = searcher.generate(spoiled, [prompt] * 2, **(how | drawn))
+    assert len(beside.sequences_ids) == 5
+    assert lost.sequences_ids == [[]]
     assert [one.sequences_ids for one in searcher.generate(encoded, [prompt] * 2, **how)] == [
         one.sequences_ids for one in sound
     ]
+
+
+def test_a_window_whose_chances_are_not_numbers_has_no_text_and_its_file_a_warning(
+    both: Both,
+) -> None:
+    windows = [Window((spoken_piece(both.model, sentences()[n][1], n),)) for n in (3, 4)]
+    spoiled, sound = (window.lone for window in windows)
+    spoiled.mel[:] = float("nan")
+    decoder = Decoder(both.model, Meter(), lambda: None)
+    results = {result.piece.file.job: result for result in decoder.decode(windows)}
+    assert results[4].complete and sound.segments and not sound.file.warnings
+    assert not results[3].complete, "it is to be sampled"
+    (last,) = decoder.decode([windows[0]])
+    assert last.complete and last.error is None
+    assert not spoiled.segments
+    assert [warning.kind for warning in spoiled.file.warnings] == ["unheard"]
 
 
 def test_no_more_steps_are_taken_than_the_last_window_needs(
