@@ -66,26 +66,24 @@ class Desk:
         self.windows = windows
         self.space = space
         self._pool = torch.cuda.graph_pool_handle() if decoder.device.type == "cuda" else None
-        self._steps: dict[tuple[int, int], Steps] = {}
-        """By the frames and texts of a window."""
-
-    def longest(self, need: Shape) -> int:
-        """Tokens for which there has been room where a batch of that shape comes."""
-        known = self._steps.get((need.frames, need.width))
-        return known.shape.longest if known is not None else 0
+        self._steps: list[Steps] = []
+        """For batches of different shapes. Few short windows with long prompts and many with short
+        ones are two: room for as many with long ones would be too much."""
 
     def steps(self, need: Shape) -> Steps:
         """Steps for a batch for which there is space."""
-        key = need.frames, need.width
-        known = self._steps.get(key)
-        if known is None or not known.shape.holds(need):
-            if known is not None and self._pool is not None:
-                # The last recording of a pool takes it along.
-                self._pool = torch.cuda.graph_pool_handle()
-            with RECORDING:
-                known = Steps(self._decoder, self._tokens, self.space, need, self._pool)
-            self._steps[key] = known
-        return known
+        for known in self._steps:
+            if known.shape.holds(need):
+                return known
+        kept = [known for known in self._steps if not need.holds(known.shape)]
+        if len(kept) < len(self._steps) and self._pool is not None:
+            # The last recording of a pool takes it along.
+            self._pool = torch.cuda.graph_pool_handle()
+        self._steps = kept
+        with RECORDING:
+            made = Steps(self._decoder, self._tokens, self.space, need, self._pool)
+        self._steps.append(made)
+        return made
 
 
 class Searcher:
@@ -199,10 +197,9 @@ class Searcher:
         thread = threading.get_ident()
         most = max(windows, self._at_once(frames, longest))
         need = Shape(most, frames, width, whole(longest))
-        states, tokens = 0, self.windows * width * self.tokens
+        states, tokens = self.windows * self._decoder.frames, self.windows * width * self.tokens
         desk = self._desks.get(thread)
         if desk is not None:
-            need = need._replace(longest=max(need.longest, desk.longest(need)))
             if desk.windows <= self.windows:
                 if desk.space.holds(need):
                     return desk.steps(need)

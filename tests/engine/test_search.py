@@ -81,7 +81,7 @@ class Both:
 
 def steps_of(searcher: Searcher) -> list[Steps]:
     """Those that it keeps for its next batches."""
-    return [steps for desk in searcher._desks.values() for steps in desk._steps.values()]
+    return [steps for desk in searcher._desks.values() for steps in desk._steps]
 
 
 def with_torch(monkeypatch: pytest.MonkeyPatch, **load: Any) -> Model:
@@ -303,6 +303,27 @@ def test_with_a_long_prompt_fewer_short_windows_are_written_at_once(both: Both) 
     assert steps.shape.windows == 1
     assert_same(*short.find(beam_size=5, num_hypotheses=5, max_length=88))
     searcher.spare()
+
+
+def test_many_short_windows_get_no_room_for_the_long_prompts_of_a_few(both: Both) -> None:
+    """Files with and without a prompt come by turns, and find their steps recorded."""
+    searcher = both.model.searcher
+    assert searcher is not None
+    searcher.spare()
+    both.model.expect(4)
+    searcher.tokens = TOKENS_SHORT
+    try:
+        few = searcher._steps_for(5, 300, 5, 320)
+        many = searcher._steps_for(20, 300, 5, 64)
+        assert (few.shape.windows, many.shape.windows) == (5, 20)
+        assert searcher._steps_for(4, 300, 5, 300) is few
+        assert searcher._steps_for(20, 300, 5, 64) is many
+        (desk,) = searcher._desks.values()
+        assert desk.space.tokens == 5 * 5 * 320, "what the few take"
+    finally:
+        searcher.tokens = TOKENS
+        both.model.expect(1)
+        searcher.spare()
 
 
 def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:
