@@ -18,7 +18,7 @@ from torch import Tensor
 
 from speakeasy_tui.engine import vram
 from speakeasy_tui.engine.rules import Tokens
-from speakeasy_tui.engine.steps import RECORDING, Steps, Written, whole
+from speakeasy_tui.engine.steps import RECORDING, Pool, Steps, Written, whole
 from speakeasy_tui.engine.streams import Streams
 from speakeasy_tui.engine.textdecoder import Shape, Space, TextDecoder
 from speakeasy_tui.engine.ways import Beam, Sampling, Way
@@ -65,7 +65,7 @@ class Desk:
         self._tokens = tokens
         self.windows = windows
         self.space = space
-        self._pool = torch.cuda.graph_pool_handle() if decoder.device.type == "cuda" else None
+        self._pool = Pool(decoder.device)
         self._steps: list[Steps] = []
         """For batches of different shapes. Few short windows with long prompts and many with short
         ones are two: room for as many with long ones would be too much."""
@@ -76,9 +76,8 @@ class Desk:
             if known.shape.holds(need):
                 return known
         kept = [known for known in self._steps if not need.holds(known.shape)]
-        if len(kept) < len(self._steps) and self._pool is not None:
-            # The last recording of a pool takes it along.
-            self._pool = torch.cuda.graph_pool_handle()
+        if len(kept) < len(self._steps):
+            self._pool.renew()
         self._steps = kept
         with RECORDING:
             made = Steps(self._decoder, self._tokens, self.space, need, self._pool)

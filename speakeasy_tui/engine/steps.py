@@ -32,8 +32,20 @@ RECORDING = threading.Lock()
 what memory it keeps for later, so none is asked for in larger pieces either."""
 
 
-Pool = tuple[int, int] | None
-"""Memory of CUDA graphs, as torch names it; None where there are none."""
+class Pool:
+    """Memory of CUDA graphs that are never played at the same time; on a CPU nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_gpu = device.type == "cuda"
+        self.handle: tuple[int, int] | None = None
+        """As torch names it."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Have other memory from now on: once all graphs of a pool are gone, torch takes no other
+        into it."""
+        if self._on_gpu:
+            self.handle = torch.cuda.graph_pool_handle()
 
 
 def whole(tokens: int) -> int:
@@ -145,7 +157,7 @@ class Steps:
     """Steps of one batch after another, of like shapes, in one thread."""
 
     def __init__(
-        self, decoder: TextDecoder, tokens: Tokens, space: Space, shape: Shape, pool: Pool = None
+        self, decoder: TextDecoder, tokens: Tokens, space: Space, shape: Shape, pool: Pool
     ) -> None:
         """
         Args:
@@ -290,9 +302,19 @@ class Steps:
         self._step(*key)
 
     def _record(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph | None:
-        """A step, recorded and not done; None where that cannot be, from then on for any."""
+        """A step, recorded and not done; None where that cannot be, from then on for any.
+
+        Raises:
+            torch.OutOfMemoryError: there is no room for it, with nothing kept for later either.
+        """
         try:
+            with suppress(torch.OutOfMemoryError):
+                return self._capture(way, windows, length)
+            with RECORDING:  # meanwhile torch would give nothing back
+                torch.cuda.empty_cache()
             return self._capture(way, windows, length)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             # The step itself shows whether it is the device that fails.
             self._records = False
@@ -304,10 +326,11 @@ class Steps:
         with RECORDING:
             torch.cuda.current_stream().synchronize()
             # Other threads calculate meanwhile, CTranslate2's among them.
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+            graph.capture_begin(pool=self._pool.handle, capture_error_mode="thread_local")
             try:
                 self._step(way, windows, length)
             except BaseException:
+                self._pool.renew()  # this may have been its only graph
                 with suppress(RuntimeError):
                     graph.capture_end()
                 raise

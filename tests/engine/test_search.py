@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,10 +26,10 @@ from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.search import Searcher
-from speakeasy_tui.engine.steps import AHEAD, Steps, whole
+from speakeasy_tui.engine.steps import AHEAD, Pool, Steps, whole
 from speakeasy_tui.engine.textdecoder import Shape, Space
 from speakeasy_tui.engine.vram import TOKENS, TOKENS_SHORT
-from speakeasy_tui.engine.ways import Way
+from speakeasy_tui.engine.ways import Beam, Way
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Window
 from tests.gpu.widened import read, write
@@ -82,6 +85,15 @@ class Both:
 def steps_of(searcher: Searcher) -> list[Steps]:
     """Those that it keeps for its next batches."""
     return [steps for desk in searcher._desks.values() for steps in desk._steps]
+
+
+def small_steps(both: Both) -> Steps:
+    """Of twelve windows of a second."""
+    assert both.model.searcher is not None
+    decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
+    shape = Shape(windows=12, frames=50, width=1, longest=64)
+    space = Space(decoder, shape.states, shape.tokens)
+    return Steps(decoder, tokens, space, shape, Pool(decoder.device))
 
 
 def with_torch(monkeypatch: pytest.MonkeyPatch, **load: Any) -> Model:
@@ -403,10 +415,7 @@ def test_steps_that_are_asked_for_before_the_last_is_known_find_the_same(
 
 def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Both) -> None:
     """Few shapes, for each is recorded by itself on a GPU."""
-    assert both.model.searcher is not None
-    decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
-    shape = Shape(windows=12, frames=50, width=1, longest=64)
-    steps = Steps(decoder, tokens, Space(decoder, shape.states, shape.tokens), shape)
+    steps = small_steps(both)
     assert [steps._shape(going) for going in range(1, 13)] == [3, 3, 3, 6, 6, 6, *[12] * 6]
     assert [whole(count) for count in (1, 64, 65)] == [64, 64, 128]
 
@@ -433,6 +442,80 @@ def test_where_a_step_cannot_be_recorded_it_is_done_as_it_is(
     assert_same(theirs, ours)
     assert len(asked) == 1, "it is not tried again"
     assert "steps are not recorded: operation not permitted" in capfd.readouterr().err
+
+
+class Played:
+    """In place of a CUDA graph, which this machine has not: it asks for the step again."""
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        self.replay = step
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_recording_without_room_is_tried_again_and_then_the_batchs_error(
+    both: Both, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """As on a GPU: then the batch is halved, and steps are recorded as before."""
+    done: list[str] = []
+
+    def capture(self: Steps, way: Way, windows: int, length: int) -> Any:
+        done.append("record")
+        if done.count("record") <= refusals:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        return Played(lambda: self._step(way, windows, length))
+
+    written = Steps.write
+
+    def write(self: Steps, *given: Any, **how: Any) -> Any:
+        self._records = True
+        return written(self, *given, **how)
+
+    monkeypatch.setattr(Steps, "write", write)
+    monkeypatch.setattr(Steps, "_capture", capture)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append("give back"))
+    assert both.model.searcher is not None
+    both.model.searcher.spare()
+    if refusals == 2:
+        with pytest.raises(torch.OutOfMemoryError):
+            both.find(beam_size=5, num_hypotheses=5)
+        assert done == ["record", "give back", "record"]
+    assert_same(*both.find(beam_size=5, num_hypotheses=5))
+    assert done[:3] == ["record", "give back", "record"]
+    assert all(steps._records for steps in steps_of(both.model.searcher))
+    both.model.searcher.spare()
+
+
+def test_a_recording_that_ran_out_of_room_leaves_its_pool(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch takes no other graph into one whose only graph has gone."""
+    pools: list[Any] = []
+    handles = itertools.count(1)
+
+    class Graph:
+        """A CUDA graph, which this machine has not."""
+
+        def capture_begin(self, pool: Any, capture_error_mode: str) -> None:
+            pools.append(pool)
+
+        def capture_end(self) -> None:
+            pass
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, next(handles)))
+    stream = SimpleNamespace(synchronize=lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(Steps, "_step", full)
+    steps, shared = small_steps(both), Pool(torch.device("cuda"))
+    beside = small_steps(both)
+    steps._pool = beside._pool = shared
+    for one in (steps, beside):
+        with pytest.raises(torch.OutOfMemoryError):
+            one._record(Beam(1, 1, 0), 12, 64)
+    assert pools == [(0, number) for number in (1, 2, 3, 4)]
 
 
 def test_a_model_that_is_loaded_again_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
