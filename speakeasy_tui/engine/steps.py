@@ -31,6 +31,11 @@ RECORDING = threading.Lock()
 """One at a time: the others' steps may go on meanwhile. While one records, torch does not give back
 what memory it keeps for later, so none is asked for in larger pieces either."""
 
+UNENDED: list[torch.cuda.CUDAGraph] = []
+"""Recordings that torch could not end. Its allocator goes on asking them whether memory is theirs,
+so they stay; and it gives back nothing meanwhile, so no other follows. An error that made a process
+end would not do: where it is the machine's way, the next one would meet it at the same step."""
+
 
 class Pool:
     """Memory of CUDA graphs that are never played at the same time; on a CPU nothing."""
@@ -324,17 +329,20 @@ class Steps:
     def _capture(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         with RECORDING:
+            if UNENDED:
+                raise RuntimeError("a recording before could not be ended")
             torch.cuda.current_stream().synchronize()
+            UNENDED.append(graph)
             # Other threads calculate meanwhile, CTranslate2's among them.
             graph.capture_begin(pool=self._pool.handle, capture_error_mode="thread_local")
             try:
                 self._step(way, windows, length)
             except BaseException:
                 self._pool.renew()  # this may have been its only graph
-                with suppress(RuntimeError):
-                    graph.capture_end()
                 raise
-            graph.capture_end()
+            finally:
+                graph.capture_end()
+                UNENDED.remove(graph)
         return graph
 
     def _step(self, way: Way, windows: int, length: int) -> None:

@@ -21,6 +21,7 @@ from faster_whisper.transcribe import get_suppressed_tokens
 
 from speakeasy_tui.core.models import starter
 from speakeasy_tui.engine import modelfile, withtorch
+from speakeasy_tui.engine import steps as steps_module
 from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
@@ -485,29 +486,60 @@ def test_a_recording_without_room_is_tried_again_and_then_the_batchs_error(
     both.model.searcher.spare()
 
 
-def test_a_recording_that_ran_out_of_room_leaves_its_pool(
-    both: Both, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """torch takes no other graph into one whose only graph has gone."""
+def records(monkeypatch: pytest.MonkeyPatch, ends: Callable[[], None]) -> list[Any]:
+    """Have CUDA graphs recorded, which this machine has not; the pools into which they are."""
     pools: list[Any] = []
     handles = itertools.count(1)
 
     class Graph:
-        """A CUDA graph, which this machine has not."""
-
         def capture_begin(self, pool: Any, capture_error_mode: str) -> None:
             pools.append(pool)
 
         def capture_end(self) -> None:
-            pass
-
-    def full(*_: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory.")
+            ends()
 
     monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, next(handles)))
     stream = SimpleNamespace(synchronize=lambda: None)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(Steps, "_step", lambda *_: None)
+    return pools
+
+
+def test_a_recording_that_cannot_be_ended_stays_and_is_the_last(
+    both: Both, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """torch's allocator goes on asking it: once it had gone that would be nobody's memory."""
+
+    def refused() -> None:
+        raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(steps_module, "UNENDED", [])
+    pools = records(monkeypatch, ends=lambda: None)
+    steps = small_steps(both)
+    assert steps._record(Beam(1, 1, 0), 12, 64) is not None
+    assert not steps_module.UNENDED
+    records(monkeypatch, ends=refused)
+    assert steps._record(Beam(1, 1, 0), 6, 64) is None
+    (lost,) = steps_module.UNENDED
+    assert isinstance(lost, torch.cuda.CUDAGraph)
+    beside = small_steps(both)
+    assert beside._record(Beam(1, 1, 0), 12, 64) is None
+    assert len(pools) == 1, "it was not tried"
+    said = capfd.readouterr().err
+    assert "not recorded: CUDA error: operation failed" in said
+    assert "not recorded: a recording before could not be ended" in said
+
+
+def test_a_recording_that_ran_out_of_room_leaves_its_pool(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch takes no other graph into one whose only graph has gone."""
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    pools = records(monkeypatch, ends=lambda: None)
     monkeypatch.setattr(Steps, "_step", full)
     steps, shared = small_steps(both), Pool(torch.device("cuda"))
     beside = small_steps(both)
