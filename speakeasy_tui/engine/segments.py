@@ -53,8 +53,9 @@ def add_words(
 ) -> None:
     """Put word times into the segments of `items`, whose windows have the numbers `which`.
 
-    The alignment is one call for all; the rest carries state from window to window and is
-    done by faster-whisper file by file.
+    The alignment is one call for all; the rest carries state from window to window of a chunk and
+    is done by faster-whisper chunk by chunk. From chunk to chunk it carries none: they come as
+    their batches end, in any order, and begin behind a pause.
     """
     tokens = [text_of(segments, tokenizer) for _, segments in items]
     frames = [min(3000, piece.limit - segments[0]["seek"]) for piece, segments in items]
@@ -78,7 +79,7 @@ def add_words(
             find_alignment=lambda *_, one=words: [one],
             frames_per_second=whisper.frames_per_second,
         )
-        piece.file.last_word_end = WhisperModel.add_word_timestamps(
+        piece.last_word_end = WhisperModel.add_word_timestamps(
             ready,
             [segments],
             tokenizer,
@@ -86,7 +87,7 @@ def add_words(
             0,
             _PREPEND,
             _APPEND,
-            piece.file.last_word_end,
+            piece.last_word_end,
         )
 
 
