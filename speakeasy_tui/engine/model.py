@@ -187,7 +187,7 @@ class Model:
                 self.compute_type,
                 self._cpu_threads,
             )
-            self.searcher = torch.searcher()
+            self.searcher = torch.searcher(self._workers)
             if wanted == "all":
                 part = "encoder"
                 self.encoder = torch.encoder()
