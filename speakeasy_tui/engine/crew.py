@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import queue
+import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from speakeasy_tui.engine.decode import Decoder, Result
+from speakeasy_tui.engine.trouble import Trouble, unjudged
 from speakeasy_tui.engine.wire import Mailbox
 from speakeasy_tui.engine.work import FileWork, Window
 
@@ -26,8 +27,7 @@ class Decoded:
     seconds: float = 0.0
     sampled: bool = False
     """Of windows whose text was suspicious: it takes as many rounds as it takes."""
-    error: Exception | None = None
-    detail: str = ""
+    error: Trouble | None = None
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,15 @@ class Crew:
                 with decoder.meter.working():
                     results = self._decode(decoder, windows)
             except Exception as error:
-                traceback.print_exc()
-                done = Decoded(windows, size, error=error, detail=traceback.format_exc())
+                trouble = unjudged(error)
+                print(trouble.detail, file=sys.stderr, flush=True)
+                done = Decoded(windows, size, error=trouble)
             else:
                 done = Decoded(windows, size, results, time.monotonic() - begun, sampled)
+                del results
             self._mailbox.put(done)
+            # The next batch may be long in coming, and memory is short meanwhile.
+            del decoder, windows, done
 
     def _decode(self, decoder: Decoder, windows: Sequence[Window]) -> list[Result]:
         """Decode what no injected fault has struck."""
@@ -117,7 +121,7 @@ def _strike(windows: Sequence[Window]) -> tuple[list[Result], list[Window]]:
                 if not piece.only_language and not piece.file.dropped:
                     piece.file.trap.at_chunk(piece.number)
         except OSError as error:
-            struck.append(Result(piece, complete=False, error=error))
+            struck.append(Result(piece, complete=False, error=unjudged(error)))
             struck.extend(
                 Result(other, complete=False) for other in window.pieces if other is not piece
             )

@@ -26,10 +26,12 @@ from speakeasy_tui.engine.segments import (
     finish,
     text_of,
     unfinished,
+    warn_of_unheard,
     warn_of_words,
 )
 from speakeasy_tui.engine.sequential import hear
 from speakeasy_tui.engine.shortwindow import SURE_OF_LANGUAGE, is_clear
+from speakeasy_tui.engine.trouble import Trouble, unjudged
 from speakeasy_tui.engine.wire import Meter
 from speakeasy_tui.engine.work import Dropped, Piece, Window
 
@@ -43,7 +45,7 @@ class Result(NamedTuple):
     piece: Piece
     complete: bool
     """The chunk is done; otherwise the piece goes into a batch again."""
-    error: Exception | None = None
+    error: Trouble | None = None
 
 
 class Decoder:
@@ -99,7 +101,7 @@ class Decoder:
             try:
                 timed.append((n, *self._split(piece, outcomes[n])))
             except Exception as error:
-                results.append(Result(piece, complete=False, error=error))
+                results.append(Result(piece, complete=False, error=unjudged(error)))
         with self.meter.stage("align"):
             if self._model.aligns:
                 self._look_for_gaps(windows, timed, encoded)
@@ -142,14 +144,14 @@ class Decoder:
         except RuntimeError:
             raise
         except Exception as error:
-            return Result(piece, complete=False, error=error)
+            return Result(piece, complete=False, error=unjudged(error))
         return Result(piece, complete=True)
 
     def _finish(self, piece: Piece, segments: Segments, outcome: Outcome, complete: bool) -> Result:
         try:
             finish(piece, segments, outcome, self.text.tokenizer_of(piece))
         except Exception as error:
-            return Result(piece, complete=False, error=error)
+            return Result(piece, complete=False, error=unjudged(error))
         if complete and piece.next_gap():
             return Result(piece, complete=False)
         return Result(piece, complete)
@@ -211,7 +213,9 @@ class Decoder:
         left = min(self.frames, piece.left)
         before, limit = piece.seek, piece.limit
         again = piece.until is not None
-        if outcome.silent or (again and not is_sure(outcome)):
+        if outcome.unheard:
+            warn_of_unheard(piece.file)
+        if outcome.silent or outcome.unheard or (again and not is_sure(outcome)):
             piece.seek += left
             return [], piece.seek >= limit
         segments, seek, _ = self._whisper._split_segments_by_timestamps(

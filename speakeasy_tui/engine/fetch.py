@@ -1,8 +1,8 @@
 """Downloading a model: ``python -m speakeasy_tui.engine.fetch NAME_OR_REPOSITORY``.
 
 Prints `core.engineprotocol.AnyFetch` lines and ends with status 0 when the model is in the standard
-Hugging Face cache. SIGTERM and SIGINT cancel it; what came so far is kept for the next try and
-is no model until ``model.bin``, the last file, is whole. ``HF_ENDPOINT``, ``HF_TOKEN``,
+Hugging Face cache. SIGTERM and SIGINT cancel it; files that are whole are kept for the next try,
+and it is no model until ``model.bin``, the last of them, is. ``HF_ENDPOINT``, ``HF_TOKEN``,
 ``HF_HUB_CACHE`` and the like are honoured, because huggingface_hub does the work.
 """
 
@@ -138,7 +138,7 @@ def fetch(request: str, say: Callable[[Struct], None]) -> Path:
     os.environ.setdefault("HF_HUB_DOWNLOAD_TIMEOUT", "10")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
     say(FetchProgress(done=0, total=0))
     alarm = threading.Timer(ANSWER_WITHIN, _no_answer, [say])
@@ -155,7 +155,12 @@ def fetch(request: str, say: Callable[[Struct], None]) -> Path:
     cache = models.hub_cache()
     folder = cache / ("models--" + repository.replace("/", "--"))
     blobs = folder / "blobs"
-    _check_room(cache, total)
+    here = sum(
+        size
+        for name, size in chosen
+        if isinstance(try_to_load_from_cache(repository, name, cache, info.sha), str)
+    )
+    _check_room(cache, total - here - begun(blobs))
     place = ""
     with Meter(blobs, total, say) as meter:
         try:
@@ -169,14 +174,22 @@ def fetch(request: str, say: Callable[[Struct], None]) -> Path:
     return Path(place).parent
 
 
-def _check_room(cache: Path, total: int) -> None:
+def begun(blobs: Path) -> int:
+    """Bytes of unfinished files with which the hub's client goes on.
+
+    Later versions of it begin anew, in a file whose name has one part more: those count nothing.
+    """
+    return sum(path.stat().st_size for path in blobs.glob("*.incomplete") if "." not in path.stem)
+
+
+def _check_room(cache: Path, needed: int) -> None:
     place = cache
     while not place.exists() and place != place.parent:
         place = place.parent
     free = shutil.disk_usage(place).free
-    if free < total:
+    if free < needed:
         raise Unavailable(
-            f"the model needs {total / models.GIB:.2f} GiB and {place} has "
+            f"the model needs {needed / models.GIB:.2f} GiB and {place} has "
             f"{free / models.GIB:.2f} GiB left; free some, or set HF_HUB_CACHE to another folder"
         )
 

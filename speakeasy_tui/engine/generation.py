@@ -7,6 +7,7 @@ ours: `engine.hypotheses`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -271,11 +272,14 @@ class Generation:
 
     def _outcome(self, piece: Piece, result: Any, temperature: float, number: int) -> Outcome:
         tokens = list(result.sequences_ids[number])
+        # CTranslate2 divides by the length without the end token, Whisper with it.
+        mean = float(result.scores[number]) * len(tokens) / (len(tokens) + 1)
+        if math.isnan(mean):  # as where a half float overflowed: then no token means anything
+            tokens, mean = [], -math.inf
         text = self.tokenizer_of(piece).decode(tokens).strip()
         return Outcome(
             tokens=tokens,
-            # CTranslate2 divides by the length without the end token, Whisper with it.
-            avg_logprob=float(result.scores[number]) * len(tokens) / (len(tokens) + 1),
+            avg_logprob=mean,
             compression_ratio=get_compression_ratio(text),
             no_speech_prob=float(result.no_speech_prob),
             temperature=temperature,

@@ -39,6 +39,9 @@ and the keys and values of each of its windows 110 MB."""
 CUDA_MOST = 64
 """Windows at most: their spectrograms, of three batches for each worker, wait in memory, 1.5 MB
 each."""
+SWITCH_S = 0.0005
+"""How long a thread in pure Python keeps the lock while another wants it, where torch writes the
+text on a GPU. Python's own is 5 ms, and what is asked for ahead there (`steps.AHEAD`) lasts 4."""
 UNLOAD_PATIENCE_S = 10.0
 """How long CTranslate2 may hold on to a batch whose result it has returned."""
 _Token = Annotated[int, msgspec.Meta(ge=-1, lt=2**31)]
@@ -187,7 +190,9 @@ class Model:
                 self.compute_type,
                 self._cpu_threads,
             )
-            self.searcher = torch.searcher()
+            self.searcher = torch.searcher(self._workers)
+            if self.device == "cuda":
+                sys.setswitchinterval(SWITCH_S)
             if wanted == "all":
                 part = "encoder"
                 self.encoder = torch.encoder()

@@ -68,8 +68,11 @@ def _read(file: BinaryIO) -> dict[str, Variable]:
         found[name] = Variable(shape, kind, file.tell(), size)
         file.seek(size, os.SEEK_CUR)
     for _ in range(_bounded(number("I"))):
-        name = text()
-        found[name] = found[text()]
+        name, target = text(), text()
+        found[name] = found[target]
+        # CTranslate2 gives it that name, too, when it loads a model (src/models/model.cc).
+        if (scale := found.get(f"{target}_scale")) is not None:
+            found[f"{name}_scale"] = scale
     return found
 
 

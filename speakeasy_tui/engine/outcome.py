@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -59,6 +60,11 @@ class Outcome:
     def cut_off(self) -> bool:
         """There may have been no room for all of the text."""
         return len(self.tokens) >= self.room - _BARELY
+
+    @property
+    def unheard(self) -> bool:
+        """The model's answer was not a number."""
+        return self.avg_logprob == -math.inf
 
     @property
     def silent(self) -> bool:

@@ -35,7 +35,7 @@ from speakeasy_tui.engine.inflight import InFlight
 from speakeasy_tui.engine.inject import BadSpec, Injector
 from speakeasy_tui.engine.model import LoadError, Model
 from speakeasy_tui.engine.packing import TRIES
-from speakeasy_tui.engine.trouble import worded
+from speakeasy_tui.engine.trouble import Trouble, unjudged, worded
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 from speakeasy_tui.engine.work import FileWork, Piece, Window
 
@@ -187,7 +187,7 @@ class RealEngine:
             assert first.error is not None
             pieces = [p for batch in self._faults for w in batch.windows for p in w.pieces]
             size = max(batch.size for batch in self._faults)
-            self._fault([piece.file for piece in pieces], first.error, first.detail, size)
+            self._fault([piece.file for piece in pieces], first.error, size)
         self._faults = []
         if self._to_load is not None and not self._crew.busy:
             command, self._to_load = self._to_load, None
@@ -298,26 +298,13 @@ class RealEngine:
             trap()
         except RuntimeError as error:
             traceback.print_exc()
-            self._fault([file], error, traceback.format_exc(), self._batch_size)
+            self._fault([file], unjudged(error), self._batch_size)
         except Exception as error:
-            self._fail(file, error, traceback.format_exc())
+            self._fail(file, unjudged(error))
 
     def _broken(self, note: Broken) -> None:
-        if note.file.dropped:
-            return
-        self._drop([note.file.job])
-        trouble = note.trouble
-        if trouble.detail:
-            print(trouble.detail, file=sys.stderr, flush=True)
-        self._writer.send(
-            Failed(
-                job=note.file.job,
-                text=trouble.text,
-                kind=trouble.kind,
-                hint=trouble.hint,
-                detail=printable_lines(trouble.detail),
-            )
-        )
+        if not note.file.dropped:
+            self._fail(note.file, note.trouble)
 
     # ------------------------------------------------------------- batches
 
@@ -352,8 +339,7 @@ class RealEngine:
     def _finish_piece(self, result: Result) -> None:
         piece, file = result.piece, result.piece.file
         if result.error is not None:
-            lines = traceback.format_exception(result.error)
-            self._fail(file, result.error, "".join(lines))
+            self._fail(file, result.error)
             return
         self._files.tell_language(file)
         if piece.only_language:
@@ -379,23 +365,31 @@ class RealEngine:
                 piece.file.given_up += 1
         self._front.release(gone)
 
-    def _fail(self, file: FileWork, error: Exception, detail: str) -> None:
+    def _fail(self, file: FileWork, trouble: Trouble) -> None:
         self._drop([file.job])
-        print(detail, file=sys.stderr, flush=True)
-        detail = printable_lines(detail)
-        self._writer.send(Failed(job=file.job, text=worded(error), detail=detail))
+        if trouble.detail:
+            print(trouble.detail, file=sys.stderr, flush=True)
+        self._writer.send(
+            Failed(
+                job=file.job,
+                text=trouble.text,
+                kind=trouble.kind,
+                hint=trouble.hint,
+                detail=printable_lines(trouble.detail),
+            )
+        )
 
-    def _fault(self, files: Sequence[FileWork], error: Exception, detail: str, size: int) -> None:
+    def _fault(self, files: Sequence[FileWork], trouble: Trouble, size: int) -> None:
         """An error of a batch of `size`: its files are dropped, the rest waits for the runner."""
         jobs = list(dict.fromkeys(file.job for file in files if not file.dropped))
         self._drop(jobs)
         self._waiting = True
         self._writer.send(
             Fault(
-                text=worded(error),
+                text=trouble.text,
                 jobs=jobs,
                 batch_size=size,
-                detail=printable_lines(detail),
+                detail=printable_lines(trouble.detail),
             )
         )
 

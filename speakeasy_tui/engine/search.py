@@ -7,6 +7,7 @@ in a few operations of the GPU.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from speakeasy_tui.engine import vram
 from speakeasy_tui.engine.rules import Tokens
-from speakeasy_tui.engine.steps import RECORDING, Steps, Written, whole
+from speakeasy_tui.engine.steps import RECORDING, Pool, Steps, Written, whole
 from speakeasy_tui.engine.streams import Streams
 from speakeasy_tui.engine.textdecoder import Shape, Space, TextDecoder
 from speakeasy_tui.engine.ways import Beam, Sampling, Way
@@ -37,7 +38,7 @@ class Found:
     """Log-probability of each, the end token's included, by its length without that."""
 
     def add(self, tokens: list[int], score: float, penalty: float) -> None:
-        """Another text; `score` is the sum over its tokens."""
+        """Another text; `score` is the sum over its tokens. One of no tokens has -inf."""
         length = float(len(tokens)) ** penalty
         self.sequences_ids.append(tokens)
         self.scores.append(score / length if length else float("-inf"))
@@ -64,27 +65,24 @@ class Desk:
         self._tokens = tokens
         self.windows = windows
         self.space = space
-        self._pool = torch.cuda.graph_pool_handle() if decoder.device.type == "cuda" else None
-        self._steps: dict[tuple[int, int], Steps] = {}
-        """By the frames and texts of a window."""
-
-    def longest(self, need: Shape) -> int:
-        """Tokens for which there has been room where a batch of that shape comes."""
-        known = self._steps.get((need.frames, need.width))
-        return known.shape.longest if known is not None else 0
+        self._pool = Pool(decoder.device)
+        self._steps: list[Steps] = []
+        """For batches of different shapes. Few short windows with long prompts and many with short
+        ones are two: room for as many with long ones would be too much."""
 
     def steps(self, need: Shape) -> Steps:
         """Steps for a batch for which there is space."""
-        key = need.frames, need.width
-        known = self._steps.get(key)
-        if known is None or not known.shape.holds(need):
-            if known is not None and self._pool is not None:
-                # The last recording of a pool takes it along.
-                self._pool = torch.cuda.graph_pool_handle()
-            with RECORDING:
-                known = Steps(self._decoder, self._tokens, self.space, need, self._pool)
-            self._steps[key] = known
-        return known
+        for known in self._steps:
+            if known.shape.holds(need):
+                return known
+        kept = [known for known in self._steps if not need.holds(known.shape)]
+        if len(kept) < len(self._steps):
+            self._pool.renew()
+        self._steps = kept
+        with RECORDING:
+            made = Steps(self._decoder, self._tokens, self.space, need, self._pool)
+        self._steps.append(made)
+        return made
 
 
 class Searcher:
@@ -141,7 +139,8 @@ class Searcher:
                 `sampling_temperature`.
 
         Returns:
-            For each window `num_hypotheses` texts, or fewer.
+            For each window `num_hypotheses` texts, or fewer. What is not a number is no text: where
+            all are so, there is one of no tokens.
         """
         samples = sampling_topk == 0
         width = num_hypotheses if samples else beam_size
@@ -169,9 +168,12 @@ class Searcher:
                 del self._desks[threading.get_ident()]
             own = [Found(float(probability)) for probability in written.silence]
             for window, tokens, score in texts_of(written, end, way.enough, most):
-                own[window].add(tokens, score, length_penalty)
+                if not math.isnan(score):
+                    own[window].add(tokens, score, length_penalty)
             found += own
         for one in found:
+            if not one.scores:
+                one.add([], 0.0, length_penalty)
             one.sort(num_hypotheses)
         return found
 
@@ -194,10 +196,9 @@ class Searcher:
         thread = threading.get_ident()
         most = max(windows, self._at_once(frames, longest))
         need = Shape(most, frames, width, whole(longest))
-        states, tokens = 0, self.windows * width * self.tokens
+        states, tokens = self.windows * self._decoder.frames, self.windows * width * self.tokens
         desk = self._desks.get(thread)
         if desk is not None:
-            need = need._replace(longest=max(need.longest, desk.longest(need)))
             if desk.windows <= self.windows:
                 if desk.space.holds(need):
                     return desk.steps(need)

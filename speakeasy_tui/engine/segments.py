@@ -53,8 +53,9 @@ def add_words(
 ) -> None:
     """Put word times into the segments of `items`, whose windows have the numbers `which`.
 
-    The alignment is one call for all; the rest carries state from window to window and is
-    done by faster-whisper file by file.
+    The alignment is one call for all; the rest carries state from window to window of a chunk and
+    is done by faster-whisper chunk by chunk. From chunk to chunk it carries none: they come as
+    their batches end, in any order, and begin behind a pause.
     """
     tokens = [text_of(segments, tokenizer) for _, segments in items]
     frames = [min(3000, piece.limit - segments[0]["seek"]) for piece, segments in items]
@@ -78,7 +79,7 @@ def add_words(
             find_alignment=lambda *_, one=words: [one],
             frames_per_second=whisper.frames_per_second,
         )
-        piece.file.last_word_end = WhisperModel.add_word_timestamps(
+        piece.last_word_end = WhisperModel.add_word_timestamps(
             ready,
             [segments],
             tokenizer,
@@ -86,7 +87,7 @@ def add_words(
             0,
             _PREPEND,
             _APPEND,
-            piece.file.last_word_end,
+            piece.last_word_end,
         )
 
 
@@ -96,6 +97,13 @@ def warn_of_words(files: Iterable[FileWork]) -> None:
         if file.options.word_timestamps and not any(w.kind == "words" for w in file.warnings):
             text = "no times of words: this CTranslate2 cannot align them on this GPU"
             file.warnings.append(JobWarning("words", text))
+
+
+def warn_of_unheard(file: FileWork) -> None:
+    """Say that text is missing in it, where all that the model gave was not a number."""
+    if not any(w.kind == "unheard" for w in file.warnings):
+        text = "text is missing: the model's output was not a number; try --compute-type float32"
+        file.warnings.append(JobWarning("unheard", text))
 
 
 def finish(piece: Piece, found: list[dict[str, Any]], outcome: Outcome, tokenizer: Any) -> None:

@@ -31,9 +31,26 @@ RECORDING = threading.Lock()
 """One at a time: the others' steps may go on meanwhile. While one records, torch does not give back
 what memory it keeps for later, so none is asked for in larger pieces either."""
 
+UNENDED: list[torch.cuda.CUDAGraph] = []
+"""Recordings that torch could not end. Its allocator goes on asking them whether memory is theirs,
+so they stay; and it gives back nothing meanwhile, so no other follows. An error that made a process
+end would not do: where it is the machine's way, the next one would meet it at the same step."""
 
-Pool = tuple[int, int] | None
-"""Memory of CUDA graphs, as torch names it; None where there are none."""
+
+class Pool:
+    """Memory of CUDA graphs that are never played at the same time; on a CPU nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._on_gpu = device.type == "cuda"
+        self.handle: tuple[int, int] | None = None
+        """As torch names it."""
+        self.renew()
+
+    def renew(self) -> None:
+        """Have other memory from now on: once all graphs of a pool are gone, torch takes no other
+        into it."""
+        if self._on_gpu:
+            self.handle = torch.cuda.graph_pool_handle()
 
 
 def whole(tokens: int) -> int:
@@ -145,7 +162,7 @@ class Steps:
     """Steps of one batch after another, of like shapes, in one thread."""
 
     def __init__(
-        self, decoder: TextDecoder, tokens: Tokens, space: Space, shape: Shape, pool: Pool = None
+        self, decoder: TextDecoder, tokens: Tokens, space: Space, shape: Shape, pool: Pool
     ) -> None:
         """
         Args:
@@ -290,9 +307,19 @@ class Steps:
         self._step(*key)
 
     def _record(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph | None:
-        """A step, recorded and not done; None where that cannot be, from then on for any."""
+        """A step, recorded and not done; None where that cannot be, from then on for any.
+
+        Raises:
+            torch.OutOfMemoryError: there is no room for it, with nothing kept for later either.
+        """
         try:
+            with suppress(torch.OutOfMemoryError):
+                return self._capture(way, windows, length)
+            with RECORDING:  # meanwhile torch would give nothing back
+                torch.cuda.empty_cache()
             return self._capture(way, windows, length)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             # The step itself shows whether it is the device that fails.
             self._records = False
@@ -302,16 +329,20 @@ class Steps:
     def _capture(self, way: Way, windows: int, length: int) -> torch.cuda.CUDAGraph:
         graph = torch.cuda.CUDAGraph()
         with RECORDING:
+            if UNENDED:
+                raise RuntimeError("a recording before could not be ended")
             torch.cuda.current_stream().synchronize()
+            UNENDED.append(graph)
             # Other threads calculate meanwhile, CTranslate2's among them.
-            graph.capture_begin(pool=self._pool, capture_error_mode="thread_local")
+            graph.capture_begin(pool=self._pool.handle, capture_error_mode="thread_local")
             try:
                 self._step(way, windows, length)
             except BaseException:
-                with suppress(RuntimeError):
-                    graph.capture_end()
+                self._pool.renew()  # this may have been its only graph
                 raise
-            graph.capture_end()
+            finally:
+                graph.capture_end()
+                UNENDED.remove(graph)
         return graph
 
     def _step(self, way: Way, windows: int, length: int) -> None:

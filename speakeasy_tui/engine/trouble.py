@@ -38,9 +38,16 @@ def trouble(error: Exception) -> Trouble:
         case SourceError():
             return Trouble(error.message, error.kind, error.hint, error.detail)
         case RuntimeError() | OSError() | MemoryError():
-            # The device, the disk and memory are the runner's to judge by the text.
-            return Trouble(worded(error), detail=traceback.format_exc())
+            return unjudged(error)  # the device, the disk and memory
     return Trouble(worded(error), ErrorKind.INPUT, detail=traceback.format_exc())
+
+
+def unjudged(error: Exception) -> Trouble:
+    """What is left of `error`, which is being handled, for the runner to judge by the text.
+
+    An error itself keeps the frames that it passed, and what they hold: a batch on the GPU, say.
+    """
+    return Trouble(worded(error), detail=traceback.format_exc())
 
 
 def worded(error: Exception) -> str:

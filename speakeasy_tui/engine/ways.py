@@ -92,6 +92,9 @@ class Sampling(Way):
             likely, less = (one.repeat_interleave(width, dim=0) for one in chances)
         below = (likely / self.temperature).softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
         drawn = torch.searchsorted(below, luck.reshape(-1, 1) * below[:, -1:], right=True)
+        # Where something is not a number nothing is found, and a place behind the last would end
+        # the process, on a GPU.
+        drawn = drawn.clamp(max=likely.shape[-1] - 1)
         gained = (likely.gather(1, drawn)[:, 0] - less).view_as(sums)
         tokens = torch.where(over, self.end, drawn.view_as(sums))
         sums = sums + torch.where(over, 0.0, gained)

@@ -85,6 +85,18 @@ class Weights:
         found = (one for name, one in self._found.items() if name.startswith(f"{part}/"))
         return sum(math.prod(one.shape) for one in found) * int(self.dtype.itemsize)
 
+    @property
+    def width(self) -> int:
+        """Of the decoder's states.
+
+        Raises:
+            ValueError: there is no decoder.
+        """
+        name = "decoder/embeddings/weight"
+        if name not in self._found:
+            raise ValueError(f"{self._path} has no {name}")
+        return self._found[name].shape[-1]
+
     def layers(self, part: str) -> list[str]:
         """Names of the layers of ``encoder`` or ``decoder``, in their order.
 

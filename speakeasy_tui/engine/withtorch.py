@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import ctranslate2
 import numpy as np
 import torch
 
@@ -46,8 +47,8 @@ class Torch:
             whisper: faster-whisper's model of it.
             device: ``cuda`` or ``cpu``.
             index: of the GPU.
-            compute_type: CTranslate2's; torch calculates in the same floats, with weights of 8 bits
-                made floats.
+            compute_type: CTranslate2's; torch calculates in `floats`, with weights of 8 bits made
+                floats.
             threads: of each worker on a CPU; 0: torch's choice.
 
         Raises:
@@ -64,19 +65,25 @@ class Torch:
             # cuDNN's attention makes a plan for every shape, and here each step is another: a
             # first batch of 95 steps took 6 s (docs/throughput.md).
             torch.backends.cuda.enable_cudnn_sdp(False)
-        floats = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-        dtype = floats.get(compute_type.removeprefix("int8_"), torch.float32)
         self._whisper = whisper
-        self._weights = Weights(model, place, dtype)
+        self._weights = Weights(model, place, floats(device, index, compute_type))
         self._streams = Streams(place)
 
-    def searcher(self) -> Searcher:
+    def searcher(self, workers: int) -> Searcher:
         """Writes the text.
 
+        Args:
+            workers: that will do so at the same time.
+
         Raises:
-            ValueError: the file is no Whisper that is known here.
+            ValueError: the file is no Whisper that is known here, or on a GPU there is no room for
+                its weights and a window of each worker.
             OSError: it cannot be read.
         """
+        weights = self._weights
+        layers, width = len(weights.layers("decoder")), weights.width
+        window = vram.window_bytes(width, layers, weights.dtype.itemsize, by_torch=True)
+        self._check_room(weights.bytes_of("decoder") + workers * window, "it takes")
         names = self._whisper.hf_tokenizer.token_to_id
         no_timestamps = names("<|notimestamps|>")
         no_speech = names("<|nospeech|>")
@@ -96,10 +103,7 @@ class Torch:
             OSError: as `searcher`.
         """
         device = self._weights.device
-        free = vram.free_bytes(device.index) if device.type == "cuda" else None
-        needed = self._weights.bytes_of("encoder")
-        if free is not None and free < ROOM * needed:
-            raise ValueError(f"{free >> 20} MB are free, and its weights take {needed >> 20}")
+        self._check_room(ROOM * self._weights.bytes_of("encoder"), "it should have")
         made = SoundEncoder(self._weights, self._streams)
         mels = int(self._whisper.model.n_mels)
         noise = np.random.default_rng(0).uniform(-0.5, 1.5, (COMPARED, mels, 3000))
@@ -120,6 +124,28 @@ class Torch:
             print(f"engine: encoder, {COMPARED} windows: {took}", file=sys.stderr, flush=True)
             worth_it(**seconds)
         return made
+
+    def _check_room(self, needed: int, what: str) -> None:
+        """Raises ValueError where so many bytes are not free on the GPU; on a CPU nothing."""
+        device = self._weights.device
+        free = vram.free_bytes(device.index) if device.type == "cuda" else None
+        if free is not None and free < needed:
+            raise ValueError(f"{free >> 20} MB are free, and {what} {needed >> 20}")
+
+
+def floats(device: str, index: int, compute_type: str) -> torch.dtype:
+    """In what torch calculates where CTranslate2 does in `compute_type`.
+
+    That is the same, but for ``int8``, whose other numbers are of 32 bits in CTranslate2: half
+    floats, where the GPU has a use for them, as with ``int8_float16``. Their 11 bits are more than
+    weights of 8 bits know, and who asks for ``int8`` is short of memory: large-v3's decoder would
+    take 3.9 GB.
+    """
+    if (device, compute_type) == ("cuda", "int8"):
+        has = ctranslate2.get_supported_compute_types(device, index)
+        return torch.float16 if "float16" in has else torch.float32
+    known = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+    return known.get(compute_type.removeprefix("int8_"), torch.float32)
 
 
 def worth_it(ours: float, theirs: float) -> None:

@@ -86,8 +86,6 @@ class FileWork:
     """Seconds the front end has spent on it."""
     model_s: float = 0.0
     """Its share of the seconds that batches took."""
-    last_word_end: float = 0.0
-    """Seconds; word timing looks back at it."""
     pace: Pace = field(default_factory=Pace)
     _dropped: threading.Event = field(default_factory=threading.Event)
 
@@ -152,6 +150,8 @@ class Piece:
     """Frames of the chunk that are done."""
     segments: list[Segment] = field(default_factory=list)
     """Of the frames that are done."""
+    last_word_end: float = 0.0
+    """Seconds; word timing looks back at it, for what comes long after begins behind a pause."""
     looks: int = 0
     """Times that something of it was heard again because its text was missing."""
     gaps: list[Span] = field(default_factory=list)

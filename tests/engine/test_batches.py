@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -30,7 +31,7 @@ from speakeasy_tui.core.job import ErrorKind
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.engine import decode, generation, model, real
 from speakeasy_tui.engine.batching import Ready
-from speakeasy_tui.engine.crew import Crew
+from speakeasy_tui.engine.crew import Crew, Decoded
 from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import TEXTS, Injector
@@ -298,6 +299,61 @@ def test_a_fault_tells_the_size_its_batch_was_made_for_and_waits_for_its_answer(
     assert here.begun.get(timeout=60) == 3
     here.let(3)
     here.wait_for(Finished)
+
+
+class Heavy:
+    """Something as large as what a batch has on a GPU."""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_worker_that_waits_holds_nothing_of_the_batch_before(fails: bool) -> None:
+    """After an error that memory is wanted at once, and a model that is replaced goes."""
+    held: list[weakref.ref[Any]] = []
+
+    class Decoding(Heavy):
+        meter = Meter()
+
+        def decode(self, windows: Sequence[Window]) -> list[Result]:
+            encoded = Heavy()
+            held.append(weakref.ref(encoded))
+            if fails:
+                raise oom()
+            return [Result(windows[0].lone, complete=True)]
+
+    mailbox, decoder, windows = Mailbox(), Decoding(), [Window((made_piece(),))]
+    held += [weakref.ref(decoder), weakref.ref(windows[0].first)]
+    crew = Crew(mailbox)
+    crew.grow(1)
+    crew.give(decoder, windows, 1)  # type: ignore[arg-type]
+    (done,) = mailbox.take(wait=True)
+    assert isinstance(done, Decoded)
+    assert (done.error is not None) is fails
+    if done.error is not None:
+        assert done.error.text == TEXTS["oom"]
+        assert "in decode" in done.error.detail
+    del done, decoder, windows
+    deadline = time.monotonic() + 5
+    while any(one() for one in held) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(held) == 3 and not any(one() for one in held)
+
+
+def test_the_error_of_one_piece_holds_nothing_of_its_batch(
+    counted: tuple[Model, Counting], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told when the main thread comes to it, and the next batch may be under way by then."""
+    model, _ = counted
+
+    def broken(*_: Any) -> None:
+        raise ValueError("no such token")
+
+    monkeypatch.setattr(decode, "finish", broken)
+    piece = spoken_piece(model, sentences()[3][1])
+    (result,) = Decoder(model, Meter(), lambda: None).decode([Window((piece,))])
+    assert result.error is not None
+    assert result.error.text == "ValueError: no such token"
+    assert result.error.kind is None, "the runner judges by the text"
+    assert "in broken" in result.error.detail
 
 
 class Held:

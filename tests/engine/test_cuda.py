@@ -15,7 +15,7 @@ import pytest
 from speakeasy_tui.core.models import starter
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.engine import model as models
-from speakeasy_tui.engine import vram
+from speakeasy_tui.engine import vram, withtorch
 from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.echo import TRIES, PastEchoes
 from speakeasy_tui.engine.inject import Injector
@@ -271,6 +271,32 @@ def test_on_a_gpu_a_text_with_a_sign_that_nobody_speaks_is_made_again() -> None:
     assert [[segment.text for segment in result.piece.segments] for result in results] == texts
     assert [count for count, _ in hurt.kept_out] == [2, 1]
     assert hurt.kept_out[0][1] < 10 < hurt.kept_out[1][1]
+
+
+def test_on_a_gpu_that_torch_feeds_no_thread_waits_long_for_pythons_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Writing:
+        """torch on a GPU, which this machine has not."""
+
+        def __init__(self, *_: Any) -> None:
+            pass
+
+        def searcher(self, workers: int) -> Any:
+            return SimpleNamespace()
+
+        def encoder(self) -> Any:
+            raise ValueError("not on this machine")
+
+    model = Model(load_command(), Injector())
+    usual = sys.getswitchinterval()
+    monkeypatch.setattr(withtorch, "Torch", Writing)
+    model.device = "cuda"
+    try:
+        model._take_torch()
+        assert sys.getswitchinterval() == pytest.approx(models.SWITCH_S) != usual
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def test_an_error_of_cuda_is_said_without_torchs_advice() -> None:

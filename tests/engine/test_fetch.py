@@ -20,6 +20,7 @@ from speakeasy_tui.core.engineprotocol import (
     FetchProgress,
     fetch_decoder,
 )
+from speakeasy_tui.engine.fetch import begun
 
 from .hub import FakeHub
 
@@ -110,6 +111,27 @@ def test_a_cancelled_download_leaves_no_model_and_can_be_taken_up_again(
     process = start("some/model", environment)
     assert isinstance(list(messages(process))[-1], FetchDone)
     assert len(snapshot(environment)) == 1
+
+
+def test_a_model_that_is_there_needs_no_room(environment: dict[str, str], tmp_path: Path) -> None:
+    environment["HF_ENDPOINT"] = FakeHub("some/model", MODEL).url
+    *_, done = messages(start("some/model", environment))
+    assert isinstance(done, FetchDone)
+    (tmp_path / "sitecustomize.py").write_text(
+        "import shutil, types\nshutil.disk_usage = lambda _: types.SimpleNamespace(free=0)\n"
+    )
+    environment["PYTHONPATH"] = str(tmp_path)  # a disk that is full
+    *_, again = messages(start("some/model", environment))
+    assert again == done
+    snapshot(environment)[0].unlink()
+    *_, last = messages(start("some/model", environment))
+    assert isinstance(last, FetchFailed) and "has 0.00 GiB left" in last.message
+
+
+def test_an_unfinished_file_counts_where_the_hubs_client_goes_on_with_it(tmp_path: Path) -> None:
+    (tmp_path / "a1b2.incomplete").write_bytes(bytes(10))
+    (tmp_path / "a1b2.0c9d8e7f.incomplete").write_bytes(bytes(1000))
+    assert begun(tmp_path) == 10
 
 
 def test_a_hub_that_refuses_connections_is_offline(environment: dict[str, str]) -> None:

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from ctranslate2.specs import WhisperSpec
+from ctranslate2.specs.model_spec import index_spec
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.transcribe import get_suppressed_tokens
 
 from speakeasy_tui.core.models import starter
 from speakeasy_tui.engine import modelfile, withtorch
+from speakeasy_tui.engine import steps as steps_module
+from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.model import Model
 from speakeasy_tui.engine.search import Searcher
-from speakeasy_tui.engine.steps import AHEAD, Steps, whole
+from speakeasy_tui.engine.steps import AHEAD, Pool, Steps, whole
 from speakeasy_tui.engine.textdecoder import Shape, Space
 from speakeasy_tui.engine.vram import TOKENS, TOKENS_SHORT
-from speakeasy_tui.engine.ways import Way
+from speakeasy_tui.engine.ways import Beam, Way
+from speakeasy_tui.engine.wire import Meter
+from speakeasy_tui.engine.work import Window
 from tests.gpu.widened import read, write
 
 from .engine import RADIO, Engine, load_command
-from .pieces import sentences
+from .pieces import sentences, spoken_piece
 
 
 def speech(silence: bool = False) -> list[np.ndarray]:
@@ -76,7 +85,16 @@ class Both:
 
 def steps_of(searcher: Searcher) -> list[Steps]:
     """Those that it keeps for its next batches."""
-    return [steps for desk in searcher._desks.values() for steps in desk._steps.values()]
+    return [steps for desk in searcher._desks.values() for steps in desk._steps]
+
+
+def small_steps(both: Both) -> Steps:
+    """Of twelve windows of a second."""
+    assert both.model.searcher is not None
+    decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
+    shape = Shape(windows=12, frames=50, width=1, longest=64)
+    space = Space(decoder, shape.states, shape.tokens)
+    return Steps(decoder, tokens, space, shape, Pool(decoder.device))
 
 
 def with_torch(monkeypatch: pytest.MonkeyPatch, **load: Any) -> Model:
@@ -171,6 +189,27 @@ def test_weights_of_eight_bits_are_taken_as_ctranslate2_takes_them(
         else:
             made[name] = values
     write(folder / "model.bin", made)
+    small = Both(with_torch(monkeypatch, model=str(folder)))
+    assert_same(*small.find(beam_size=5, num_hypotheses=5))
+
+
+@pytest.mark.parametrize("quantization", ["int8", "int8_float16", "int16"])
+def test_weights_that_ctranslate2s_converter_made_small_are_found_under_both_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quantization: str
+) -> None:
+    """The projection is another name of the embeddings there, and the scale's is in no file."""
+    bundled = starter()
+    assert bundled is not None
+    folder = tmp_path / "model"
+    shutil.copytree(bundled.path, folder)
+    spec = WhisperSpec(4, 6, 4, 6)
+    for name, values in read(bundled.path / "model.bin").items():
+        scope, _, last = name.rpartition("/")
+        setattr(index_spec(spec, scope), last, values.copy())
+    spec.register_vocabulary(["?"] * spec.get_vocabulary_size())
+    spec.validate()
+    spec.optimize(quantization)
+    spec._serialize(folder / "model.bin")
     small = Both(with_torch(monkeypatch, model=str(folder)))
     assert_same(*small.find(beam_size=5, num_hypotheses=5))
 
@@ -279,6 +318,27 @@ def test_with_a_long_prompt_fewer_short_windows_are_written_at_once(both: Both) 
     searcher.spare()
 
 
+def test_many_short_windows_get_no_room_for_the_long_prompts_of_a_few(both: Both) -> None:
+    """Files with and without a prompt come by turns, and find their steps recorded."""
+    searcher = both.model.searcher
+    assert searcher is not None
+    searcher.spare()
+    both.model.expect(4)
+    searcher.tokens = TOKENS_SHORT
+    try:
+        few = searcher._steps_for(5, 300, 5, 320)
+        many = searcher._steps_for(20, 300, 5, 64)
+        assert (few.shape.windows, many.shape.windows) == (5, 20)
+        assert searcher._steps_for(4, 300, 5, 300) is few
+        assert searcher._steps_for(20, 300, 5, 64) is many
+        (desk,) = searcher._desks.values()
+        assert desk.space.tokens == 5 * 5 * 320, "what the few take"
+    finally:
+        searcher.tokens = TOKENS
+        both.model.expect(1)
+        searcher.spare()
+
+
 def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:
     """As where a half float overflows: the process goes on, and so does the next batch."""
     searcher = both.model.searcher
@@ -289,10 +349,32 @@ def test_what_is_not_a_number_spoils_its_own_batch_alone(both: Both) -> None:
     sound = searcher.generate(encoded, [prompt] * 2, **how)
     spoiled = encoded.clone()
     spoiled[1] = float("nan")
-    searcher.generate(spoiled, [prompt] * 2, **how)
+    beside, lost = searcher.generate(spoiled, [prompt] * 2, **how)
+    assert beside.sequences_ids == sound[0].sequences_ids
+    assert (lost.sequences_ids, lost.scores) == ([[]], [float("-inf")])
+    drawn = {"sampling_topk": 0, "beam_size": 1}
+    beside, lost = searcher.generate(spoiled, [prompt] * 2, **(how | drawn))
+    assert len(beside.sequences_ids) == 5
+    assert lost.sequences_ids == [[]]
     assert [one.sequences_ids for one in searcher.generate(encoded, [prompt] * 2, **how)] == [
         one.sequences_ids for one in sound
     ]
+
+
+def test_a_window_whose_chances_are_not_numbers_has_no_text_and_its_file_a_warning(
+    both: Both,
+) -> None:
+    windows = [Window((spoken_piece(both.model, sentences()[n][1], n),)) for n in (3, 4)]
+    spoiled, sound = (window.lone for window in windows)
+    spoiled.mel[:] = float("nan")
+    decoder = Decoder(both.model, Meter(), lambda: None)
+    results = {result.piece.file.job: result for result in decoder.decode(windows)}
+    assert results[4].complete and sound.segments and not sound.file.warnings
+    assert not results[3].complete, "it is to be sampled"
+    (last,) = decoder.decode([windows[0]])
+    assert last.complete and last.error is None
+    assert not spoiled.segments
+    assert [warning.kind for warning in spoiled.file.warnings] == ["unheard"]
 
 
 def test_no_more_steps_are_taken_than_the_last_window_needs(
@@ -334,10 +416,7 @@ def test_steps_that_are_asked_for_before_the_last_is_known_find_the_same(
 
 def test_a_step_calculates_with_all_a_half_or_a_quarter_of_the_windows(both: Both) -> None:
     """Few shapes, for each is recorded by itself on a GPU."""
-    assert both.model.searcher is not None
-    decoder, tokens = both.model.searcher._decoder, both.model.searcher._tokens
-    shape = Shape(windows=12, frames=50, width=1, longest=64)
-    steps = Steps(decoder, tokens, Space(decoder, shape.states, shape.tokens), shape)
+    steps = small_steps(both)
     assert [steps._shape(going) for going in range(1, 13)] == [3, 3, 3, 6, 6, 6, *[12] * 6]
     assert [whole(count) for count in (1, 64, 65)] == [64, 64, 128]
 
@@ -364,6 +443,111 @@ def test_where_a_step_cannot_be_recorded_it_is_done_as_it_is(
     assert_same(theirs, ours)
     assert len(asked) == 1, "it is not tried again"
     assert "steps are not recorded: operation not permitted" in capfd.readouterr().err
+
+
+class Played:
+    """In place of a CUDA graph, which this machine has not: it asks for the step again."""
+
+    def __init__(self, step: Callable[[], None]) -> None:
+        self.replay = step
+
+
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_recording_without_room_is_tried_again_and_then_the_batchs_error(
+    both: Both, monkeypatch: pytest.MonkeyPatch, refusals: int
+) -> None:
+    """As on a GPU: then the batch is halved, and steps are recorded as before."""
+    done: list[str] = []
+
+    def capture(self: Steps, way: Way, windows: int, length: int) -> Any:
+        done.append("record")
+        if done.count("record") <= refusals:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        return Played(lambda: self._step(way, windows, length))
+
+    written = Steps.write
+
+    def write(self: Steps, *given: Any, **how: Any) -> Any:
+        self._records = True
+        return written(self, *given, **how)
+
+    monkeypatch.setattr(Steps, "write", write)
+    monkeypatch.setattr(Steps, "_capture", capture)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: done.append("give back"))
+    assert both.model.searcher is not None
+    both.model.searcher.spare()
+    if refusals == 2:
+        with pytest.raises(torch.OutOfMemoryError):
+            both.find(beam_size=5, num_hypotheses=5)
+        assert done == ["record", "give back", "record"]
+    assert_same(*both.find(beam_size=5, num_hypotheses=5))
+    assert done[:3] == ["record", "give back", "record"]
+    assert all(steps._records for steps in steps_of(both.model.searcher))
+    both.model.searcher.spare()
+
+
+def records(monkeypatch: pytest.MonkeyPatch, ends: Callable[[], None]) -> list[Any]:
+    """Have CUDA graphs recorded, which this machine has not; the pools into which they are."""
+    pools: list[Any] = []
+    handles = itertools.count(1)
+
+    class Graph:
+        def capture_begin(self, pool: Any, capture_error_mode: str) -> None:
+            pools.append(pool)
+
+        def capture_end(self) -> None:
+            ends()
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, next(handles)))
+    stream = SimpleNamespace(synchronize=lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: stream)
+    monkeypatch.setattr(Steps, "_step", lambda *_: None)
+    return pools
+
+
+def test_a_recording_that_cannot_be_ended_stays_and_is_the_last(
+    both: Both, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """torch's allocator goes on asking it: once it had gone that would be nobody's memory."""
+
+    def refused() -> None:
+        raise RuntimeError("CUDA error: operation failed due to a previous error during capture")
+
+    monkeypatch.setattr(steps_module, "UNENDED", [])
+    pools = records(monkeypatch, ends=lambda: None)
+    steps = small_steps(both)
+    assert steps._record(Beam(1, 1, 0), 12, 64) is not None
+    assert not steps_module.UNENDED
+    records(monkeypatch, ends=refused)
+    assert steps._record(Beam(1, 1, 0), 6, 64) is None
+    (lost,) = steps_module.UNENDED
+    assert isinstance(lost, torch.cuda.CUDAGraph)
+    beside = small_steps(both)
+    assert beside._record(Beam(1, 1, 0), 12, 64) is None
+    assert len(pools) == 1, "it was not tried"
+    said = capfd.readouterr().err
+    assert "not recorded: CUDA error: operation failed" in said
+    assert "not recorded: a recording before could not be ended" in said
+
+
+def test_a_recording_that_ran_out_of_room_leaves_its_pool(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch takes no other graph into one whose only graph has gone."""
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    pools = records(monkeypatch, ends=lambda: None)
+    monkeypatch.setattr(Steps, "_step", full)
+    steps, shared = small_steps(both), Pool(torch.device("cuda"))
+    beside = small_steps(both)
+    steps._pool = beside._pool = shared
+    for one in (steps, beside):
+        with pytest.raises(torch.OutOfMemoryError):
+            one._record(Beam(1, 1, 0), 12, 64)
+    assert pools == [(0, number) for number in (1, 2, 3, 4)]
 
 
 def test_a_model_that_is_loaded_again_decodes_as_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,8 +123,47 @@ def test_on_a_gpu_its_weights_must_leave_room(
     assert 8_000_000 * 4 < needed < 9_000_000 * 4, "parameters of tiny's encoder"
     part._weights.device = torch.device("cuda", 0)
     monkeypatch.setattr(vram, "free_bytes", lambda _: 2 * needed)
-    with pytest.raises(ValueError, match=r"MB are free, and its weights take 3\d"):
+    with pytest.raises(ValueError, match=r"MB are free, and it should have \d\d"):
         part.encoder()
+
+
+def test_on_a_gpu_torch_writes_where_its_weights_and_a_window_of_each_worker_fit(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its decoder is there beside CTranslate2's, which writes where they do not."""
+    bundled = starter()
+    assert bundled is not None
+    part = withtorch.Torch(bundled.path / "model.bin", model.whisper, "cpu", 0, "float32")
+    window = vram.window_bytes(384, 4, 4, by_torch=True)
+    needed = part._weights.bytes_of("decoder") + 3 * window
+    part._weights.device = torch.device("cuda", 0)
+    monkeypatch.setattr(withtorch, "TextDecoder", lambda _: "made")
+    monkeypatch.setattr(withtorch, "Searcher", lambda *given: given[0])
+    monkeypatch.setattr(vram, "free_bytes", lambda _: needed)
+    assert part.searcher(3) == "made"  # type: ignore[comparison-overlap]
+    with pytest.raises(ValueError, match=r"MB are free, and it takes \d+"):
+        part.searcher(4)
+
+
+@pytest.mark.parametrize(
+    ("device", "compute_type", "has", "dtype"),
+    [
+        ("cuda", "int8", {"int8", "float32", "float16"}, torch.float16),
+        ("cuda", "int8", {"int8", "float32"}, torch.float32),  # compute capability 6.1
+        ("cuda", "int8_float32", {"int8", "float32", "float16"}, torch.float32),
+        ("cuda", "int8_bfloat16", {"int8_bfloat16"}, torch.bfloat16),
+        ("cpu", "int8", {"int8", "float32"}, torch.float32),
+    ],
+)
+def test_torch_calculates_in_ctranslate2s_floats_and_where_it_has_eight_bits_in_half_ones(
+    monkeypatch: pytest.MonkeyPatch,
+    device: str,
+    compute_type: str,
+    has: set[str],
+    dtype: torch.dtype,
+) -> None:
+    monkeypatch.setattr("ctranslate2.get_supported_compute_types", lambda *_: has)
+    assert withtorch.floats(device, 0, compute_type) is dtype
 
 
 def test_a_convolution_of_eight_bits_has_a_scale_for_each_channel(tmp_path: Path) -> None:

@@ -99,3 +99,15 @@ def test_what_has_ended_goes_on_as_it_is() -> None:
     assert choice.sums[0, 0] == -3.0
     assert not choice.ended[0, 0]
     assert choice.sums[0, 1] != -2.0
+
+
+def test_what_is_not_a_number_draws_a_token_that_there_is() -> None:
+    """Behind the last there is none: on a GPU that would be the end of the process."""
+    found = chances(2, 5, 0.5)
+    found.likely[1] = float("nan")
+    over = torch.zeros((2, 1), dtype=torch.bool)
+    choice = Sampling(1, 1, END, 1.0).choose(
+        found, torch.zeros((2, 1)), over, torch.full((2, 1), 0.5)
+    )
+    assert int(choice.chosen[1, 0]) < TOKENS
+    assert torch.isfinite(choice.sums[:, 0]).tolist() == [True, False]

@@ -128,7 +128,7 @@ def main() -> None:
                 flush=True,
             )
             wrong += others
-        kept = [steps for desk in searcher._desks.values() for steps in desk._steps.values()]
+        kept = [steps for desk in searcher._desks.values() for steps in desk._steps]
         print(f"steps are recorded: {all(steps._records for steps in kept)}")
         if torch.cuda.is_available():
             print(f"torch holds {torch.cuda.memory_reserved(model.index) >> 20} MB")
