@@ -23,7 +23,8 @@ def run(
     """Show the interface until the person leaves it or the terminal goes away.
 
     `connect` gives a link to the runner; it is called on a worker thread, again every second
-    after the link broke. `on_connected` is sent once, after the first connection.
+    after the link broke (less and less often where a runner cannot be started). `on_connected`
+    is sent once, after the first connection.
     `save_theme` keeps the name of a theme chosen in the palette.
 
     Returns the line to print on the terminal: whether work goes on, and what to type.

@@ -213,8 +213,12 @@ class SpeakeasyApp(KeyedApp):
         self.link = news
         if not news.up and not news.stopped and self.batch is not None:
             self._lost = self.batch.state
+        if news.anew:
+            self._forget_ids()
         if news.up:
-            if self.ever_up:
+            if news.anew:
+                self.board.say("The runner has another queue: what was marked is forgotten")
+            elif self.ever_up:
                 self.board.say("The runner is back")
             elif place.mention_tmux(os.environ, self.home):
                 self.board.say("No tmux is needed: the work goes on if this connection ends")
@@ -223,6 +227,19 @@ class SpeakeasyApp(KeyedApp):
                 if isinstance(screen, Detail):
                     screen.ask()
         self.board.show_overview()
+
+    @_in_the_open
+    def worker_failed(self, error: Exception) -> None:
+        """The worker met what nobody foresaw; nothing would be told any more."""
+        raise error
+
+    def _forget_ids(self) -> None:
+        """Close and forget what names files by ids of a queue that is no more."""
+        self.undone = []
+        self.board.table.end_range()
+        self.board.apply(Changes(gone=set(self.board.table.jobs)))
+        while len(self.screen_stack) > 1:  # questions about files, too
+            self.pop_screen()
 
     # ------------------------------------------------------------------ to the runner
 
