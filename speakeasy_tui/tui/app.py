@@ -21,8 +21,9 @@ from speakeasy_tui.client.link import Link
 from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start, Stop
-from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.core.settings import JobOptions, Settings, options_of
 from speakeasy_tui.core.text import printable_lines
+from speakeasy_tui.core.values import load
 from speakeasy_tui.tui import hangup, place, theme, undo
 from speakeasy_tui.tui.ending import Ending
 from speakeasy_tui.tui.faults import FaultTeller
@@ -84,6 +85,7 @@ class SpeakeasyApp(KeyedApp):
         *,
         on_connected: Sequence[AnyRequest] = (),
         save_theme: Callable[[str], None] | None = None,
+        job_options: Callable[[], JobOptions] | None = None,
         identity: str | None = None,
     ) -> None:
         """`identity` is what the header shows, by default user@host."""
@@ -100,6 +102,8 @@ class SpeakeasyApp(KeyedApp):
         self.home = home
         self.settings = settings
         self._save_theme = save_theme
+        self.job_options = job_options or (lambda: options_of(load(home.config_file).settings))
+        """What holds for files that are added from here."""
         self._faults = FaultTeller()
         self._ending = Ending()
         self._lost: RunnerState | None = None
