@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import wave
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.completion import completions
 from speakeasy_tui.tui.listing import Listing
@@ -47,7 +49,8 @@ async def test_a_counts_what_would_be_queued_and_queues_it(window: Window, tmp_p
     await pilot.press("a")
     app.screen.query_one("#path").value = str(tmp_path / "ta")  # type: ignore[attr-defined]
     await pilot.press("tab")
-    assert app.screen.query_one("#path").value == f"{tapes}/"  # type: ignore[attr-defined]
+    field = app.screen.query_one("#path")
+    await until(lambda: field.value == f"{tapes}/", pilot)  # type: ignore[attr-defined]
     await until(lambda: "2 recordings, 2 kB" in screen_text(app), pilot)
     await pilot.press("enter")
     await until(lambda: runner.asked_of(p.Add), pilot)
@@ -55,6 +58,41 @@ async def test_a_counts_what_would_be_queued_and_queues_it(window: Window, tmp_p
     assert asked.start and [s.path for s in asked.sources] == [str(tapes).encode()]
     assert app.screen is app.board
     await until(lambda: "2 files queued" in screen_text(app), pilot)
+
+
+async def test_a_disk_that_hangs_holds_up_neither_the_box_nor_leaving(
+    window: Window, tmp_path: Path
+) -> None:
+    app, pilot, runner = window
+    stuck = tmp_path / "list.txt"
+    os.mkfifo(stuck)  # opening it waits for a writer, as a lost disk does
+    before = threading.active_count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stat.S_ISREG", lambda mode: True)
+        await pilot.press("a")
+        app.screen.query_one("#path").value = str(stuck)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(lambda: "Looking…" in screen_text(app), pilot)
+        assert threading.active_count() > before
+        await pilot.press("escape")
+        assert app.screen is app.board
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+    assert not runner.asked_of(p.Add)
+    os.close(os.open(stuck, os.O_RDWR | os.O_NONBLOCK))  # lets the thread go
+
+
+def test_a_search_that_is_given_up_ends_at_the_next_folder(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+    asked: list[int] = []
+
+    def given_up() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    assert not list(search(p.Source(os.fsencode(tmp_path)), given_up))
+    assert len(asked) == 3
 
 
 async def test_how_long_they_are_is_estimated_from_a_sample(window: Window, tmp_path: Path) -> None:
