@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 
 from speakeasy_tui.core.job import Job, State
@@ -15,10 +16,11 @@ def compile_filter(text: str, only_failed: bool = False, inverted: bool = False)
     """A test for rows; None when every row passes.
 
     Words are separated by blanks and all must match. A plain word is looked for in the path,
-    the message and the error, whatever its case; ``state:`` and ``lang:`` look at the
+    the message, the warnings and the error, whatever its case and however its accents are
+    spelled (macOS takes names apart, keyboards do not); ``state:`` and ``lang:`` look at the
     beginning of those; ``!`` before any of them turns it round, `inverted` the whole text.
     """
-    tests = [_term(word) for word in text.lower().split()]
+    tests = [_term(word) for word in folded(text).split()]
     if inverted and tests:
         terms = tests
         tests = [lambda job: not all(test(job) for test in terms)]
@@ -41,7 +43,15 @@ def _term(word: str) -> Test:
     if colon and key in {"lang", "language"}:
         return lambda job: (job.language or "").startswith(value)
     return lambda job: (
-        word in job.path.lower()
-        or word in job.message.lower()
-        or (job.error is not None and word in job.error.message.lower())
+        word in folded(job.path)
+        or word in folded(job.message)
+        or any(word in folded(warning.message) for warning in job.warnings)
+        or (job.error is not None and word in folded(job.error.message))
     )
+
+
+def folded(text: str) -> str:
+    """`text` as it is compared: in small letters, accents put together (NFC)."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return text.lower()

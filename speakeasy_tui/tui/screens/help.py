@@ -15,7 +15,7 @@ from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span
 
 FILTER_HELP = (
-    ("word", "in the path, the message or the error"),
+    ("word", "in the path, the message, a warning or the error"),
     ("state:failed", "rows in a state"),
     ("lang:de", "rows in a language"),
     ("!word", "rows without it"),
