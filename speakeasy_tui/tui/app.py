@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual import events
 from textual.css.query import NoMatches
@@ -37,6 +37,9 @@ from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.style import CSS
 from speakeasy_tui.tui.theme_watch import ThemeWatch
+
+if TYPE_CHECKING:
+    from speakeasy_tui.tui.screens.models import Download
 
 THEMES_EVERY = 1.0
 """Seconds between two looks at the person's themes."""
@@ -111,6 +114,8 @@ class SpeakeasyApp(KeyedApp):
         self._touched = 0.0
         """When the last key was pressed."""
         self.undone: list[undo.Step] = []
+        self.downloads: dict[str, Download] = {}
+        """Models that are being got, by name."""
         self.end_watch: Callable[[], None] = lambda: None
         self._first = len(on_connected)
         """Requests of the start that are not answered."""
@@ -394,7 +399,11 @@ class SpeakeasyApp(KeyedApp):
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
         ended = self.settings.foreground or self._stopped
-        self.exit(farewell(self.batch, self.link.up, ended))
+        text = farewell(self.batch, self.link.up, ended)
+        if self.downloads:
+            names = ", ".join(self.downloads)
+            text += f" The download of {names} has ended with the window; what has come is kept."
+        self.exit(text)
 
     def _handle_exception(self, error: Exception) -> None:
         """The whole traceback into the log, a sentence on the terminal."""

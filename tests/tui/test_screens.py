@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import wave
@@ -309,6 +310,45 @@ async def test_a_model_is_fetched_with_progress_and_a_failure_is_said(
     await until(lambda: "could not be had: the hub is away" in screen_text(app), pilot)
     await pilot.press("escape")
     assert app.screen is app.board
+
+
+async def test_how_a_download_ended_is_told_wherever_one_is_and_leaving_says_that_it_ends(
+    hub: Path, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, pilot, _ = window
+    go = tmp_path / "go"
+    fetcher = tmp_path / "fetcher"
+    fetcher.write_text(
+        "#!/bin/sh\n"
+        f"while [ ! -e {go} ]; do sleep 0.05; done\n"
+        'echo \'{"op":"failed","message":"the hub is away"}\'\n'
+    )
+    fetcher.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fetcher))
+    await pilot.press("m", "G", "enter")
+    await until(lambda: app.downloads, pilot)
+    (name,) = app.downloads
+    await pilot.press("escape")
+    go.touch()
+    await until(lambda: app._notifications, pilot)
+    assert [told.message for told in app._notifications] == [
+        f"{name} could not be had: the hub is away"
+    ]
+    go.unlink()
+    await pilot.press("m", "G", "enter")
+    await until(lambda: app.downloads, pilot)
+    await pilot.press("escape", "m")  # another screen, which sees that it has ended
+    await until(lambda: "base " in screen_text(app), pilot)
+    await pilot.press("g")
+    shutil.rmtree(hub)
+    go.touch()
+    await until(lambda: "✓ base " not in screen_text(app), pilot)
+    go.unlink()
+    await pilot.press("G", "enter")
+    await until(lambda: app.downloads, pilot)
+    await pilot.press("escape", "q")
+    await until(lambda: not app.is_running, pilot)
+    assert f"The download of {name} has ended with the window" in str(app.return_value)
 
 
 async def test_the_summary_groups_failures_and_reruns_a_group(window: Window) -> None:
