@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 
 from speakeasy_tui.core.job import Job, State
 
 FAILED = frozenset({State.FAILED, State.QUARANTINED})
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+_LENGTH = re.compile(r"audio([<>])(\d+(?:\.\d+)?)(s|min|m|h)")
 
 Test = Callable[[Job], bool]
 
@@ -17,8 +21,9 @@ def compile_filter(text: str, only_failed: bool = False, inverted: bool = False)
 
     Words are separated by blanks and all must match. A plain word is looked for in the path,
     the message, the warnings and the error, whatever its case and however its accents are
-    spelled (macOS takes names apart, keyboards do not); ``state:`` and ``lang:`` look at the
-    beginning of those; ``!`` before any of them turns it round, `inverted` the whole text.
+    spelled (macOS takes names apart, keyboards do not); ``state:``, ``lang:`` and ``kind:`` (of
+    an error) look at the beginning of those; ``has:warning`` and ``audio>1h`` are what they say;
+    ``!`` before any of them turns it round, `inverted` the whole text.
     """
     tests = [_term(word) for word in folded(text).split()]
     if inverted and tests:
@@ -42,6 +47,15 @@ def _term(word: str) -> Test:
         return lambda job: job.state.value.startswith(value)
     if colon and key in {"lang", "language"}:
         return lambda job: (job.language or "").startswith(value)
+    if colon and key == "kind":
+        return lambda job: job.error is not None and job.error.kind.value.startswith(value)
+    if word == "has:warning":
+        return lambda job: bool(job.warnings)
+    if length := _LENGTH.fullmatch(word):
+        bound = float(length[2]) * _UNITS[length[3]]
+        if length[1] == ">":
+            return lambda job: job.audio_s is not None and job.audio_s > bound
+        return lambda job: job.audio_s is not None and job.audio_s < bound
     return lambda job: (
         word in folded(job.path)
         or word in folded(job.message)

@@ -13,7 +13,9 @@ from rich.cells import cell_len
 
 from speakeasy_tui.core.job import (
     Batch,
+    ErrorKind,
     Job,
+    JobError,
     JobWarning,
     Lane,
     LaneState,
@@ -126,6 +128,16 @@ def test_filter_terms_all_have_to_match() -> None:
         test = compile_filter(text)
         assert test is not None and not test(job)
     assert compile_filter("  ") is None
+
+
+def test_the_filter_knows_kinds_of_errors_warnings_and_lengths() -> None:
+    error = JobError(ErrorKind.OOM, "out of memory")
+    warning = JobWarning("no_speech", "nobody speaks")
+    job = Job(id=1, path="/a.wav", audio_s=4000.0, error=error, warnings=(warning,))
+    other = Job(id=2, path="/b.wav", audio_s=50.0)
+    for text in ("kind:oom", "has:warning", "audio>1h", "audio>66.5min", "!audio<51s"):
+        test = compile_filter(text)
+        assert test is not None and test(job) and not test(other), text
 
 
 def test_the_filter_finds_what_the_row_says_however_accents_are_spelled() -> None:

@@ -18,6 +18,9 @@ FILTER_HELP = (
     ("word", "in the path, the message, a warning or the error"),
     ("state:failed", "rows in a state"),
     ("lang:de", "rows in a language"),
+    ("kind:oom", "rows with an error of a kind"),
+    ("has:warning", "rows with a warning"),
+    ("audio>1h", "rows longer than that; < shorter, s and min too"),
     ("!word", "rows without it"),
 )
 
