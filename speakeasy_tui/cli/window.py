@@ -44,7 +44,8 @@ def open_(
     home: Home,
 ) -> int:
     """Open the interface; PATHS join the queue."""
-    found = settings_of(home, {**flags, "foreground": foreground, "mouse": mouse})
+    flags = {**flags, "foreground": foreground, "mouse": mouse}
+    found = settings_of(home, flags)
     check_model(found)
     settings = found.settings
     top = click.get_current_context().find_root().command
@@ -56,18 +57,30 @@ def open_(
     requests: list[AnyRequest] = list(adds(sources, options_of(settings), start=True))
     if paths and not requests:
         raise Stop("nothing to do: the lists are empty")
-    say(open_window(home, settings, requests))
+    say(open_window(home, settings, requests, flags))
     return 0
 
 
-def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> str:
-    """Run the interface until it is closed; returns its farewell."""
+def open_window(
+    home: Home,
+    settings: Settings,
+    requests: list[AnyRequest],
+    flags: dict[str, object] | None = None,
+) -> str:
+    """Run the interface until it is closed; returns its farewell.
+
+    `flags` hold for what is added from it, too; without them that is as `settings` say.
+    """
     from speakeasy_tui.core.configfile import write_setting
     from speakeasy_tui.core.protocol import GetStatus, Start, Status
+    from speakeasy_tui.core.settings import JobOptions, options_of
     from speakeasy_tui.tui import run as run_interface
 
     def save_theme(name: str) -> None:
         write_setting(home.config_file, "theme", name)
+
+    def job_options() -> JobOptions:  # the file may be changed while the window is open
+        return options_of(settings if flags is None else settings_of(home, flags).settings)
 
     with connector(home, settings.foreground) as connect:
         # With files to queue the window is there sooner than a runner that has to be started.
@@ -84,6 +97,7 @@ def open_window(home: Home, settings: Settings, requests: list[AnyRequest]) -> s
             settings,
             on_connected=requests,
             save_theme=save_theme,
+            job_options=job_options,
         )
 
 

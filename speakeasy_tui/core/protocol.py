@@ -175,10 +175,15 @@ class GetProfile(Request, tag="profile"):
 
 
 class GetDetail(Request, tag="detail"):
-    """Everything about one job; with `watch`, new chunks of it are pushed from now on."""
+    """Everything about one job; with `watch`, new chunks of it are pushed from now on.
+
+    A transcript that is long comes in several answers: the next has the chunks behind `after`.
+    """
 
     id: int
     watch: bool = False
+    after: float | None = None
+    """Seconds of the audio: where the last chunk of the answer before begins."""
 
 
 class Unwatch(Request):
@@ -304,7 +309,9 @@ class Detail(Message):
     options: JobOptions
     attempts: list[Attempt]
     chunks: list[Chunk]
-    """The transcript so far."""
+    """The transcript so far, or a part of it, in the order of the audio."""
+    more: bool = False
+    """There are further chunks: ask again for those `after` the last."""
     loudness: str = ""
     """As `Heard` tells it; empty when it is not known."""
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+from bisect import bisect_right
+from operator import attrgetter
 
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, Pause, State
+from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.rows import Told
 from speakeasy_tui.runner.runner import Runner
 from speakeasy_tui.runner.server import Client, Server
 from speakeasy_tui.runner.writing import StoreFullError
+
+PART = 4 * 2**20
+"""Bytes of chunks in one answer: 20 hours with the times of words would not fit into a line."""
 
 
 class Office:
@@ -162,11 +169,13 @@ class Office:
                     return say.Refused(message=f"no such job: {request.id}")
                 if request.watch:
                     client.watched, client.chunks, client.loudness = request.id, [], ""
+                chunks, more = part_of(runner.store.chunks(request.id), request.after)
                 return say.Detail(
                     job=job,
                     options=runner.store.options(request.id),
                     attempts=runner.store.attempts(request.id),
-                    chunks=runner.store.chunks(request.id),
+                    chunks=chunks,
+                    more=more,
                     loudness=runner.store.loudness(request.id),
                 )
             case say.Unwatch():
@@ -180,6 +189,18 @@ def _note_of_state(count: int) -> str:
     """What to say of `count` rows with which that could not be done."""
     left = "1 left as it was: its" if count == 1 else f"{count:,} left as they were: their"
     return f"{left} state does not allow it" if count > 0 else ""
+
+
+def part_of(chunks: list[Chunk], after: float | None) -> tuple[list[Chunk], bool]:
+    """The chunks behind `after` that fit into an answer, and whether there are more."""
+    if after is not None:
+        chunks = chunks[bisect_right(chunks, after, key=attrgetter("start")) :]
+    size = 0
+    for number, chunk in enumerate(chunks):
+        size += len(encode(chunk))
+        if size > PART and number:
+            return chunks[:number], True
+    return chunks, False
 
 
 def _note_of_same(count: int) -> str:

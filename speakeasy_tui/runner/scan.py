@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from speakeasy_tui.core.job import ErrorKind, JobError
 from speakeasy_tui.core.protocol import Source
@@ -19,11 +19,16 @@ MEDIA = frozenset(
 )
 
 
-def search(source: Source) -> Iterator[Found]:
+def _never() -> bool:
+    return False
+
+
+def search(source: Source, given_up: Callable[[], bool] = _never) -> Iterator[Found]:
     """The recordings of a source: itself, or those below it, in the order of their names.
 
     Links to folders are followed. What cannot be searched (a folder nobody may read, a link
-    that leads back to a folder above it) becomes one failed row and the search goes on.
+    that leads back to a folder above it) becomes one failed row and the search goes on, until
+    `given_up`, which is asked before each folder: most may hold no recording.
     """
     try:
         info = os.stat(source.path)
@@ -31,7 +36,7 @@ def search(source: Source) -> Iterator[Found]:
         yield Found(source.path, source.root, _explain(error, "file"))
         return
     if stat.S_ISDIR(info.st_mode):
-        yield from _folder(source.path, source.root or source.path)
+        yield from _folder(source.path, source.root or source.path, given_up)
     elif not stat.S_ISREG(info.st_mode):
         yield Found(
             source.path,
@@ -46,11 +51,11 @@ def search(source: Source) -> Iterator[Found]:
         yield Found(source.path, source.root)
 
 
-def _folder(top: bytes, root: bytes) -> Iterator[Found]:
+def _folder(top: bytes, root: bytes, given_up: Callable[[], bool]) -> Iterator[Found]:
     # A stack, not recursion: trees may be deeper than Python's stack.
     seen: set[tuple[int, int]] = set()
     stack: list[tuple[bytes, frozenset[tuple[int, int]]]] = [(top, frozenset())]
-    while stack:
+    while stack and not given_up():
         folder, above = stack.pop()
         try:
             info = os.stat(folder)

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from textual import events
 from textual.css.query import NoMatches
@@ -21,8 +21,9 @@ from speakeasy_tui.client.link import Link
 from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start, Stop
-from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.core.settings import JobOptions, Settings, options_of
 from speakeasy_tui.core.text import printable_lines
+from speakeasy_tui.core.values import load
 from speakeasy_tui.tui import hangup, place, theme, undo
 from speakeasy_tui.tui.ending import Ending
 from speakeasy_tui.tui.faults import FaultTeller
@@ -36,6 +37,9 @@ from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.style import CSS
 from speakeasy_tui.tui.theme_watch import ThemeWatch
+
+if TYPE_CHECKING:
+    from speakeasy_tui.tui.screens.models import Download
 
 THEMES_EVERY = 1.0
 """Seconds between two looks at the person's themes."""
@@ -84,6 +88,7 @@ class SpeakeasyApp(KeyedApp):
         *,
         on_connected: Sequence[AnyRequest] = (),
         save_theme: Callable[[str], None] | None = None,
+        job_options: Callable[[], JobOptions] | None = None,
         identity: str | None = None,
     ) -> None:
         """`identity` is what the header shows, by default user@host."""
@@ -100,6 +105,8 @@ class SpeakeasyApp(KeyedApp):
         self.home = home
         self.settings = settings
         self._save_theme = save_theme
+        self.job_options = job_options or (lambda: options_of(load(home.config_file).settings))
+        """What holds for files that are added from here."""
         self._faults = FaultTeller()
         self._ending = Ending()
         self._lost: RunnerState | None = None
@@ -107,6 +114,8 @@ class SpeakeasyApp(KeyedApp):
         self._touched = 0.0
         """When the last key was pressed."""
         self.undone: list[undo.Step] = []
+        self.downloads: dict[str, Download] = {}
+        """Models that are being got, by name."""
         self.end_watch: Callable[[], None] = lambda: None
         self._first = len(on_connected)
         """Requests of the start that are not answered."""
@@ -213,8 +222,12 @@ class SpeakeasyApp(KeyedApp):
         self.link = news
         if not news.up and not news.stopped and self.batch is not None:
             self._lost = self.batch.state
+        if news.anew:
+            self._forget_ids()
         if news.up:
-            if self.ever_up:
+            if news.anew:
+                self.board.say("The runner has another queue: what was marked is forgotten")
+            elif self.ever_up:
                 self.board.say("The runner is back")
             elif place.mention_tmux(os.environ, self.home):
                 self.board.say("No tmux is needed: the work goes on if this connection ends")
@@ -223,6 +236,19 @@ class SpeakeasyApp(KeyedApp):
                 if isinstance(screen, Detail):
                     screen.ask()
         self.board.show_overview()
+
+    @_in_the_open
+    def worker_failed(self, error: Exception) -> None:
+        """The worker met what nobody foresaw; nothing would be told any more."""
+        raise error
+
+    def _forget_ids(self) -> None:
+        """Close and forget what names files by ids of a queue that is no more."""
+        self.undone = []
+        self.board.table.end_range()
+        self.board.apply(Changes(gone=set(self.board.table.jobs)))
+        while len(self.screen_stack) > 1:  # questions about files, too
+            self.pop_screen()
 
     # ------------------------------------------------------------------ to the runner
 
@@ -373,7 +399,11 @@ class SpeakeasyApp(KeyedApp):
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
         ended = self.settings.foreground or self._stopped
-        self.exit(farewell(self.batch, self.link.up, ended))
+        text = farewell(self.batch, self.link.up, ended)
+        if self.downloads:
+            names = ", ".join(self.downloads)
+            text += f" The download of {names} has ended with the window; what has come is kept."
+        self.exit(text)
 
     def _handle_exception(self, error: Exception) -> None:
         """The whole traceback into the log, a sentence on the terminal."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui.aside import aside
 from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.typed import meant
 
@@ -26,11 +27,18 @@ def completions(text: str) -> list[str]:
     return sorted(found)
 
 
-def complete(field: Field) -> list[str]:
-    """Complete what stands in `field` as far as it is clear; returns what it can become."""
-    found = completions(field.value)
+async def complete(field: Field) -> list[str]:
+    """Complete what stands in `field` as far as it is clear; returns what it can become.
+
+    The folder is read beside the loop: it may lie on a disk that is slow. What was typed
+    meanwhile stays.
+    """
+    typed = field.value
+    found = await aside(completions, typed)
+    if field.value != typed:
+        return []
     common = os.path.commonprefix(found)  # noqa: RUF071 (names are completed, too)
-    if len(common) > len(field.value):
+    if len(common) > len(typed):
         field.value = common
         field.cursor_position = len(common)
     return found

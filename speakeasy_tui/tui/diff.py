@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.cells import get_character_cell_size
+from rich.cells import get_character_cell_size, split_graphemes
 from rich.color import ColorSystem
 from rich.console import Console, RenderableType
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
@@ -117,15 +117,14 @@ def _cells(strips: Iterable[Strip], system: ColorSystem) -> list[Cell]:
             if text.isascii():
                 cells += [(char, codes) for char in text]
                 continue
-            for char in text:
-                width = get_character_cell_size(char)
+            # As Rich does that laid it out: several characters may share one or two cells.
+            for start, end, width in split_graphemes(text)[0]:
                 if width == 0 and cells:
                     before, its = cells[-1]
-                    cells[-1] = (before + char, its)
-                else:
-                    cells.append((char, codes))
-                    if width == 2:
-                        cells.append(("", codes))
+                    cells[-1] = (before + text[start:end], its)
+                    continue
+                cells.append((text[start:end], codes))
+                cells += [("", codes)] * (width - 1)
     return cells
 
 

@@ -7,6 +7,7 @@ frozen terminal blocks Textual's loop, and with it this thread, nothing else wai
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -15,7 +16,7 @@ from concurrent.futures import CancelledError
 from typing import Any, NamedTuple, Protocol
 
 from speakeasy_tui.client.board import Changes
-from speakeasy_tui.client.link import Link, LinkError
+from speakeasy_tui.client.link import Link, LinkError, Unusable
 from speakeasy_tui.core.paths import HomeError
 from speakeasy_tui.core.protocol import AnyMessage, AnyRequest, Event, Goodbye, Refused, Rows
 
@@ -24,6 +25,9 @@ TICK = 0.1
 
 RETRY = 1.0
 """Seconds before another try to connect."""
+
+RETRY_MOST = 60.0
+"""Seconds to which that grows while a runner cannot be started: each try starts a process."""
 
 TOLD = frozenset({"reload", "respawn", "retry", "failed", "quarantined", "paused", "resumed"})
 """Events that the window tells; the rows show the rest."""
@@ -39,6 +43,10 @@ class LinkNews(NamedTuple):
     why: str = ""
     stopped: bool = False
     """The runner said goodbye: somebody ended it, and it is not for us to start it again."""
+    retry_s: float = RETRY
+    """Seconds until the next try to connect."""
+    anew: bool = False
+    """It is another queue than before: ids may mean other files."""
 
 
 class Screen(Protocol):
@@ -48,6 +56,7 @@ class Screen(Protocol):
     def apply_changes(self, changes: Changes) -> None: ...
     def answered(self, answers: list[tuple[Then, AnyMessage]]) -> None: ...
     def link_changed(self, news: LinkNews) -> None: ...
+    def worker_failed(self, error: Exception) -> None: ...
 
 
 class ScreenGone(Exception):
@@ -79,11 +88,19 @@ class GpuWorker(threading.Thread):
         self._first = list(on_connected)
         self._stopping = threading.Event()
         self._link: Link | None = None
+        self._up = False
+        """Whether requests are sent over it."""
         self._outbox: queue.SimpleQueue[tuple[AnyRequest, Then] | None] = queue.SimpleQueue()
         self._sender = threading.Thread(target=self._send_all, name="gpu-worker-out", daemon=True)
         self._waiting: dict[int, Then] = {}
         self._sent = threading.Lock()  # an answer is looked up only after its request is noted
         self._known: set[int] = set()
+        self._queue = ""
+        """The queue that `_known` are ids of."""
+        self._retry_s = RETRY
+        self._changes = Changes()
+        self._answers: list[tuple[Then, AnyMessage]] = []
+        """What has been read and not been handed over yet."""
 
     def ask(self, request: AnyRequest, then: Then) -> None:
         """Send `request` soon; `then` gets the answer, or a `Refused` when the link is down."""
@@ -118,11 +135,17 @@ class GpuWorker(threading.Thread):
             while not self._stopping.is_set():
                 try:
                     self._serve()
+                except Unusable as error:  # trying again seldom helps: a full disk may get room
+                    self._drop(str(error), self._retry_s)
+                    self._stopping.wait(self._retry_s)
+                    self._retry_s = min(self._retry_s * 2, RETRY_MOST)
                 except (LinkError, HomeError, OSError) as error:
                     self._drop(str(error))
-                self._stopping.wait(RETRY)
+                    self._stopping.wait(RETRY)
         except ScreenGone:
             pass
+        except Exception as error:
+            self._fail(error)
         finally:
             self._outbox.put(None)
             if self._link is not None:
@@ -132,22 +155,33 @@ class GpuWorker(threading.Thread):
         """One connection from its beginning to its end, which is a `LinkError`."""
         link = self._link = (self._rejoin if self._stopped else self._connect)()
         self._stopped = False
+        self._retry_s = RETRY
         if self._stopping.is_set():
             return
         link.subscribe(events=True, outputs=False)
-        self._post(self._screen.link_changed, LinkNews(True))
+        queue, self._queue = self._queue, link.welcome.queue
+        anew = queue not in {"", self._queue}
+        if anew:
+            self._known = set()
+        self._post(self._screen.link_changed, LinkNews(True, anew=anew))
+        self._up = True  # not sooner: what is asked until then names files by the ids before
         for request, then in self._first:
             self.ask(request, then)
         self._first = []
-        changes = Changes()
-        answers: list[tuple[Then, AnyMessage]] = []
+        try:
+            self._listen(link)
+        finally:  # an answer that came right before the end is an answer
+            self._hand_over()
+
+    def _listen(self, link: Link) -> None:
         synced = begun = False
         seen: set[int] = set()
         due = 0.0
         while True:
-            pending = bool(changes or answers)
+            pending = bool(self._changes or self._answers)
             wait = max(0.0, due - time.monotonic()) if pending else None
             message = link.read(wait)
+            changes = self._changes
             if isinstance(message, Goodbye):
                 self._stopped = True
                 reason = f": {message.reason}" if message.reason else ""
@@ -165,25 +199,33 @@ class GpuWorker(threading.Thread):
                 with self._sent:
                     asked = self._waiting.pop(message.seq, None)
                 if asked is not None:
-                    answers.append((asked, message))
+                    self._answers.append((asked, message))
             elif isinstance(message, Event):
                 if synced and message.event in TOLD:
                     changes.take(message)
             elif message is not None:
                 changes.take(message)
             first = bool(changes.jobs) and not begun
-            if (changes or answers) and (first or time.monotonic() >= due):
-                # What has been handed over is not touched again.
-                told, changes = changes, Changes()
-                replies, answers = answers, []
-                if replies:
-                    self._post(self._screen.answered, replies)
-                if told:
-                    self._post(self._screen.apply_changes, told)
+            if (changes or self._answers) and (first or time.monotonic() >= due):
+                self._hand_over()
                 due = time.monotonic() + TICK
                 if first and not synced:
                     begun = True
                     self._stopping.wait(TICK)  # these are painted before all others come
+
+    def _hand_over(self) -> None:
+        # What has been handed over is not touched again.
+        told, self._changes = self._changes, Changes()
+        replies, self._answers = self._answers, []
+        if replies:
+            self._post(self._screen.answered, replies)
+        if told:
+            self._post(self._screen.apply_changes, told)
+
+    def _fail(self, error: Exception) -> None:
+        """What nobody foresaw ends the window, which would stand still without this thread."""
+        with contextlib.suppress(ScreenGone):
+            self._post(self._screen.worker_failed, error)
 
     def _post(self, callback: Callable[[Any], None], argument: object) -> None:
         if self._stopping.is_set():
@@ -193,7 +235,8 @@ class GpuWorker(threading.Thread):
         except (RuntimeError, CancelledError):  # the application has ended, or is ending
             raise ScreenGone from None
 
-    def _drop(self, why: str) -> None:
+    def _drop(self, why: str, retry_s: float = RETRY) -> None:
+        self._up = False
         link, self._link = self._link, None
         if link is not None:
             link.close()
@@ -204,22 +247,26 @@ class GpuWorker(threading.Thread):
         refusal = Refused(message="the runner went away before it answered", hint=why)
         if lost:
             self._post(self._screen.answered, [(then, refusal) for then in lost.values()])
-        self._post(self._screen.link_changed, LinkNews(False, why, self._stopped))
+        self._post(self._screen.link_changed, LinkNews(False, why, self._stopped, retry_s))
 
     def _send_all(self) -> None:
-        while (item := self._outbox.get()) is not None:
-            request, then = item
-            link = self._link
-            try:
-                if link is None:
-                    raise LinkError("no runner is connected")
-                with self._sent:
-                    self._waiting[link.send(request)] = then
-            except LinkError as error:
-                refusal = Refused(
-                    message=str(error), hint="not sent; try again once the runner is back"
-                )
-                try:
-                    self._post(self._screen.answered, [(then, refusal)])
-                except ScreenGone:
-                    return
+        try:
+            while (item := self._outbox.get()) is not None:
+                self._send(*item)
+        except ScreenGone:
+            pass
+        except Exception as error:
+            self._fail(error)
+
+    def _send(self, request: AnyRequest, then: Then) -> None:
+        link = self._link
+        try:
+            if link is None or not self._up:
+                raise LinkError("no runner is connected")
+            with self._sent:
+                self._waiting[link.send(request)] = then
+        except LinkError as error:
+            refusal = Refused(
+                message=str(error), hint="not sent; try again once the runner is back"
+            )
+            self._post(self._screen.answered, [(then, refusal)])

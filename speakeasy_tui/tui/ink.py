@@ -182,10 +182,16 @@ class LineView(Inked, ScrollView, can_focus=True, inherit_bindings=False):
         at_end = self.is_vertical_scroll_end
         self._put(self._make(width), follow and at_end)
 
-    def extend(self, lines: list[Line], *, follow: bool) -> None:
-        """Add lines at the end; draws only them."""
+    def extend(self, lines: list[Line], *, follow: bool, dropped: int = 0) -> None:
+        """Add lines at the end; draws only them.
+
+        `dropped` are gone from the beginning: what is in sight stays where it is.
+        """
         at_end = self.is_vertical_scroll_end
-        self._put(self._lines + lines, follow and at_end)
+        top = self.scroll_offset.y
+        self._put(self._lines[dropped:] + lines, follow and at_end)
+        if dropped and not (follow and at_end):
+            self.scroll_to(y=max(0, top - dropped), animate=False, immediate=True, force=True)
 
     def _put(self, lines: list[Line], to_end: bool) -> None:
         old, self._lines = self._lines, lines

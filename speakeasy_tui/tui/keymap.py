@@ -9,6 +9,9 @@ from textual.keys import _character_to_key
 
 from speakeasy_tui.core.values import nearest
 
+WAYS_OUT = frozenset({"back", "clear"})
+"""Actions that esc keeps doing whatever else does: in a field other keys are letters."""
+
 
 def check(
     wanted: Mapping[str, str], bindings: Iterable[Iterable[Binding]]
@@ -28,6 +31,8 @@ def check(
         elif not keys:
             problems.append(f"{name}: no key is given")
         else:
+            if name in WAYS_OUT and "escape" not in keys:
+                keys.append("escape")
             usable[name] = ",".join(keys)
     for name in list(usable):
         if other := _clash(name, usable, groups):

@@ -97,12 +97,13 @@ def link_lines(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
     if not link.why:
         return [(Span(" Connecting to the runner…", "quiet"),)]
     title = " The runner is gone." if ever_up else " No runner answers."
+    often = "every second" if link.retry_s <= 1 else f"in {link.retry_s:.0f} s"
     texts = [part for text in link.why.strip().split("\n") for part in shown.wrap(text, width - 2)]
     return [
         justified(
             [
                 Span(title, "failed"),
-                Span(" What is queued is safe on disk. Trying again every second."),
+                Span(f" What is queued is safe on disk. Trying again {often}."),
             ],
             [],
             width,

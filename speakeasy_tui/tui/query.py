@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable
 
 from speakeasy_tui.core.job import Job, State
 
 FAILED = frozenset({State.FAILED, State.QUARANTINED})
+
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600}
+_LENGTH = re.compile(r"audio([<>])(\d+(?:\.\d+)?)(s|min|m|h)")
 
 Test = Callable[[Job], bool]
 
@@ -15,10 +20,12 @@ def compile_filter(text: str, only_failed: bool = False, inverted: bool = False)
     """A test for rows; None when every row passes.
 
     Words are separated by blanks and all must match. A plain word is looked for in the path,
-    the message and the error, whatever its case; ``state:`` and ``lang:`` look at the
-    beginning of those; ``!`` before any of them turns it round, `inverted` the whole text.
+    the message, the warnings and the error, whatever its case and however its accents are
+    spelled (macOS takes names apart, keyboards do not); ``state:``, ``lang:`` and ``kind:`` (of
+    an error) look at the beginning of those; ``has:warning`` and ``audio>1h`` are what they say;
+    ``!`` before any of them turns it round, `inverted` the whole text.
     """
-    tests = [_term(word) for word in text.lower().split()]
+    tests = [_term(word) for word in folded(text).split()]
     if inverted and tests:
         terms = tests
         tests = [lambda job: not all(test(job) for test in terms)]
@@ -40,8 +47,25 @@ def _term(word: str) -> Test:
         return lambda job: job.state.value.startswith(value)
     if colon and key in {"lang", "language"}:
         return lambda job: (job.language or "").startswith(value)
+    if colon and key == "kind":
+        return lambda job: job.error is not None and job.error.kind.value.startswith(value)
+    if word == "has:warning":
+        return lambda job: bool(job.warnings)
+    if length := _LENGTH.fullmatch(word):
+        bound = float(length[2]) * _UNITS[length[3]]
+        if length[1] == ">":
+            return lambda job: job.audio_s is not None and job.audio_s > bound
+        return lambda job: job.audio_s is not None and job.audio_s < bound
     return lambda job: (
-        word in job.path.lower()
-        or word in job.message.lower()
-        or (job.error is not None and word in job.error.message.lower())
+        word in folded(job.path)
+        or word in folded(job.message)
+        or any(word in folded(warning.message) for warning in job.warnings)
+        or (job.error is not None and word in folded(job.error.message))
     )
+
+
+def folded(text: str) -> str:
+    """`text` as it is compared: in small letters, accents put together (NFC)."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    return text.lower()

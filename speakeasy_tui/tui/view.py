@@ -12,7 +12,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 from speakeasy_tui.core.job import Job, State
-from speakeasy_tui.tui.query import Test
+from speakeasy_tui.tui.query import Test, folded
 
 Key = tuple[Any, ...]
 """(position, id), with the sorted column's value before it and the folder before that."""
@@ -31,6 +31,13 @@ _STATE_RANK = {
 }  # fmt: skip
 
 
+def _message(job: Job) -> str:
+    """What the row says, warnings by their words."""
+    if job.error is not None:
+        return job.error.message
+    return job.warnings[0].message if job.warnings else job.message
+
+
 class Sort(NamedTuple):
     """A way to sort: what a row is sorted by, and what the two directions are called."""
 
@@ -44,7 +51,7 @@ class Sort(NamedTuple):
 SORTS: dict[str, Sort] = {
     QUEUE: Sort(lambda job: job.position, "first to run on top", "last to run on top"),
     "state": Sort(lambda job: _STATE_RANK[job.state], "running on top", "finished on top"),
-    "file": Sort(lambda job: job.path.lower(), "a to z", "z to a"),
+    "file": Sort(lambda job: folded(job.path), "a to z", "z to a"),
     "progress": Sort(lambda job: job.progress, "least on top", "most on top", True),
     "audio": Sort(lambda job: job.audio_s or 0.0, "shortest on top", "longest on top", True),
     "speed": Sort(lambda job: job.speed or 0.0, "slowest on top", "fastest on top", True),
@@ -54,7 +61,7 @@ SORTS: dict[str, Sort] = {
     "language": Sort(lambda job: job.language or "~", "a to z", "z to a"),
     "attempts": Sort(lambda job: job.attempts, "fewest on top", "most on top", True),
     "message": Sort(
-        lambda job: (job.error.message if job.error else job.message).lower() or "~",
+        lambda job: folded(_message(job)) or "~",
         "a to z",
         "z to a",
     ),

@@ -116,7 +116,7 @@ def test_progress_is_told_window_by_window(engine: Engine) -> None:
     told = engine.said(Progress, 10)
     shares = [report.progress for report in told]
     assert shares == sorted(shares)
-    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    assert shares[0] == 0.0
     assert len({share for share in shares if 0 < share < 1}) >= 1
     spent = [report.work_s for report in told if report.stage == "transcribe"]
     assert spent == sorted(spent)

@@ -20,8 +20,10 @@ from speakeasy_tui.client.link import Link, LinkError, RefusedError
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.leaving import ANOTHER_RUNS
-from speakeasy_tui.core.lines import encode
+from speakeasy_tui.core.lines import MAX_LINE, encode
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.transcript import Chunk, Segment
+from speakeasy_tui.runner.office import part_of
 from speakeasy_tui.runner.reader import read_jobs, read_status
 
 from .conftest import Desk, silence, wait_gone
@@ -339,6 +341,22 @@ def test_the_transcript_arrives_live_for_who_watches(
         assert sorted(starts) == [chunk.start for chunk in detail.chunks]
     finally:
         desk.close()
+
+
+def test_a_transcript_too_long_for_one_answer_comes_in_several() -> None:
+    long = [
+        Chunk(n, 30.0 * n, 30.0 * n + 30, (Segment(30.0 * n, 30.0 * n + 30, "x" * 500_000),))
+        for n in range(40)
+    ]
+    assert len(encode(say.Chunks(id=1, chunks=long))) > MAX_LINE
+    had, answers, more = list[Chunk](), 0, True
+    while more:
+        chunks, more = part_of(long, had[-1].start if had else None)
+        assert len(encode(say.Chunks(id=1, chunks=chunks))) < MAX_LINE / 2
+        had += chunks
+        answers += 1
+    assert had == long and answers < 8
+    assert part_of(long, long[-1].start) == ([], False)
 
 
 # ---------------------------------------------------------------------- the process

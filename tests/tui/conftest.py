@@ -53,6 +53,8 @@ class ScriptedRunner:
         self.answers: dict[type, Callable[[Any], p.AnyMessage]] = {}
         self.connections = 0
         self.refuse_connections = False
+        self.queue = ""
+        """What it calls its queue."""
         self._socket: socket.socket | None = None
         self._writing = threading.Lock()
 
@@ -109,7 +111,12 @@ class ScriptedRunner:
         match request:
             case p.Hello():
                 yield p.Welcome(
-                    seq=request.seq, version=p.VERSION, program="0", pid=1, home="/home"
+                    seq=request.seq,
+                    version=p.VERSION,
+                    program="0",
+                    pid=1,
+                    home="/home",
+                    queue=self.queue,
                 )
             case p.Subscribe():
                 yield p.Ok(seq=request.seq)

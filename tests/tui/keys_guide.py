@@ -34,7 +34,8 @@ down = "down,ctrl+n"
 ```
 
 A name that does not exist, or a key that belongs to another action of the same screen, is said
-when the window opens; the rest is bound. Terminals send the same for `ctrl+i` and tab, `ctrl+m`
+when the window opens; the rest is bound. esc goes back whatever else does: in a field other keys
+are letters. Terminals send the same for `ctrl+i` and tab, `ctrl+m`
 and Enter, `ctrl+h` and backspace; inside tmux, Home and End may not arrive (`g` and `G` do).
 
 Copying uses the terminal's clipboard (OSC 52), over SSH too; in tmux it needs

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from rich.cells import cell_len
 
 from speakeasy_tui.core import protocol as p
-from speakeasy_tui.core.job import State
+from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.transcript import Chunk, Segment, Word
 from speakeasy_tui.tui.ink import LineView, changed
@@ -227,3 +228,57 @@ async def test_the_transcript_is_searched(runner: ScriptedRunner, home: Home) ->
         await until(lambda: "not in the transcript" in screen_text(app), pilot)
         await pilot.press("escape", "escape")
         assert app.screen is app.board
+
+
+async def test_a_transcript_that_comes_in_several_answers_is_shown_and_copied_whole(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    def in_parts(request: p.GetDetail) -> p.Detail:
+        answer = runner.detail(request)
+        first = request.after is None
+        answer.chunks = answer.chunks[:1] if first else answer.chunks[1:]
+        answer.more = first
+        return answer
+
+    runner.answers[p.GetDetail] = in_parts
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("enter")
+        await until(lambda: "You can hear the swifts" in screen_text(app), pilot)
+        assert "We started recording" in screen_text(app)
+        await pilot.press("Y")
+        await until(lambda: "swifts" in app.clipboard, pilot)
+        assert app.clipboard.startswith("We started recording")
+
+
+async def test_a_chunk_that_is_put_in_breaks_no_other_into_lines_again(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjj", "enter")
+        await until(lambda: "You can hear the swifts" in screen_text(app), pilot)
+        view = app.screen.query_one("#transcript", LineView)
+        before = list(view.lines)
+        late = chunk(1)
+        runner.tell(p.Chunks(id=5, chunks=[structs.replace(late, index=7, start=20.0)]))
+        await until(lambda: len(view.lines) > len(before), pilot)
+        kept = {id(line) for line in view.lines}
+        assert all(id(line) in kept for line in before)
+
+
+async def test_what_is_too_much_for_a_clipboard_is_not_sent(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    path = "/data/" + "x" * 200
+    runner.jobs = {n: Job(id=n, position=n, path=f"{path}{n}.wav") for n in range(1, 1001)}
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("V", "y")
+        await until(lambda: "Not copied: 2" in screen_text(app), pilot)
+        assert not app.clipboard
+        await pilot.press("V", "y")
+        assert app.clipboard.endswith("x1.wav")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.segment import Segment
 from textual.pilot import Pilot
@@ -140,3 +141,12 @@ def test_nothing_that_a_terminal_obeys_is_sent_whoever_draws_it() -> None:
     strip = Strip([Segment("a\x1b]0;b\x07"), Segment("ü\u202e\udcfe\n")])
     text = "".join(cell for cell, _ in _cells([strip], ColorSystem.TRUECOLOR))
     assert text == "a]0;bü\ufffd"
+
+
+@pytest.mark.parametrize(
+    "text", ["👨\u200d👩\u200d👧\u200d👦.wav", "❤\ufe0f.wav", "e\u0301", "留守", "🇩🇪"]
+)
+def test_a_character_of_several_takes_the_cells_for_which_it_was_laid_out(text: str) -> None:
+    cells = _cells([Strip([Segment(f"a{text}|")])], ColorSystem.TRUECOLOR)
+    assert len(cells) == cell_len(f"a{text}|")
+    assert "".join(cell for cell, _ in cells) == f"a{text}|"

@@ -484,6 +484,20 @@ async def test_keys_are_rebound_from_the_settings(runner: ScriptedRunner, home: 
         assert app.key_of("rerun_failed") == "^r"
 
 
+async def test_esc_goes_back_whatever_else_does_for_in_a_field_keys_are_letters(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home, Settings(keys={"back": "q", "clear": "z"}))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("a", "q")
+        assert app.screen.query_one("#path").value == "q"  # type: ignore[attr-defined]
+        await pilot.press("escape")
+        assert app.screen is app.board
+        await pilot.press("slash", "z", "escape")
+        assert not app.board.query_one("#filter-bar").display
+
+
 async def test_unknown_and_clashing_keys_are_named(runner: ScriptedRunner, home: Home) -> None:
     settings = Settings(keys={"rerrun": "z", "pause": "x"})
     app = make_app(runner, home, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.screens.board import Board
-from speakeasy_tui.tui.screens.log import level_of, speaks_of
+from speakeasy_tui.tui.screens.log import by_time, level_of, speaks_of
 from speakeasy_tui.tui.screens.pick import Pick
 
 from .conftest import ScriptedRunner, make_app, ready, screen_text, until
@@ -315,6 +317,36 @@ async def test_l_shows_the_files_log_and_follows_it(window: Window) -> None:
     await until(lambda: "RuntimeError: CUDA failed" in screen_text(app), pilot)
     await pilot.press("escape")
     assert isinstance(app.screen, Board)
+
+
+def test_lines_of_several_logs_stand_in_the_order_of_their_times() -> None:
+    runner = ["2026-01-01 10:00:00,001 a", "Traceback", "2026-01-01 10:00:09,000 c"]
+    other = ["2026-01-01 10:00:05,000 b"]
+    written = datetime(2026, 1, 1, 10, 0, 7).timestamp()
+    logs = [("runner", written, runner), ("other", written, other), ("engine", written, ["died"])]
+    order = [text.split()[-1] for _, text in by_time(logs)]
+    assert order == ["a", "Traceback", "b", "died", "c"]
+
+
+async def test_who_reads_further_up_in_a_full_log_goes_on_reading_there(
+    window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.screens.log.MOST", 200)
+    app, pilot, _ = window
+    app.home.logs.mkdir(parents=True)
+    path = app.home.logs / "runner.log"
+    path.write_text("".join(f"line {n:04}\n" for n in range(400)))
+    await pilot.press("L")
+    await until(lambda: "line 0399" in screen_text(app), pilot)
+    await pilot.press(*["pageup"] * 3)
+    view = app.screen.query_one("#log", LineView)
+    await until(lambda: "line 0399" not in screen_text(app), pilot)
+    before = view.texts[view.scroll_offset.y]
+    with path.open("a") as log:
+        log.write("".join(f"more {n:04}\n" for n in range(30)))
+    await until(lambda: view.texts[-1].endswith("more 0029"), pilot)
+    assert len(view.lines) == 200
+    assert view.texts[view.scroll_offset.y] == before
 
 
 def test_lines_of_logs_have_a_level_and_a_file(runner: ScriptedRunner) -> None:

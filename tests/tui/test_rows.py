@@ -11,13 +11,25 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 
-from speakeasy_tui.core.job import Batch, Job, Lane, LaneState, Pause, RunnerState, State
+from speakeasy_tui.core.job import (
+    Batch,
+    ErrorKind,
+    Job,
+    JobError,
+    JobWarning,
+    Lane,
+    LaneState,
+    Pause,
+    RunnerState,
+    State,
+)
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui import environment, overview, place
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import MESSAGE_FROM, STATE_LOOK, heading, line_of, plan, width_of
+from speakeasy_tui.tui.view import SORTS
 
 from .conftest import batch_of, recordings, two_lanes
 
@@ -116,6 +128,26 @@ def test_filter_terms_all_have_to_match() -> None:
         test = compile_filter(text)
         assert test is not None and not test(job)
     assert compile_filter("  ") is None
+
+
+def test_the_filter_knows_kinds_of_errors_warnings_and_lengths() -> None:
+    error = JobError(ErrorKind.OOM, "out of memory")
+    warning = JobWarning("no_speech", "nobody speaks")
+    job = Job(id=1, path="/a.wav", audio_s=4000.0, error=error, warnings=(warning,))
+    other = Job(id=2, path="/b.wav", audio_s=50.0)
+    for text in ("kind:oom", "has:warning", "audio>1h", "audio>66.5min", "!audio<51s"):
+        test = compile_filter(text)
+        assert test is not None and test(job) and not test(other), text
+
+
+def test_the_filter_finds_what_the_row_says_however_accents_are_spelled() -> None:
+    missing = JobWarning("incomplete_audio", "3 min are missing")
+    job = Job(id=1, path="/Mu\u0308ller.wav", state=State.DONE, warnings=(missing,))
+    for text in ("missing", "m\u00fcller", "mu\u0308ller", "MÜLLER 3"):
+        test = compile_filter(text)
+        assert test is not None and test(job), text
+    message = SORTS["message"].value
+    assert message(job) == "3 min are missing"
 
 
 def test_a_pause_says_why_and_what_to_do() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import threading
 import wave
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.completion import completions
 from speakeasy_tui.tui.listing import Listing
@@ -47,7 +50,8 @@ async def test_a_counts_what_would_be_queued_and_queues_it(window: Window, tmp_p
     await pilot.press("a")
     app.screen.query_one("#path").value = str(tmp_path / "ta")  # type: ignore[attr-defined]
     await pilot.press("tab")
-    assert app.screen.query_one("#path").value == f"{tapes}/"  # type: ignore[attr-defined]
+    field = app.screen.query_one("#path")
+    await until(lambda: field.value == f"{tapes}/", pilot)  # type: ignore[attr-defined]
     await until(lambda: "2 recordings, 2 kB" in screen_text(app), pilot)
     await pilot.press("enter")
     await until(lambda: runner.asked_of(p.Add), pilot)
@@ -55,6 +59,41 @@ async def test_a_counts_what_would_be_queued_and_queues_it(window: Window, tmp_p
     assert asked.start and [s.path for s in asked.sources] == [str(tapes).encode()]
     assert app.screen is app.board
     await until(lambda: "2 files queued" in screen_text(app), pilot)
+
+
+async def test_a_disk_that_hangs_holds_up_neither_the_box_nor_leaving(
+    window: Window, tmp_path: Path
+) -> None:
+    app, pilot, runner = window
+    stuck = tmp_path / "list.txt"
+    os.mkfifo(stuck)  # opening it waits for a writer, as a lost disk does
+    before = threading.active_count()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stat.S_ISREG", lambda mode: True)
+        await pilot.press("a")
+        app.screen.query_one("#path").value = str(stuck)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await until(lambda: "Looking…" in screen_text(app), pilot)
+        assert threading.active_count() > before
+        await pilot.press("escape")
+        assert app.screen is app.board
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+    assert not runner.asked_of(p.Add)
+    os.close(os.open(stuck, os.O_RDWR | os.O_NONBLOCK))  # lets the thread go
+
+
+def test_a_search_that_is_given_up_ends_at_the_next_folder(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / str(number)).mkdir()
+    asked: list[int] = []
+
+    def given_up() -> bool:
+        asked.append(1)
+        return len(asked) > 2
+
+    assert not list(search(p.Source(os.fsencode(tmp_path)), given_up))
+    assert len(asked) == 3
 
 
 async def test_how_long_they_are_is_estimated_from_a_sample(window: Window, tmp_path: Path) -> None:
@@ -271,6 +310,45 @@ async def test_a_model_is_fetched_with_progress_and_a_failure_is_said(
     await until(lambda: "could not be had: the hub is away" in screen_text(app), pilot)
     await pilot.press("escape")
     assert app.screen is app.board
+
+
+async def test_how_a_download_ended_is_told_wherever_one_is_and_leaving_says_that_it_ends(
+    hub: Path, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, pilot, _ = window
+    go = tmp_path / "go"
+    fetcher = tmp_path / "fetcher"
+    fetcher.write_text(
+        "#!/bin/sh\n"
+        f"while [ ! -e {go} ]; do sleep 0.05; done\n"
+        'echo \'{"op":"failed","message":"the hub is away"}\'\n'
+    )
+    fetcher.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fetcher))
+    await pilot.press("m", "G", "enter")
+    await until(lambda: app.downloads, pilot)
+    (name,) = app.downloads
+    await pilot.press("escape")
+    go.touch()
+    await until(lambda: app._notifications, pilot)
+    assert [told.message for told in app._notifications] == [
+        f"{name} could not be had: the hub is away"
+    ]
+    go.unlink()
+    await pilot.press("m", "G", "enter")
+    await until(lambda: app.downloads, pilot)
+    await pilot.press("escape", "m")  # another screen, which sees that it has ended
+    await until(lambda: "base " in screen_text(app), pilot)
+    await pilot.press("g")
+    shutil.rmtree(hub)
+    go.touch()
+    await until(lambda: "✓ base " not in screen_text(app), pilot)
+    go.unlink()
+    await pilot.press("G", "enter")
+    await until(lambda: app.downloads, pilot)
+    await pilot.press("escape", "q")
+    await until(lambda: not app.is_running, pilot)
+    assert f"The download of {name} has ended with the window" in str(app.return_value)
 
 
 async def test_the_summary_groups_failures_and_reruns_a_group(window: Window) -> None:

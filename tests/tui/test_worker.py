@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from speakeasy_tui.client.board import Changes
-from speakeasy_tui.client.link import Link
+from speakeasy_tui.client.link import Link, Unusable
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
@@ -27,6 +27,7 @@ class Receiver:
     def __init__(self) -> None:
         self.changes: list[tuple[float, Changes]] = []
         self.news: list[LinkNews] = []
+        self.errors: list[Exception] = []
         self.gone = False
 
     def call_from_thread(self, callback: Callable[..., Any], *args: Any) -> Any:
@@ -43,6 +44,9 @@ class Receiver:
 
     def link_changed(self, news: LinkNews) -> None:
         self.news.append(news)
+
+    def worker_failed(self, error: Exception) -> None:
+        self.errors.append(error)
 
 
 def wait(what: Callable[[], object], seconds: float = 5.0) -> None:
@@ -177,6 +181,93 @@ def test_it_ends_quietly_when_the_application_has_gone(runner: ScriptedRunner) -
     runner.pulse()
     worker.join(2)
     assert not worker.is_alive()
+
+
+def test_an_answer_that_came_right_before_the_break_is_told(
+    working: tuple[GpuWorker, Receiver], runner: ScriptedRunner
+) -> None:
+    worker, receiver = working
+    answers: list[p.AnyMessage] = []
+
+    def hang_up_behind_it(request: p.Hold) -> p.AnyMessage:
+        runner.refuse_connections = True
+        threading.Timer(0.02, runner.hang_up).start()
+        return p.Ok(count=1)
+
+    runner.answers[p.Hold] = hang_up_behind_it
+    runner.pulse()  # what follows within a tenth of a second is kept for the next hand-over
+    worker.ask(p.Hold(ids=[1]), answers.append)
+    wait(lambda: answers)
+    wait(lambda: not receiver.news[-1].up)
+    assert [type(answer) for answer in answers] == [p.Ok]
+
+
+def test_a_runner_that_cannot_start_is_tried_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY", 0.01)
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY_MOST", 0.08)
+
+    def refuse() -> Link:
+        raise Unusable("the runner did not start: the disk of the queue is full")
+
+    receiver = Receiver()
+    worker = GpuWorker(refuse, receiver)
+    worker.start()
+    wait(lambda: len(receiver.news) > 5)
+    worker.stop()
+    assert [news.retry_s for news in receiver.news[:5]] == [0.01, 0.02, 0.04, 0.08, 0.08]
+
+
+@pytest.mark.parametrize("where", ["connecting", "sending"])
+def test_what_nobody_foresaw_is_told_and_does_not_end_a_thread_unseen(
+    where: str, runner: ScriptedRunner
+) -> None:
+    def fail() -> Link:
+        raise ZeroDivisionError
+
+    receiver = Receiver()
+    worker = GpuWorker(fail if where == "connecting" else runner.connect, receiver)
+    worker.start()
+    if where == "sending":
+        wait(lambda: receiver.changes)
+        worker.ask(object(), lambda answer: None)  # type: ignore[arg-type]
+    wait(lambda: receiver.errors)
+    worker.stop()
+
+
+async def test_what_ends_the_worker_ends_the_window(runner: ScriptedRunner, home: Home) -> None:
+    app = make_app(runner, home)
+    with pytest.raises(AttributeError):
+        async with app.run_test() as pilot:
+            await ready(app, pilot)
+            app.worker.ask(object(), lambda answer: None)  # type: ignore[arg-type]
+            await until(lambda: not app.is_running, pilot)
+
+
+async def test_with_another_queue_what_named_files_by_the_old_ids_is_forgotten(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    runner.queue = "one"
+    app = make_app(runner, home)
+    async with app.run_test(size=(110, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("G", "h")
+        await until(lambda: app.undone, pilot)
+        await pilot.press("space", "enter")
+        assert app.board.table.marks and len(app.screen_stack) > 1
+        runner.queue = "other"
+        runner.jobs = {1: Job(id=1, position=1, path="/data/another.wav")}
+        runner.hang_up()
+        await until(lambda: runner.connections == 2 and app.link.up, pilot)
+        await until(lambda: len(app.board.table.jobs) == 1, pilot)
+        assert not app.board.table.marks and not app.undone
+        assert app.screen is app.board
+        # With the same queue again they stay.
+        await pilot.press("space")
+        runner.hang_up()
+        await until(lambda: runner.connections == 3 and app.link.up, pilot)
+        assert app.board.table.marks == {1}
 
 
 async def test_leaving_while_updates_pour_in_takes_no_time(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import threading
@@ -19,11 +18,11 @@ from speakeasy_tui.client.lengths import Sample, lengths_of
 from speakeasy_tui.client.manifests import ManifestError
 from speakeasy_tui.client.sources import SourceError, adds, find_sources
 from speakeasy_tui.core.protocol import Source
-from speakeasy_tui.core.settings import options_of
 from speakeasy_tui.core.text import printable, show_path
-from speakeasy_tui.core.values import SettingsError, load
+from speakeasy_tui.core.values import SettingsError
 from speakeasy_tui.runner.scan import search
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.aside import aside
 from speakeasy_tui.tui.completion import complete, completions
 from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
@@ -115,14 +114,17 @@ class AddScreen(Dialog[None]):
         if not text.strip():
             self._tell(WANTED, "quiet")
             return
-        self._found = (await asyncio.to_thread(completions, text))[:1000]
+        self._found = (await aside(completions, text))[:1000]
         self._tell("Looking…", "quiet")
         sample = Sample()
-        told, ink = await asyncio.to_thread(self._count, text, self._giving_up, sample)
+        giving_up = self._giving_up
+        told, ink = await aside(self._count, text, giving_up, sample)
+        if giving_up.is_set():
+            return
         self._tell(told, ink)
         if sample.count:
             lengths = await lengths_of([path for path, _ in sample.chosen])
-            if seconds := sample.seconds(lengths):
+            if (seconds := sample.seconds(lengths)) and not giving_up.is_set():
                 self._tell(f"{told}, ≈ {shown.roughly(seconds)}", ink)
 
     @staticmethod
@@ -132,7 +134,9 @@ class AddScreen(Dialog[None]):
         except (SourceError, ManifestError) as error:
             return str(error), "quiet"
         count = 0
-        found = itertools.chain.from_iterable(search(source) for source in sources)
+        found = itertools.chain.from_iterable(
+            search(source, giving_up.is_set) for source in sources
+        )
         for item in itertools.islice(found, MOST):
             if giving_up.is_set():
                 break
@@ -150,18 +154,28 @@ class AddScreen(Dialog[None]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        found = complete(self.query_one(Field))
+        self.run_worker(self._complete(), group="complete", exclusive=True)
+
+    async def _complete(self) -> None:
+        found = await complete(self.query_one(Field))
         self._found = found if len(found) > 1 else []
         self._show()
 
     @on(Input.Submitted)
-    def _queue(self, event: Input.Submitted) -> None:
-        if not event.value.strip():
-            return
+    def _submitted(self, event: Input.Submitted) -> None:
+        if event.value.strip():
+            self.run_worker(self._queue(event.value), group="queue", exclusive=True)
+
+    async def _queue(self, text: str) -> None:
+        """Queue what `text` means; it has not been asked for any more once the box is closed."""
+        self._giving_up.set()
+        if self._timer is not None:
+            self._timer.stop()
+        self._tell("Looking…", "quiet")
         app = cast("SpeakeasyApp", self.app)
         try:
-            sources = _sources(event.value)
-            options = options_of(load(app.home.config_file).settings)
+            sources = await aside(_sources, text)
+            options = app.job_options()
         except (SourceError, ManifestError, SettingsError) as error:
             self._tell(str(error), "failed")
             return

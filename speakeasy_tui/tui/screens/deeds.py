@@ -27,10 +27,10 @@ from speakeasy_tui.core.protocol import (
 )
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import printable
-from speakeasy_tui.core.transcript import Transcript
+from speakeasy_tui.core.transcript import Segment, Transcript
 from speakeasy_tui.formats import render
 from speakeasy_tui.tui import outside, undo
-from speakeasy_tui.tui.format import plural
+from speakeasy_tui.tui.format import plural, size
 from speakeasy_tui.tui.rows import short_path
 from speakeasy_tui.tui.screens.confirm import Again, Confirm, Outputs
 from speakeasy_tui.tui.screens.pick import Choice, Pick
@@ -58,6 +58,9 @@ DEEDS = [
     Binding("s", "save", "Save text", id="save_text",
             tooltip="Save the transcript's text as a file of your choice"),
 ]  # fmt: skip
+
+CLIPBOARD = 74_000
+"""Bytes that are copied at most: 100 kB in base64, beyond which many terminals take nothing."""
 
 Told = TypeVar("Told")
 
@@ -209,17 +212,25 @@ class Deeds(Screen[None]):
         """Copy the paths of what is chosen (OSC 52; in tmux: set-clipboard on)."""
         jobs = self.some("copy the path of")
         if jobs:
-            self.app.copy_to_clipboard("\n".join(job.path for job in jobs))
-            self.say(f"Copied the path of {named(jobs)}")
+            paths = "\n".join(job.path for job in jobs)
+            self._copy(paths, f"the path of {named(jobs)}", "mark fewer")
 
     def action_copy_transcript(self) -> None:
         """Copy the transcript of the one file chosen."""
 
         def copy(job: Job, transcript: Transcript) -> None:
-            self.app.copy_to_clipboard(transcript.text)
-            self.say(f"Copied {_words(transcript)} of {named([job])}")
+            save = f"{self.speakeasy.key_of('save_text')} saves them as a file"
+            self._copy(transcript.text, f"{_words(transcript)} of {named([job])}", save)
 
         self._with_transcript("copy", copy)
+
+    def _copy(self, text: str, what: str, otherwise: str) -> None:
+        length = len(text.encode("utf-8", "surrogateescape"))
+        if length > CLIPBOARD:
+            self.say(f"Not copied: {size(length)} are more than terminals take; {otherwise}")
+            return
+        self.app.copy_to_clipboard(text)
+        self.say(f"Copied {what}")
 
     def action_save(self) -> None:
         """Save the text of the one file chosen as a file of the person's choice."""
@@ -243,8 +254,13 @@ class Deeds(Screen[None]):
         if job is None:
             return
 
+        segments: list[Segment] = []
+
         def got(answer: Detail) -> None:
-            segments = [part for chunk in answer.chunks for part in chunk.segments]
+            segments.extend(part for chunk in answer.chunks for part in chunk.segments)
+            if answer.more:
+                self._look_up(GetDetail(id=job.id, after=answer.chunks[-1].start), Detail, got)
+                return
             transcript = Transcript(segments, job.language or "", job.audio_s or 0.0)
             if transcript.text:
                 then(job, transcript)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from itertools import chain
 from operator import attrgetter
 from typing import ClassVar
 
@@ -62,6 +63,9 @@ class Detail(Deeds):
         """How loud the recording is, as `core.engineprotocol.Heard` tells it."""
         self._chunks: dict[int, Chunk] = {}
         self._ordered: list[Chunk] = []
+        self._wrapped: dict[int, tuple[Chunk, list[Line]]] = {}
+        """The lines of each chunk, as `_wrapped_for` them."""
+        self._wrapped_for = (0, "")
         self._asked: tuple[int, State] | None = None
         self._said = ""
         self._find = ""
@@ -105,8 +109,8 @@ class Detail(Deeds):
                 self._options = answer.options
                 self._attempts = answer.attempts
                 self._strip = answer.loudness
-                self._chunks = {chunk.index: chunk for chunk in answer.chunks}
-                self._ordered = sorted(self._chunks.values(), key=_start)
+                self._take({chunk.index: chunk for chunk in answer.chunks})
+                self._go_on(answer)
                 self._show()
                 view = self.query_one("#transcript", LineView)
                 view.show()
@@ -116,6 +120,23 @@ class Detail(Deeds):
                 self.say(f"{answer.message} {answer.hint}")
             case _:
                 pass
+
+    def _go_on(self, answer: protocol.Detail) -> None:
+        """Ask for the next part of a transcript that is too long for one answer."""
+        if answer.more and self.is_attached:
+            after = answer.chunks[-1].start
+            self.speakeasy.ask(GetDetail(id=self.job.id, watch=False, after=after), self._got_more)
+
+    def _got_more(self, answer: AnyMessage) -> None:
+        if isinstance(answer, protocol.Detail):
+            # What was told meanwhile is newer than what was stored when this was asked.
+            self._take({chunk.index: chunk for chunk in answer.chunks} | self._chunks)
+            self.query_one("#transcript", LineView).show(follow=True)
+            self._go_on(answer)
+
+    def _take(self, chunks: dict[int, Chunk]) -> None:
+        self._chunks = chunks
+        self._ordered = sorted(chunks.values(), key=_start)
 
     # ------------------------------------------------------------------ what is told
 
@@ -253,10 +274,18 @@ class Detail(Deeds):
         return [(Span(text, "quiet"),)] if self._options is not None else []
 
     def _lines_of(self, chunks: list[Chunk], width: int) -> list[Line]:
+        """Several lanes may work on a long file, and what comes is seldom the last of it: the
+        chunks before and behind are not broken into lines again.
+        """
+        if (width, self._find) != self._wrapped_for:
+            self._wrapped, self._wrapped_for = {}, (width, self._find)
         lines: list[Line] = []
         for chunk in chunks:
-            for segment in chunk.segments:
-                lines += segment_lines(segment, width, self._find)
+            known = self._wrapped.get(chunk.index)
+            if known is None or known[0] is not chunk:
+                parts = (segment_lines(part, width, self._find) for part in chunk.segments)
+                known = self._wrapped[chunk.index] = chunk, list(chain.from_iterable(parts))
+            lines += known[1]
         return lines
 
     def _status(self, width: int) -> list[Line]:

@@ -15,9 +15,12 @@ from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span
 
 FILTER_HELP = (
-    ("word", "in the path, the message or the error"),
+    ("word", "in the path, the message, a warning or the error"),
     ("state:failed", "rows in a state"),
     ("lang:de", "rows in a language"),
+    ("kind:oom", "rows with an error of a kind"),
+    ("has:warning", "rows with a warning"),
+    ("audio>1h", "rows longer than that; < shorter, s and min too"),
     ("!word", "rows without it"),
 )
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
@@ -31,6 +34,27 @@ LEVELS = ("everything", "warnings and errors", "errors")
 
 _ERROR = re.compile(r"\b(ERROR|CRITICAL|FATAL|Traceback|\w*Error\b|terminate called|what\(\))")
 _WARNING = re.compile(r"\b(WARNING|WARN|[Ww]arning)\b")
+
+
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[,.]\d+")
+
+
+def by_time(logs: Iterable[tuple[str, float, list[str]]]) -> list[tuple[str, str]]:
+    """Lines of several logs (name, when last written, lines) in one order, each with its log.
+
+    A line without a time belongs to the one before it; where a log has none at all, as those of
+    engines, it is taken to have been written when the file was.
+    """
+    timed: list[tuple[str, str, str]] = []
+    for name, written, lines in logs:
+        first = next(filter(None, map(_STAMP.match, lines)), None)
+        stamp = first[0] if first else time.strftime("%F %T,999", time.localtime(written))
+        for text in lines:
+            if found := _STAMP.match(text):
+                stamp = found[0]
+            timed.append((stamp, name, text))
+    timed.sort(key=lambda line: line[0])
+    return [(name, text) for _, name, text in timed]
 
 
 def level_of(text: str) -> int:
@@ -70,6 +94,10 @@ class LogScreen(Screen[None]):
         self._rest: dict[Path, bytes] = {}
         self._texts: list[tuple[str, str]] = []
         """Name of the log, and a line of it."""
+        self._names: dict[str, None] = {}
+        """Of the logs that have lines, the runner's first."""
+        self._fits = False
+        """Whether any line fits what is wanted."""
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
@@ -79,31 +107,36 @@ class LogScreen(Screen[None]):
     async def on_mount(self) -> None:
         self.query_one("#log").focus()
         await self._look()
-        self.query_one("#log", LineView).action_scroll_end()
+        # Not sooner: until it is laid out it has no end to go to.
+        self.call_after_refresh(self.query_one("#log", LineView).action_scroll_end)
         self.set_interval(LOOK_EVERY, self._look)
 
     async def _look(self) -> None:
         """Read what the logs have grown by."""
-        new: list[tuple[str, str]] = []
         try:
             paths = sorted(self._folder.glob("*.log"), key=lambda p: (p.stem != "runner", p.stem))
         except OSError:
             paths = []
-        for path in paths:
-            new += [(path.stem, text) for text in await self._grown(path)]
-        if new:
-            first = not self._texts
-            self._texts = [*self._texts, *new][-MOST:]
-            view = self.query_one("#log", LineView)
-            if first or len(self._texts) == MOST:
-                view.show(follow=True)
-            else:
-                view.extend(self._shown(new, view.width), follow=True)
+        grown = [(path.stem, *await self._grown(path)) for path in paths]
+        new = by_time(grown)
+        if not new:
+            return
+        self._names.update(dict.fromkeys(name for name, _, lines in grown if lines))
+        texts = [*self._texts, *new]
+        dropped, self._texts = texts[:-MOST], texts[-MOST:]
+        view = self.query_one("#log", LineView)
+        if not self._fits:  # a sentence stands there that says so
+            view.show(follow=True)
+        else:
+            gone = len(self._shown(dropped, view.width))
+            view.extend(self._shown(new[-MOST:], view.width), follow=True, dropped=gone)
 
-    async def _grown(self, path: Path) -> list[str]:
+    async def _grown(self, path: Path) -> tuple[float, list[str]]:
+        """When the log was written last, and the lines that are new."""
         try:
             async with aiofiles.open(path, "rb") as file:
                 size = await file.seek(0, 2)
+                written = os.fstat(file.fileno()).st_mtime
                 start = self._read.get(path, max(0, size - TAIL))
                 if size < start:  # begun anew
                     start = 0
@@ -111,17 +144,18 @@ class LogScreen(Screen[None]):
                 data = self._rest.get(path, b"") + await file.read(size - start)
                 self._read[path] = size
         except OSError:
-            return []
+            return 0.0, []
         *lines, self._rest[path] = data.split(b"\n")
-        return [line.decode("utf-8", "backslashreplace") for line in lines]
+        return written, [line.decode("utf-8", "backslashreplace") for line in lines]
 
     # ------------------------------------------------------------------ lines
 
     def _sources(self) -> list[str]:
-        return ["", *dict.fromkeys(name for name, _ in self._texts)]
+        return ["", *self._names]
 
     def _lines(self, width: int) -> list[Line]:
         lines = self._shown(self._texts, width)
+        self._fits = bool(lines)
         if lines:
             return lines
         return [(Span("Nothing is logged that fits." if self._texts else "No log yet.", "quiet"),)]

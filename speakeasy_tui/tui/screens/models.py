@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 from textual import on
 from textual.app import ComposeResult
@@ -25,11 +25,18 @@ from speakeasy_tui.core.models import (
 )
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.faults import Severity
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.rows import Line, Span, bar
 from speakeasy_tui.tui.screens.confirm import Confirm
+
+if TYPE_CHECKING:
+    from speakeasy_tui.tui.app import SpeakeasyApp
+
+Download = tuple[asyncio.subprocess.Process, FetchProgress | None]
+"""The process that gets a model, and how far it is."""
 
 
 class Model(NamedTuple):
@@ -70,11 +77,10 @@ class ModelsScreen(Screen[None]):
                 tooltip="Give up the download; what has arrived is kept"),
     ]  # fmt: skip
 
-    fetching: ClassVar[dict[str, tuple[asyncio.subprocess.Process, FetchProgress | None]]] = {}
-    """Downloads under way, by model; they outlive the screen."""
-
     def __init__(self) -> None:
         super().__init__()
+        self._under_way: set[str] = set()
+        """Downloads, when last looked."""
         self._models = all_models()
         self._said = ""
 
@@ -86,11 +92,27 @@ class ModelsScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.query_one(Listing).focus()
+        self._under_way = set(self.fetching)
         self.set_interval(0.5, self._tick)
 
+    @property
+    def fetching(self) -> dict[str, Download]:
+        """Downloads under way, by model; they outlive the screen."""
+        return cast("SpeakeasyApp", self.app).downloads
+
     def _tick(self) -> None:
-        if self.fetching:
+        """Show how far downloads are; one that an earlier screen began may have ended."""
+        before, self._under_way = self._under_way, set(self.fetching)
+        if before - self._under_way:
+            self._read_anew()
+        elif self._under_way:
             self.query_one(Listing).show()
+
+    def _read_anew(self) -> None:
+        self._models = all_models()
+        for lines in self.query(Lines):
+            lines.show()
+        self.query_one(Listing).show()
 
     def _title(self, width: int) -> Line:
         here = [model for model in self._models if model.local is not None]
@@ -150,6 +172,7 @@ class ModelsScreen(Screen[None]):
             self.app.run_worker(self._fetch(model.name), exclusive=False)
 
     async def _fetch(self, name: str) -> None:
+        app = cast("SpeakeasyApp", self.app)
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name,
             stdin=asyncio.subprocess.DEVNULL,
@@ -157,7 +180,7 @@ class ModelsScreen(Screen[None]):
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
-        self.fetching[name] = child, None
+        app.downloads[name] = child, None
         self._say(f"Getting {name}")
         end: FetchDone | FetchFailed | None = None
         assert child.stdout is not None
@@ -168,21 +191,27 @@ class ModelsScreen(Screen[None]):
                 except ValueError:
                     continue
                 if isinstance(message, FetchProgress):
-                    self.fetching[name] = child, message
+                    app.downloads[name] = child, message
                 else:
                     end = message
             await child.wait()
         finally:
-            self.fetching.pop(name, None)
+            app.downloads.pop(name, None)
             if child.returncode is None:
                 child.terminate()
-        self._models = all_models()
-        if isinstance(end, FetchDone):
-            self._say(f"{name} is here")
-        elif end is not None:
-            self._say(f"{name} could not be had: {end.message}")
+        done = isinstance(end, FetchDone)
+        if done:
+            text = f"{name} is here"
+        elif isinstance(end, FetchFailed):
+            text = f"{name} could not be had: {end.message}"
         else:
-            self._say(f"{name}: given up; what has arrived is kept")
+            text = f"{name}: given up; what has arrived is kept"
+        if app.screen is self:
+            self._read_anew()
+            self._say(text)
+        else:
+            severity: Severity = "information" if done else "warning"
+            app.notify(printable(text), title="Download", severity=severity, markup=False)
 
     def action_cancel(self) -> None:
         """Give up the download under the cursor."""

@@ -82,7 +82,10 @@ class SaveScreen(Dialog[str]):
 
     def action_complete(self) -> None:
         """Complete as far as it is clear."""
-        found = complete(self.query_one(Field))
+        self.run_worker(self._complete(), group="complete", exclusive=True)
+
+    async def _complete(self) -> None:
+        found = await complete(self.query_one(Field))
         self._found = found if len(found) > 1 else []
         self._show()
 
