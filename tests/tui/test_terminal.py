@@ -273,3 +273,26 @@ def test_a_reader_that_stood_still_has_the_right_screen_within_a_second(
     thawed = time.monotonic()
     terminal.read_until(right)
     assert time.monotonic() - thawed < 1.0
+
+
+def test_ctrl_c_in_the_pager_ends_what_the_pager_does_and_not_the_window(
+    open_terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    text = tmp_path / "bells.txt"
+    text.write_text("the bells\n")
+    pager = tmp_path / "pager"
+    pager.write_text('#!/bin/sh\ntrap "echo interrupted" INT\necho "shows $1"\ncat; cat\n')
+    pager.chmod(0o755)
+    terminal = open_terminal("with-output", str(text), VISUAL=str(pager))
+    terminal.read_until(painted)
+    os.write(terminal.master, b"w")
+    terminal.read_until(lambda output: b"shows " in output)
+    terminal.output = b""
+    os.write(terminal.master, b"\x03")
+    terminal.read_until(lambda output: b"interrupted" in output)
+    os.write(terminal.master, b"\x1c\x04")
+    terminal.read_until(painted)
+    assert terminal.process.poll() is None
+    os.write(terminal.master, b"q")
+    terminal.end(5.0)
+    assert b"Traceback" not in terminal.output

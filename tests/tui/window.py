@@ -46,6 +46,8 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     jobs = recordings()
     scripted = ScriptedRunner(jobs, batch_of(jobs), two_lanes())
+    if "with-output" in sys.argv[2:]:
+        jobs[0].outputs = (sys.argv[-1],)
     if "busy" in sys.argv[2:]:
         threading.Thread(target=pour, args=(scripted,), daemon=True).start()
     if "standing-still" in sys.argv[2:]:
