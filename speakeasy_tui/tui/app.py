@@ -30,7 +30,7 @@ from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
 from speakeasy_tui.tui.ink import INK_CSS
 from speakeasy_tui.tui.keyed_app import KeyedApp
-from speakeasy_tui.tui.overview import farewell
+from speakeasy_tui.tui.overview import End, farewell
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
@@ -96,7 +96,7 @@ class SpeakeasyApp(KeyedApp):
         self.link = LinkNews(False)
         self.ever_up = False
         self.synced = False
-        self._stopped = False
+        self._end = End.GOES_ON
         self.home = home
         self.settings = settings
         self._save_theme = save_theme
@@ -319,15 +319,21 @@ class SpeakeasyApp(KeyedApp):
     def stop_and_leave(self) -> None:
         """Stop the engines and leave when that is answered, or soon if it is not."""
 
-        def leave(answer: AnyMessage | None = None) -> None:
+        def leave() -> None:
+            self.run_worker(self._leave(), exclusive=True)
+
+        def answered(answer: AnyMessage) -> None:
             if isinstance(answer, Refused):
+                patience.stop()
+                self._end = End.GOES_ON
                 self._warn("Not stopped", f"{answer.message}\n{answer.hint}")
             else:
-                self._stopped = True
-                self.run_worker(self._leave(), exclusive=True)
+                self._end = End.STOPPED
+                leave()
 
-        self.worker.ask(Stop(now=True), leave)
-        self.set_timer(LEAVE_WAIT, leave)
+        self._end = End.ASKED
+        patience = self.set_timer(LEAVE_WAIT, leave)
+        self.worker.ask(Stop(now=True), answered)
 
     def say(self, text: str) -> None:
         """A quiet line on the screen that is open."""
@@ -372,8 +378,8 @@ class SpeakeasyApp(KeyedApp):
 
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
-        ended = self.settings.foreground or self._stopped
-        self.exit(farewell(self.batch, self.link.up, ended))
+        end = End.STOPPED if self.settings.foreground else self._end
+        self.exit(farewell(self.batch, self.link.up, end))
 
     def _handle_exception(self, error: Exception) -> None:
         """The whole traceback into the log, a sentence on the terminal."""

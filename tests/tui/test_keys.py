@@ -436,6 +436,43 @@ async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, h
     assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
 
 
+async def test_a_refused_stop_leaves_the_window_open_and_the_batch_going_on(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    runner.answers[p.Stop] = lambda _: p.Refused(message="the disk is full")
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await ready(app, pilot)
+        await pilot.press("Q", "y")
+        await until(lambda: app._notifications, pilot)
+        await pilot.pause(0.4)
+        assert app.is_running
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+    assert app.return_value is not None and "the batch goes on" in app.return_value
+
+
+async def test_what_a_stop_without_an_answer_came_to_is_not_made_up(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    answer = threading.Event()
+
+    def stop(_: p.Stop) -> p.AnyMessage:
+        answer.wait(10)
+        return p.Ok()
+
+    runner.answers[p.Stop] = stop
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("Q", "y")
+        await until(lambda: not app.is_running, pilot)
+    answer.set()
+    assert app.return_value is not None and "has not answered yet" in app.return_value
+
+
 async def test_leaving_asks_when_the_work_would_end_with_the_window(
     runner: ScriptedRunner, home: Home
 ) -> None:
