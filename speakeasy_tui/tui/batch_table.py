@@ -65,6 +65,7 @@ class BatchTable(RowCursor, can_focus=True, inherit_bindings=False):
         gone = list(gone)
         moved, self._cursor = self.view.apply(jobs, gone, self._cursor)
         self.marks.difference_update(gone)
+        self._marked_before.difference_update(gone)
         if moved:
             self._resized(before)
         elif len(self.jobs) != count:  # rows that the filter hides

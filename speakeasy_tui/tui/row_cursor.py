@@ -57,8 +57,8 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         self.marks: set[int] = set()
         self.following = False
         self._cursor: Key | None = None
-        self._anchor: Key | None = None
-        """Where a range of marks began."""
+        self._anchor: tuple[Key, Job | Folder | None] | None = None
+        """Where a range of marks began, and on what."""
         self._marked_before: set[int] = set()
 
     def _draw_changes(self) -> None:
@@ -144,7 +144,7 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
             self._anchor = None
             self.post_message(self.Moved())
         elif self._cursor is not None:
-            self._anchor, self._marked_before = self._cursor, set(self.marks)
+            self._anchor, self._marked_before = (self._cursor, self.cursor_item), set(self.marks)
             self._go(self.cursor_row)
         else:
             self.post_message(self.Empty())
@@ -154,7 +154,7 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         if self._cursor is None:
             self.post_message(self.Empty())
         if self._anchor is None and self._cursor is not None:
-            self._anchor, self._marked_before = self._cursor, set(self.marks)
+            self._anchor, self._marked_before = (self._cursor, self.cursor_item), set(self.marks)
         self._go(self.cursor_row + by)
         self._anchor = None
 
@@ -168,11 +168,20 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         self.following = False
         self._cursor = self.view.key_at(min(max(row, 0), len(self.view) - 1))
         if self._anchor is not None:
-            between = self.view.ids_between(self.view.place(self._anchor), self.cursor_row)
+            between = self.view.ids_between(self._anchor_row(), self.cursor_row)
             self.marks = self._marked_before | between
         self._show_cursor()
         self._draw_changes()
         self.post_message(self.Moved())
+
+    def _anchor_row(self) -> int:
+        """Where the row now stands on which the range began, or that which took its place."""
+        assert self._anchor is not None
+        key, item = self._anchor
+        job = self.jobs.get(item.id) if isinstance(item, Job) else None
+        if job is not None and self.view.shows(job):
+            key = self.view.key_of(job)
+        return self.view.place(key)
 
     def _show_cursor(self) -> None:
         row = self.cursor_row

@@ -138,6 +138,20 @@ async def test_ranges_of_marks_and_their_inversion(window: Window) -> None:
     assert table.marks == {1, *range(8, 15)}
 
 
+async def test_a_range_begins_at_its_row_wherever_that_goes(window: Window) -> None:
+    app, pilot, runner = window
+    table = app.board.table
+    await pilot.press("o", "2", "g", "j", "v")
+    assert table.cursor_job is not None and table.cursor_job.id == 6
+    job = runner.jobs[6]
+    job.state = State.DONE  # below all that wait or were held
+    runner.change(job)
+    await until(lambda: table.ids_in_view()[1] != 6, pilot)
+    row = table.ids_in_view().index(6)
+    table.action_go(row - 1)
+    assert table.marks == {6, table.ids_in_view()[row - 1]}
+
+
 async def test_a_removal_is_asked_for_and_taken_back(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("u")
