@@ -385,6 +385,57 @@ async def test_the_palette_changes_the_theme_and_keeps_it(
     assert kept == ["archive"]
 
 
+async def choose(pilot: Pilot[Any], command: str) -> None:
+    """Find a command in the palette, and choose it."""
+    await pilot.press("ctrl+p")
+    await pilot.pause(0.1)
+    await pilot.press(*command)
+    await pilot.pause(0.3)
+    await pilot.press("enter")
+    await until(lambda: not isinstance(pilot.app.screen, QuietPalette), pilot)
+    await pilot.pause()
+
+
+async def test_a_command_from_the_palette_is_done_to_the_row_that_is_open(window: Window) -> None:
+    app, pilot, runner = window
+    table(app).mark([12], True)
+    await pilot.press("G", "enter")
+    await choose(pilot, "hold")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Hold)[0].ids == [14]
+    assert isinstance(app.screen, Detail) and table(app).marks == {12}
+
+
+async def test_the_palette_offers_no_command_about_rows_where_none_is_seen(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "S")
+    offered = {command.title for command in app.get_system_commands(app.screen)}
+    assert {"Pause", "Add", "Help", "Theme"} <= offered
+    assert not offered & {"Hold", "Cancel", "Remove", "Run first", "Mark", "Back"}
+    await choose(pilot, "pause")
+    await until(lambda: runner.asked_of(p.PauseQueue), pilot)
+
+
+async def test_help_and_redraw_are_done_from_the_palette(window: Window) -> None:
+    app, pilot, _ = window
+    drawn: list[bool] = []
+    app.action_redraw = lambda: drawn.append(True)  # type: ignore[method-assign]
+    await choose(pilot, "redraw")
+    await until(lambda: drawn, pilot)
+    await choose(pilot, "help")
+    await until(lambda: isinstance(app.screen, Help), pilot)
+
+
+async def test_help_begins_with_the_keys_of_the_screen_in_front(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("enter", "question_mark")
+    texts = app.screen.query_one(LineView).texts
+    assert texts[0] == "an opened row" and "Search in the transcript" in "".join(texts[:6])
+    assert "the table" in texts
+    await pilot.press("escape", "escape", "question_mark")
+    assert app.screen.query_one(LineView).texts[0] == "files"
+
+
 @pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 24])
 async def test_the_palette_has_pages_on_any_terminal(
     runner: ScriptedRunner, home: Home, height: int
