@@ -23,7 +23,8 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start, Stop
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.core.text import printable_lines
-from speakeasy_tui.tui import hangup, place, theme, undo
+from speakeasy_tui.tui import hangup, place, theme
+from speakeasy_tui.tui.doing import Doing
 from speakeasy_tui.tui.ending import Ending
 from speakeasy_tui.tui.faults import FaultTeller
 from speakeasy_tui.tui.format import plural
@@ -106,7 +107,7 @@ class SpeakeasyApp(KeyedApp):
         """What the queue was doing when the link to its runner broke."""
         self._touched = 0.0
         """When the last key was pressed."""
-        self.undone: list[undo.Step] = []
+        self.doing = Doing(self.ask, self.say, self._refused)
         self.end_watch: Callable[[], None] = lambda: None
         self._first = len(on_connected)
         """Requests of the start that are not answered."""
@@ -230,67 +231,11 @@ class SpeakeasyApp(KeyedApp):
         """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
         self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
 
-    def do(
-        self,
-        request: AnyRequest,
-        what: str,
-        back: AnyRequest | None = None,
-        *,
-        files: int | None = None,
-        said: str = "",
-    ) -> None:
-        """Send `request`; when it is done, `back` is what takes it back.
-
-        `files` is how many it is about, where the answer counts others, too; `said` is the
-        sentence that tells it, if it is another than how many and `what`.
-        """
-        tell = self._answer_to("" if said else what)
-
-        def then(answer: AnyMessage) -> None:
-            tell(answer)
-            if not isinstance(answer, Ok):
-                return
-            if said:
-                self.say(said)
-            count = answer.count if files is None else files
-            if back is not None and count:
-                self.undone = [*self.undone, undo.Step(what, count, back)][-undo.KEPT :]
-
-        self.ask(request, then)
-
-    def ask_all(self, requests: Sequence[AnyRequest], what: str) -> None:
-        """Send `requests`, and say of how many files they were together."""
-        tell = self._answer_to(what)
-        answers: list[AnyMessage] = []
-
-        def then(answer: AnyMessage) -> None:
-            answers.append(answer)
-            if isinstance(answer, Refused):
-                tell(answer)
-            done = [one.count for one in answers if isinstance(one, Ok)]
-            if len(answers) == len(requests) and done:
-                tell(Ok(count=sum(done)))
-
-        for request in requests:
-            self.ask(request, then)
-
-    def take_back(self, step: undo.Step) -> None:
-        """Undo `step`, and say for how many files that could be done."""
-        tell = self._answer_to("")
-
-        def then(answer: AnyMessage) -> None:
-            tell(answer)
-            if isinstance(answer, Ok):
-                self.say(undo.told(step, answer.count))
-
-        self.ask(step.back, then)
-
     def _answer_to(self, what: str, *, quiet: bool = False) -> Then:
         def then(answer: AnyMessage) -> None:
             match answer:
                 case Refused():
-                    text = f"{answer.message}\n{answer.hint}".strip()
-                    self._warn("Refused", text)
+                    self._refused(answer)
                 case Ok() if what and not quiet:
                     # A sentence stands for itself; a verb goes with how many files it was.
                     said = what if what[0].isupper() else f"{plural(answer.count, 'file')} {what}"
@@ -303,6 +248,9 @@ class SpeakeasyApp(KeyedApp):
                     pass
 
         return then
+
+    def _refused(self, answer: Refused) -> None:
+        self._warn("Refused", f"{answer.message}\n{answer.hint}".strip())
 
     def _first_answer(self, answer: AnyMessage) -> None:
         """One of the start's requests is answered."""

@@ -55,6 +55,8 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         super().__init__(id=id)
         self.view = View()
         self.marks: set[int] = set()
+        self.hidden: set[int] = set()
+        """Those of the marks that do not pass the filter."""
         self.following = False
         self._cursor: Key | None = None
         self._anchor: tuple[Key, Job | Folder | None] | None = None
@@ -197,12 +199,23 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
 
     def mark(self, ids: Iterable[int], on: bool) -> None:
         """Mark or unmark jobs."""
+        ids = list(ids)
         if on:
             self.marks.update(ids)
+            self.find_hidden(ids)
         else:
             self.marks.difference_update(ids)
+            self.hidden &= self.marks
         self._draw_changes()
         self.post_message(self.Moved())
+
+    def find_hidden(self, ids: Iterable[int]) -> None:
+        """Look which of `ids`, as far as they are marked, are not in view."""
+        for job_id in self.marks.intersection(ids):
+            if self.view.shows(self.jobs[job_id]):
+                self.hidden.discard(job_id)
+            else:
+                self.hidden.add(job_id)
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - 1

@@ -145,7 +145,7 @@ async def test_the_row_is_steered_from_where_it_is_open(runner: ScriptedRunner, 
         await pilot.press("r")
         await until(lambda: runner.asked_of(p.Rerun), pilot)
         assert runner.asked_of(p.Rerun)[0].ids == [7]
-        await until(lambda: "1 file queued again" in screen_text(app), pilot)
+        await until(lambda: "broken-download.mp3: queued again" in screen_text(app), pilot)
 
 
 async def test_a_change_of_state_asks_for_the_attempts_again(

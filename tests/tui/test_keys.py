@@ -99,7 +99,7 @@ async def test_x_on_a_waiting_row_cancels_it(window: Window) -> None:
     await pilot.press("G", "x")
     await until(lambda: runner.asked_of(p.Cancel), pilot)
     assert runner.asked_of(p.Cancel)[0].ids == [14]
-    await until(lambda: "1 file cancelled" in screen_text(app), pilot)
+    await until(lambda: "memo-005.ogg: cancelled" in screen_text(app), pilot)
 
 
 async def test_x_on_a_running_row_asks_first_and_enter_is_not_yes(window: Window) -> None:
@@ -145,9 +145,10 @@ async def test_what_is_at_an_end_of_the_queue_is_said_to_be(
     window: Window, keys: str, said: str
 ) -> None:
     app, pilot, runner = window
+    runner.answers = dict.fromkeys((p.Move, p.ToEnd), lambda _: p.Ok())
     await pilot.press(*("greater_than_sign" if key == ">" else key for key in keys))
-    assert said in screen_text(app)
-    assert not runner.asked_of(p.Move) and not runner.asked_of(p.Place)
+    await until(lambda: said in screen_text(app), pilot)
+    assert not app.doing.take_back()
 
 
 @pytest.mark.parametrize(
@@ -235,10 +236,12 @@ async def test_the_cursor_stays_on_its_job_when_the_job_moves(window: Window) ->
 
 
 async def test_r_reruns_the_row_and_capital_r_all_failed(window: Window) -> None:
-    _, pilot, runner = window
+    app, pilot, runner = window
     await pilot.press(*"jjjjjj", "r")
     await until(lambda: runner.asked_of(p.Rerun), pilot)
     await pilot.press("R")
+    assert "Run 2 files again?" in screen_text(app)
+    await pilot.press("y")
     await until(lambda: len(runner.asked_of(p.Rerun)) == 2, pilot)
     one, every = runner.asked_of(p.Rerun)
     assert (one.ids, one.failed) == ([7], False)
@@ -278,7 +281,62 @@ async def test_actions_apply_to_the_marks_and_clear_them(window: Window) -> None
     await pilot.press("g", "h")
     await until(lambda: runner.asked_of(p.Hold), pilot)
     assert runner.asked_of(p.Hold)[0].ids == [12, 13]
-    assert not table(app).marks
+    await until(lambda: not table(app).marks, pilot)
+
+
+async def test_what_a_refused_request_was_about_stays_marked(window: Window) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Hold] = lambda _: p.Refused(message="the disk is full")
+    table(app).mark([12, 13], True)
+    await pilot.press("h")
+    await until(lambda: app._notifications, pilot)
+    assert table(app).marks == {12, 13}
+    del runner.answers[p.Hold]
+    await pilot.press("h")
+    await until(lambda: not table(app).marks, pilot)
+
+
+async def test_marks_that_the_filter_hides_are_counted_and_asked_about(window: Window) -> None:
+    app, pilot, runner = window
+    table(app).mark([11, 12, 13], True)
+    await until(lambda: "3 marked" in screen_text(app), pilot)
+    assert "hidden" not in screen_text(app)
+    await pilot.press("f", "h")
+    assert "3 marked, 3 hidden" in screen_text(app) and not runner.asked_of(p.Hold)
+    assert "Hold 3 files?" in screen_text(app)
+    assert "The filter hides all of them." in screen_text(app)
+    await pilot.press("n")
+    job = runner.jobs[12]
+    job.state = State.FAILED
+    runner.change(job)
+    await until(lambda: "3 marked, 2 hidden" in screen_text(app), pilot)
+    await pilot.press("less_than_sign")
+    assert "Move 2 files?" in screen_text(app)
+    await pilot.press("n", "f")
+    assert "hidden" not in screen_text(app)
+    await pilot.press("h")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Hold)[0].ids == [11, 13]
+
+
+async def test_of_hidden_marks_every_question_tells(window: Window) -> None:
+    app, pilot, _ = window
+    table(app).mark([1, 7], True)
+    await pilot.press("f")
+    for key in "rde":
+        await pilot.press(key)
+        await until(lambda: "The filter hides 1 of them." in screen_text(app), pilot)
+        await pilot.press("escape")
+
+
+async def test_several_failed_files_run_again_when_that_is_meant(window: Window) -> None:
+    app, pilot, runner = window
+    table(app).mark([7, 8], True)
+    await pilot.press("r", "enter")
+    assert "Run 2 files again?" in screen_text(app) and not runner.asked_of(p.Rerun)
+    await pilot.press("y")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].ids == [7, 8]
 
 
 async def test_marks_survive_the_filter_and_escape_clears_them(window: Window) -> None:
@@ -566,7 +624,7 @@ async def test_keys_are_rebound_from_the_settings(runner: ScriptedRunner, home: 
         await pilot.press("j")
         assert table(app).cursor_row == 1
         await pilot.press("R")
-        await pilot.press("ctrl+r")
+        await pilot.press("ctrl+r", "y")
         await until(lambda: runner.asked_of(p.Rerun), pilot)
         assert len(runner.asked_of(p.Rerun)) == 1
         assert app.key_of("rerun_failed") == "^r"
