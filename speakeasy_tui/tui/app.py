@@ -320,6 +320,15 @@ class SpeakeasyApp(KeyedApp):
         """Textual's own name for it."""
         await self.action_leave()
 
+    def action_suspend(self) -> None:
+        """Ctrl+Z: the shell again."""
+        if self.settings.foreground:
+            self.say("Not with --foreground: the work would stand still with the window")
+        elif os.getpgrp() == os.getsid(0):  # a shell gives each of its jobs a group of its own
+            self.say("There is no shell to go back to")
+        else:
+            self.action_suspend_process()
+
     def action_help_quit(self) -> None:
         """Ctrl+C: people expect it to end something."""
         self.say(f"{self.key_of('leave')} leaves and the work goes on")

@@ -53,6 +53,8 @@ class KeyedApp(SparingApp[str]):
                 tooltip="Search all commands; choose a theme"),
         Binding("ctrl+l", "redraw", "Redraw", id="redraw", show=False, priority=True,
                 tooltip="Draw the screen anew, after something else wrote on it"),
+        Binding("ctrl+z", "suspend", "Suspend", id="suspend", show=False,
+                tooltip="Back to the shell; the work goes on, and fg shows the window again"),
         Binding("ctrl+q", "leave", "Leave", show=False, tooltip="Leave; the work goes on"),
     ]  # fmt: skip
     ENABLE_COMMAND_PALETTE = True

@@ -597,6 +597,16 @@ async def test_leaving_asks_when_the_work_would_end_with_the_window(
     assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
 
 
+async def test_ctrl_z_would_stop_the_work_that_runs_in_the_window(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home, Settings(foreground=True))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("ctrl+z")
+        await until(lambda: "Not with --foreground" in screen_text(app), pilot)
+
+
 async def test_ctrl_c_says_how_to_leave(window: Window) -> None:
     app, pilot, _ = window
     await pilot.press("ctrl+c")

@@ -40,7 +40,8 @@ def stand_still() -> None:
 
 
 if __name__ == "__main__":
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own
+    if "from-a-shell" not in sys.argv:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own
     if "hangups-ignored" in sys.argv:  # as under nohup
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder = Path(sys.argv[1])
