@@ -25,6 +25,10 @@ MOVES: list[BindingType] = [
             tooltip="A screenful of rows down"),
     Binding("pageup,ctrl+b", "page(-1)", "Page up", id="page_up", show=False,
             tooltip="A screenful of rows up"),
+    Binding("ctrl+d", "half_page(1)", "Half a page down", id="half_page_down", show=False,
+            tooltip="Half a screenful of rows down"),
+    Binding("ctrl+u", "half_page(-1)", "Half a page up", id="half_page_up", show=False,
+            tooltip="Half a screenful of rows up"),
     Binding("g,home", "go(0)", "First", id="first", show=False, tooltip="To the first row"),
     Binding("G,end", "go(-1)", "Last", id="last", show=False, tooltip="To the last row"),
     Binding("v", "range", "Range", id="range", show=False,
@@ -132,6 +136,10 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         """Move the cursor by screenfuls."""
         self._go(self.cursor_row + pages * max(1, self._rows_in_sight - 1))
 
+    def action_half_page(self, by: int) -> None:
+        """Move the cursor by half a screenful."""
+        self._go(self.cursor_row + by * max(1, self._rows_in_sight // 2))
+
     def action_go(self, row: int) -> None:
         """Move the cursor to a row; -1 is the last."""
         self._go(len(self.view) - 1 if row < 0 else row)
@@ -139,6 +147,23 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
     def go_to(self, job_id: int) -> None:
         """Move the cursor to a job in view."""
         self._go(self.view.place(self.view.key_of(self.jobs[job_id])))
+
+    def beside(self, job: Job, by: int) -> Job | None:
+        """The job in view above (-1) or below (1) another, which need not be in view any more."""
+        if not len(self.view):
+            return None
+        key = self.view.key_of(job)
+        row = self.view.place(key)
+        here = self.view.key_at(row)
+        where = (here > key) - (here < key)
+        if where * (-1 if self.view.reversed else 1) != by:  # else it took its place
+            row += by
+        while 0 <= row < len(self.view):
+            item = self.view.at(row)
+            if isinstance(item, Job):
+                return item
+            row += by
+        return None
 
     def action_range(self) -> None:
         """Begin or end a range of marks."""

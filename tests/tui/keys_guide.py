@@ -53,7 +53,8 @@ In a path that is typed, characters that a terminal would obey are written as th
 
 _NAMES = {
     "question_mark": "?", "slash": "/", "exclamation_mark": "!", "less_than_sign": "<",
-    "greater_than_sign": ">", "comma": ",", "escape": "esc", "enter": "⏎",
+    "greater_than_sign": ">", "left_square_bracket": "[", "right_square_bracket": "]",
+    "comma": ",", "escape": "esc", "enter": "⏎",
     "pagedown": "PgDn", "pageup": "PgUp", "up": "↑", "down": "↓",
     "shift+up": "shift+↑", "shift+down": "shift+↓", "alt+up": "alt+↑", "alt+down": "alt+↓",
 }  # fmt: skip

@@ -62,6 +62,20 @@ async def test_moving_by_letters_arrows_and_pages(window: Window) -> None:
     assert rows == [1, 2, 1, 0, 13, 0, 13, 0]
 
 
+async def test_ctrl_d_and_ctrl_u_move_by_half_a_screenful(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 16)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("pagedown")
+        whole = table(app).cursor_row
+        await pilot.press("g", "ctrl+d", "ctrl+d")
+        assert abs(table(app).cursor_row - whole) <= 1
+        await pilot.press("ctrl+u", "ctrl+u")
+        assert table(app).cursor_row == 0
+
+
 async def test_enter_opens_the_row_and_escape_closes_it(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("j", "enter")
