@@ -20,7 +20,7 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.transcript import Chunk
 
-VERSION = 1
+VERSION = 2
 """Of the client ↔ runner protocol; a client and a runner that differ do not talk."""
 
 # ------------------------------------------------------------------ client → runner
@@ -118,8 +118,15 @@ class Move(Request):
     by: int
 
 
+class ToEnd(Request):
+    """Make queued jobs the first or the last that run."""
+
+    ids: list[int]
+    first: bool
+
+
 class Place(Request):
-    """Give jobs these positions, in which they must be a permutation of what they have."""
+    """Give jobs these positions, which must be theirs or nobody's. Takes back what moved them."""
 
     ids: list[int]
     positions: list[int]
@@ -194,6 +201,9 @@ class CancelDownload(Request):
     """Give up the model download under way."""
 
 
+Undo = Hold | Release | Uncancel | Place | Restore
+"""What takes back a request."""
+
 AnyRequest = (
     Hello
     | Subscribe
@@ -205,6 +215,7 @@ AnyRequest = (
     | Uncancel
     | Remove
     | Move
+    | ToEnd
     | Place
     | Restore
     | Start
@@ -245,6 +256,8 @@ class Ok(Message):
 
     count: int = 0
     note: str = ""
+    undo: Undo | None = None
+    """Takes it back, as far as that can be done."""
 
 
 class Refused(Message):
@@ -252,6 +265,8 @@ class Refused(Message):
 
     message: str
     hint: str = ""
+    later: bool = False
+    """It may be done when it is asked again."""
 
 
 class Added(Message):

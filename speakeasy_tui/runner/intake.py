@@ -93,16 +93,16 @@ class Intake:
         self._runner.ensure_lanes()
         self._runner.wake()
 
-    def turn(self, ids: list[int], new: State) -> int:
-        """Hold, release or cancel jobs; those running are stopped first."""
+    def turn(self, ids: list[int], new: State) -> list[int]:
+        """Hold, release or cancel jobs, those running are stopped first; returns which it did."""
         old = frozenset({State.HELD}) if new is State.QUEUED else frozenset({State.QUEUED})
         if new is State.CANCELLED:
             old = frozenset({State.QUEUED, State.HELD})
-        count = 0
+        stopped: list[int] = []
         if new is not State.QUEUED:
             word = "held" if new is State.HELD else "cancelled"
-            for job in ids:
-                count += any(lane.abandon(job, new, word) for lane in self._runner.lanes)
+            lanes = self._runner.lanes
+            stopped = [job for job in ids if any(lane.abandon(job, new, word) for lane in lanes)]
         changed = self._runner.store.turn(ids, old, new)
         for job in changed:
             if new is State.CANCELLED:
@@ -112,7 +112,7 @@ class Intake:
         if not self._runner.store.waiting():
             self._runner.finder.cancel()  # nobody waits for it any more
         self._runner.wake()
-        return count + len(changed)
+        return stopped + changed
 
 
 def _some(found: Iterable[Found], lot: int) -> list[Found]:

@@ -56,6 +56,7 @@ class Office:
             return say.Refused(
                 message=f"the disk of the queue ({self.home.state}) is full: not kept",
                 hint="make room and try again; what is in the queue stays",
+                later=True,
             )
 
     async def _do(self, client: Client, request: say.AnyRequest) -> say.Message:
@@ -81,10 +82,10 @@ class Office:
             case say.Hold() | say.Release() | say.Cancel() | say.Remove():
                 return self._unknown(request.ids) or self._turn(request)
             case say.Move():
-                changed = runner.store.move(request.ids, request.by)
-                for job in changed:
-                    self._server.changed(job)
-                return say.Ok(count=len(set(changed).intersection(request.ids)))
+                return self._moved(request.ids, runner.store.move(request.ids, request.by))
+            case say.ToEnd():
+                moved = runner.store.to_end(request.ids, first=request.first)
+                return self._moved(request.ids, moved)
             case say.Place():
                 placed = None
                 if len(set(request.ids)) == len(request.positions) == len(request.ids):
@@ -120,20 +121,37 @@ class Office:
                 return self._look_up(client, request)
         return say.Ok()
 
+    def _moved(self, ids: list[int], before: dict[int, int]) -> say.Ok:
+        """Tell of rows that were moved; `before` is where each stood that has another place."""
+        for job in before:
+            self._server.changed(job)
+        undo = say.Place(ids=list(before), positions=list(before.values())) if before else None
+        return say.Ok(count=len(set(before).intersection(ids)), undo=undo)
+
     def _turn(self, request: say.Hold | say.Release | say.Cancel | say.Remove) -> say.Message:
+        store, turn = self._runner.store, self._runner.intake.turn
+        undo: say.Undo
         match request:
             case say.Hold():
-                count = self._runner.intake.turn(request.ids, State.HELD)
+                changed = turn(request.ids, State.HELD)
+                undo = say.Release(ids=changed)
             case say.Release():
-                count = self._runner.intake.turn(request.ids, State.QUEUED)
+                changed = turn(request.ids, State.QUEUED)
+                undo = say.Hold(ids=changed)
             case say.Cancel():
-                count = self._runner.intake.turn(request.ids, State.CANCELLED)
+                states = {job: store.state(job) for job in request.ids}
+                changed = turn(request.ids, State.CANCELLED)
+                # What ran would begin a new series: that is for a person to say.
+                waited = [job for job in changed if states[job] is not State.RUNNING]
+                held = [job for job in waited if states[job] is State.HELD]
+                undo = say.Uncancel(ids=waited, held=held)
             case say.Remove():
-                removed = self._runner.store.remove(request.ids)
-                self._server.gone(removed)
+                changed = store.remove(request.ids)
+                undo = say.Restore(ids=changed)
+                self._server.gone(changed)
                 self._server.pulse()
-                count = len(removed)
-        return say.Ok(count=count, note=_note_of_state(len(set(request.ids)) - count))
+        note = _note_of_state(len(set(request.ids)) - len(changed))
+        return say.Ok(count=len(changed), note=note, undo=undo if undo.ids else None)
 
     def _unknown(self, ids: list[int]) -> say.Refused | None:
         missing = [job for job in ids if self._runner.store.state(job) is None]

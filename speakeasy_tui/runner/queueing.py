@@ -1,4 +1,4 @@
-"""What people have done to the queue: files put in, moved, held, taken off, tried again."""
+"""What people have done to the queue: files put in, held, taken off, tried again."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from msgspec import Struct, structs
 
 from speakeasy_tui.core.job import FINAL_STATES, JobError, State
 from speakeasy_tui.core.settings import JobOptions
+from speakeasy_tui.runner.moving import STEP, Moving
 from speakeasy_tui.runner.record import Request, job_identity, parse_options
 from speakeasy_tui.runner.shelf import Shelf
-from speakeasy_tui.runner.writing import Writing
 
 _FRESH = (
     "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
@@ -53,7 +53,7 @@ class Begun(Struct):
     """Left as they are: with the new options each would be what another row is already."""
 
 
-class Queueing(Writing):
+class Queueing(Moving):
     """Every public method is one transaction."""
 
     def __init__(self, path: Path) -> None:
@@ -73,14 +73,16 @@ class Queueing(Writing):
         self._requests.add(request)
         with self._transaction() as db:
             asked = self._options_id(options)
-            (position,) = db.execute("SELECT COALESCE(MAX(position), 0) FROM jobs").fetchone()
+            (position,) = db.execute(
+                "SELECT COALESCE(MAX(position), 1 - ?) FROM jobs", (STEP,)
+            ).fetchone()
             for item in found:
                 identity = job_identity(item.path, options)
                 row = db.execute(
                     "SELECT id, state FROM jobs WHERE identity = ?", (identity,)
                 ).fetchone()
                 if row is None:
-                    position += 1
+                    position += STEP
                     cursor = db.execute(
                         "INSERT INTO jobs (path, root, options, identity, request, state, "
                         "position, added) VALUES (?, ?, ?, ?, ?, 'queued', ?, ?)",
@@ -201,57 +203,8 @@ class Queueing(Writing):
             self._shelf.forget(job)
         return changed
 
-    def place(self, ids: Sequence[int], positions: Sequence[int]) -> list[int] | None:
-        """Give jobs each other's positions; None when `positions` are not just those."""
-        with self._transaction() as db:
-            rows = db.execute(
-                "SELECT id, position FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(ids)),),
-            ).fetchall()
-            if sorted(row["position"] for row in rows) != sorted(positions):
-                return None
-            db.executemany(
-                "UPDATE jobs SET position = ? WHERE id = ?", zip(positions, ids, strict=True)
-            )
-        return list(ids)
-
-    def move(self, ids: Sequence[int], by: int) -> list[int]:
-        """Move queued jobs `by` places among the queued; returns the rows whose place changed."""
-        chosen = set(ids)
-        with self._transaction() as db:
-            rows = db.execute(
-                "SELECT id, position FROM jobs WHERE state IN ('queued', 'held') ORDER BY position"
-            ).fetchall()
-            order = [row["id"] for row in rows]
-            places = [row["position"] for row in rows]
-            before = dict(zip(order, places, strict=True))
-            for _ in range(abs(by)):
-                _shift(order, chosen, up=by < 0)
-            after = dict(zip(order, places, strict=True))
-            changed = [job for job in order if before[job] != after[job]]
-            db.executemany(
-                "UPDATE jobs SET position = ? WHERE id = ?",
-                [(after[job], job) for job in changed],
-            )
-            if changed:
-                db.execute(
-                    "UPDATE jobs SET placed = 1 WHERE id IN (SELECT value FROM json_each(?))",
-                    (json.dumps([job for job in order if job in chosen]),),
-                )
-        return changed
-
     def _options_id(self, options: JobOptions) -> int:
         text = msgspec.json.encode(options).decode()
         self._db.execute("INSERT OR IGNORE INTO options (json) VALUES (?)", (text,))
         row = self._db.execute("SELECT id FROM options WHERE json = ?", (text,)).fetchone()
         return int(row[0])
-
-
-def _shift(order: list[int], chosen: set[int], *, up: bool) -> None:
-    """Move each chosen entry one place, blocks keeping their order."""
-    places = range(1, len(order)) if up else range(len(order) - 2, -1, -1)
-    step = -1 if up else 1
-    for place in places:
-        other = place + step
-        if order[place] in chosen and order[other] not in chosen:
-            order[place], order[other] = order[other], order[place]

@@ -31,6 +31,8 @@ TICK_S = 0.1
 PULSE_S = 0.5
 PAGE = 2000
 """Rows at most that are read while others wait."""
+BEFORE_ALL = -(1 << 62)
+"""A position before those of all rows; what was moved to the front may have one below 0."""
 LINE = 1 << 20
 """Bytes of rows in one line; long paths and their outputs would else make endless ones."""
 MAX_EVENTS = 1_000_000
@@ -152,7 +154,7 @@ class Client:
         """The first full picture, in pages, so that others are served meanwhile."""
         office = self._server.office
         await self.send(self._server.office.pulse_now())
-        after = 0
+        after = BEFORE_ALL
         more = True
         while more:
             rows = office.page(after, PAGE, outputs=self.outputs)

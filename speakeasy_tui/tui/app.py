@@ -24,14 +24,15 @@ from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refus
 from speakeasy_tui.core.settings import JobOptions, Settings, options_of
 from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.core.values import load
-from speakeasy_tui.tui import hangup, place, theme, undo
+from speakeasy_tui.tui import hangup, place, theme
+from speakeasy_tui.tui.doing import Doing
 from speakeasy_tui.tui.ending import Ending
 from speakeasy_tui.tui.faults import FaultTeller
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
 from speakeasy_tui.tui.ink import INK_CSS
 from speakeasy_tui.tui.keyed_app import KeyedApp
-from speakeasy_tui.tui.overview import farewell
+from speakeasy_tui.tui.overview import End, farewell
 from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.confirm import Confirm
 from speakeasy_tui.tui.screens.detail import Detail
@@ -101,7 +102,7 @@ class SpeakeasyApp(KeyedApp):
         self.link = LinkNews(False)
         self.ever_up = False
         self.synced = False
-        self._stopped = False
+        self._end = End.GOES_ON
         self.home = home
         self.settings = settings
         self._save_theme = save_theme
@@ -113,7 +114,7 @@ class SpeakeasyApp(KeyedApp):
         """What the queue was doing when the link to its runner broke."""
         self._touched = 0.0
         """When the last key was pressed."""
-        self.undone: list[undo.Step] = []
+        self.doing = Doing(self.ask, self.say, self._refused)
         self.downloads: dict[str, Download] = {}
         """Models that are being got, by name."""
         self.end_watch: Callable[[], None] = lambda: None
@@ -244,7 +245,7 @@ class SpeakeasyApp(KeyedApp):
 
     def _forget_ids(self) -> None:
         """Close and forget what names files by ids of a queue that is no more."""
-        self.undone = []
+        self.doing.forget()
         self.board.table.end_range()
         self.board.apply(Changes(gone=set(self.board.table.jobs)))
         while len(self.screen_stack) > 1:  # questions about files, too
@@ -256,67 +257,11 @@ class SpeakeasyApp(KeyedApp):
         """Send `request`; a text for `then` is what to say of an `Ok`, with its count."""
         self.worker.ask(request, then if callable(then) else self._answer_to(then or ""))
 
-    def do(
-        self,
-        request: AnyRequest,
-        what: str,
-        back: AnyRequest | None = None,
-        *,
-        files: int | None = None,
-        said: str = "",
-    ) -> None:
-        """Send `request`; when it is done, `back` is what takes it back.
-
-        `files` is how many it is about, where the answer counts others, too; `said` is the
-        sentence that tells it, if it is another than how many and `what`.
-        """
-        tell = self._answer_to("" if said else what)
-
-        def then(answer: AnyMessage) -> None:
-            tell(answer)
-            if not isinstance(answer, Ok):
-                return
-            if said:
-                self.say(said)
-            count = answer.count if files is None else files
-            if back is not None and count:
-                self.undone = [*self.undone, undo.Step(what, count, back)][-undo.KEPT :]
-
-        self.ask(request, then)
-
-    def ask_all(self, requests: Sequence[AnyRequest], what: str) -> None:
-        """Send `requests`, and say of how many files they were together."""
-        tell = self._answer_to(what)
-        answers: list[AnyMessage] = []
-
-        def then(answer: AnyMessage) -> None:
-            answers.append(answer)
-            if isinstance(answer, Refused):
-                tell(answer)
-            done = [one.count for one in answers if isinstance(one, Ok)]
-            if len(answers) == len(requests) and done:
-                tell(Ok(count=sum(done)))
-
-        for request in requests:
-            self.ask(request, then)
-
-    def take_back(self, step: undo.Step) -> None:
-        """Undo `step`, and say for how many files that could be done."""
-        tell = self._answer_to("")
-
-        def then(answer: AnyMessage) -> None:
-            tell(answer)
-            if isinstance(answer, Ok):
-                self.say(undo.told(step, answer.count))
-
-        self.ask(step.back, then)
-
     def _answer_to(self, what: str, *, quiet: bool = False) -> Then:
         def then(answer: AnyMessage) -> None:
             match answer:
                 case Refused():
-                    text = f"{answer.message}\n{answer.hint}".strip()
-                    self._warn("Refused", text)
+                    self._refused(answer)
                 case Ok() if what and not quiet:
                     # A sentence stands for itself; a verb goes with how many files it was.
                     said = what if what[0].isupper() else f"{plural(answer.count, 'file')} {what}"
@@ -329,6 +274,9 @@ class SpeakeasyApp(KeyedApp):
                     pass
 
         return then
+
+    def _refused(self, answer: Refused) -> None:
+        self._warn("Refused", f"{answer.message}\n{answer.hint}".strip())
 
     def _first_answer(self, answer: AnyMessage) -> None:
         """One of the start's requests is answered."""
@@ -345,15 +293,21 @@ class SpeakeasyApp(KeyedApp):
     def stop_and_leave(self) -> None:
         """Stop the engines and leave when that is answered, or soon if it is not."""
 
-        def leave(answer: AnyMessage | None = None) -> None:
+        def leave() -> None:
+            self.run_worker(self._leave(), exclusive=True)
+
+        def answered(answer: AnyMessage) -> None:
             if isinstance(answer, Refused):
+                patience.stop()
+                self._end = End.GOES_ON
                 self._warn("Not stopped", f"{answer.message}\n{answer.hint}")
             else:
-                self._stopped = True
-                self.run_worker(self._leave(), exclusive=True)
+                self._end = End.STOPPED
+                leave()
 
-        self.worker.ask(Stop(now=True), leave)
-        self.set_timer(LEAVE_WAIT, leave)
+        self._end = End.ASKED
+        patience = self.set_timer(LEAVE_WAIT, leave)
+        self.worker.ask(Stop(now=True), answered)
 
     def say(self, text: str) -> None:
         """A quiet line on the screen that is open."""
@@ -392,14 +346,23 @@ class SpeakeasyApp(KeyedApp):
         """Textual's own name for it."""
         await self.action_leave()
 
+    def action_suspend(self) -> None:
+        """Ctrl+Z: the shell again."""
+        if self.settings.foreground:
+            self.say("Not with --foreground: the work would stand still with the window")
+        elif os.getpgrp() == os.getsid(0):  # a shell gives each of its jobs a group of its own
+            self.say("There is no shell to go back to")
+        else:
+            self.action_suspend_process()
+
     def action_help_quit(self) -> None:
         """Ctrl+C: people expect it to end something."""
         self.say(f"{self.key_of('leave')} leaves and the work goes on")
 
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
-        ended = self.settings.foreground or self._stopped
-        text = farewell(self.batch, self.link.up, ended)
+        end = End.STOPPED if self.settings.foreground else self._end
+        text = farewell(self.batch, self.link.up, end)
         if self.downloads:
             names = ", ".join(self.downloads)
             text += f" The download of {names} has ended with the window; what has come is kept."

@@ -65,6 +65,9 @@ class BatchTable(RowCursor, can_focus=True, inherit_bindings=False):
         gone = list(gone)
         moved, self._cursor = self.view.apply(jobs, gone, self._cursor)
         self.marks.difference_update(gone)
+        self._marked_before.difference_update(gone)
+        self.hidden.difference_update(gone)
+        self.find_hidden(jobs)
         if moved:
             self._resized(before)
         elif len(self.jobs) != count:  # rows that the filter hides
@@ -76,6 +79,7 @@ class BatchTable(RowCursor, can_focus=True, inherit_bindings=False):
     def filter(self, test: Test | None) -> None:
         """Show the rows that pass `test`; None: all. The cursor keeps its job if that passes."""
         self.view.test = test
+        self.find_hidden(self.marks)
         self._rebuilt()
 
     def sort(self, column: str, *, reverse: bool) -> None:

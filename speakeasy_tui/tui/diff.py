@@ -165,7 +165,7 @@ class SparingApp(App[Result]):
 
     def on_mount(self) -> None:
         """After another program had the terminal, nothing of ours stands there."""
-        self.app_resume_signal.subscribe(self, lambda _: self._sent.forget())
+        self.app_resume_signal.subscribe(self, lambda _: self.action_redraw())
 
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
         if isinstance(renderable, CompositorUpdate) and self._running and not self._batch_count:

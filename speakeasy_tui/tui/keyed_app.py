@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import CommandInput, CommandList, CommandPalette
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.theme import ThemeProvider
 
 from speakeasy_tui.tui import keymap
@@ -21,6 +21,14 @@ from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.deeds import DEEDS
 from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.screens.help import Help, Topic
+
+ANYWHERE = frozenset(
+    {"pause", "rerun_failed", "add", "models", "settings", "logs", "summary", "leave", "stop"}
+)
+"""What the table does without a row: the palette offers it on other screens, too."""
+
+NOT_OFFERED = frozenset({"palette", "clear", "filter", "search", "back", "complete", "other_pane"})
+"""What the palette leaves to its keys."""
 
 
 class QuietPalette(CommandPalette):
@@ -45,6 +53,8 @@ class KeyedApp(SparingApp[str]):
                 tooltip="Search all commands; choose a theme"),
         Binding("ctrl+l", "redraw", "Redraw", id="redraw", show=False, priority=True,
                 tooltip="Draw the screen anew, after something else wrote on it"),
+        Binding("ctrl+z", "suspend", "Suspend", id="suspend", show=False,
+                tooltip="Back to the shell; the work goes on, and fg shows the window again"),
         Binding("ctrl+q", "leave", "Leave", show=False, tooltip="Leave; the work goes on"),
     ]  # fmt: skip
     ENABLE_COMMAND_PALETTE = True
@@ -85,9 +95,11 @@ class KeyedApp(SparingApp[str]):
         return self._shown_keys.get(name, "")
 
     def action_help(self) -> None:
-        """Show all keys."""
+        """Show all keys, those of the screen in front before the table's."""
+        stack = reversed(self.screen_stack)  # from the palette, which may be on its way out
+        front = next(one for one in stack if not isinstance(one, CommandPalette))
         topics: list[Topic] = []
-        for title, listed in topics_of():
+        for title, listed in [*own_topic(front), *topics_of()]:
             entries = []
             for binding in listed:
                 keys = (self._keymap.get(binding.id or "") or binding.key).split(",")
@@ -107,23 +119,39 @@ class KeyedApp(SparingApp[str]):
         self.push_screen(QuietPalette([ThemeProvider], placeholder="Search for themes…"))
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the palette offers: the theme, and every action of the board."""
+        """What the palette offers: the theme, what `screen` does, and what is done anywhere."""
         yield SystemCommand("Theme", "Choose the colours", self.action_change_theme)
-        for binding in (*bindings_of(Board), *bindings_of(KeyedApp)):
-            if binding.id and binding.id not in {"palette", "clear", "filter"}:
-                action = binding.action
+        offered: list[tuple[KeyedApp | Screen[Any], Binding]] = []
+        if not isinstance(screen, ModalScreen):
+            own = {binding.id: binding for binding in bindings_on(screen)}
+            offered += [(screen, binding) for binding in own.values()]
+            anywhere = (
+                one for one in bindings_of(Board) if one.id in ANYWHERE and one.id not in own
+            )
+            offered += [(self.board, binding) for binding in anywhere]
+        offered += [(self, binding) for binding in bindings_of(KeyedApp)]
+        for target, binding in offered:
+            if binding.id and binding.id not in NOT_OFFERED:
                 yield SystemCommand(
-                    binding.description, binding.tooltip, lambda a=action: self._act(a)
+                    binding.description,
+                    binding.tooltip,
+                    lambda where=target, action=binding.action: self._act(where, action),
                 )
 
-    def _act(self, action: str) -> None:
-        self.run_worker(self.board.run_action(action), exclusive=False)
+    def _act(self, where: KeyedApp | Screen[Any], action: str) -> None:
+        if where is self or where in self.screen_stack:
+            self.run_worker(where.run_action(action), exclusive=False)
 
 
 def bindings_of(owner: type) -> list[Binding]:
     """The bindings that a class itself declares."""
     listed = owner.__dict__.get("BINDINGS", ())
     return [binding for binding in listed if isinstance(binding, Binding)]
+
+
+def bindings_on(screen: Screen[Any]) -> list[Binding]:
+    """The bindings of a screen's class and of those of its bases that are ours."""
+    return [binding for owner in type(screen).__mro__ for binding in bindings_of(owner)]
 
 
 def screens() -> list[tuple[str, tuple[type, ...]]]:
@@ -148,6 +176,17 @@ def screens() -> list[tuple[str, tuple[type, ...]]]:
         ("saving a text", (SaveScreen,)),
         ("the summary", (SummaryScreen, Listing)),
     ]
+
+
+def own_topic(screen: Screen[Any]) -> list[tuple[str, list[Binding]]]:
+    """The keys of a screen other than the table, as a topic of the help."""
+    for title, owners in screens():
+        if owners[0] is type(screen) and not isinstance(screen, Board):
+            own: dict[str | None, Binding] = {}
+            for binding in itertools.chain.from_iterable(map(bindings_of, owners)):
+                own.setdefault(binding.id, binding)
+            return [(title, list(own.values()))]
+    return []
 
 
 def topics_of() -> list[tuple[str, list[Binding]]]:

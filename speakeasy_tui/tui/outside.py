@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import signal
 import subprocess
+from collections.abc import Iterator
 
 from textual.app import App, SuspendNotSupported
 
@@ -39,10 +42,25 @@ def show(app: App[str], path: str) -> str:
         return f"{name} is not there any more"
     try:
         command = [*shlex.split(program()), os.fsdecode(file)]
-        with app.suspend():
+        with app.suspend(), _deaf():
             done = subprocess.run(command, check=False)
     except SuspendNotSupported:
         return f"This terminal cannot be shared with {program()}; the file is {name}"
     except (OSError, ValueError) as error:
         return f"{program()}: {error}; name your editor in $EDITOR"
     return f"{name} was open" if not done.returncode else f"{program()} ended with an error"
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Keys that interrupt the program are meant for it alone, though the terminal tells us, too.
+
+    A handler that does nothing, not SIG_IGN: that the program would inherit.
+    """
+    numbers = (signal.SIGINT, signal.SIGQUIT)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import Enum
 
 from rich.cells import cell_len
 
@@ -175,11 +176,18 @@ def _sentence(text: str, hint: str, ink: str, width: int) -> Line:
     return justified(spans, [Span(" ")], width)
 
 
-def farewell(batch: Batch | None, connected: bool, ended: bool) -> str:
-    """What is printed once the window is closed: whether work goes on, and what to type.
+class End(Enum):
+    """What becomes of the work when the window closes."""
 
-    `ended`: work ended with the window, because it ran in its process or was stopped from it.
-    """
+    GOES_ON = "goes on"
+    STOPPED = "stopped"
+    """It ran in the window's process, or was stopped from it."""
+    ASKED = "asked"
+    """The runner was told to stop, and has not answered."""
+
+
+def farewell(batch: Batch | None, connected: bool, end: End) -> str:
+    """What is printed once the window is closed: whether work goes on, and what to type."""
     if connected and batch is None:
         return "The window has closed; the runner goes on with the batch. speakeasy shows it again."
     if batch is None or not connected:
@@ -192,7 +200,12 @@ def farewell(batch: Batch | None, connected: bool, ended: bool) -> str:
     waiting = counts.get(State.QUEUED.value, 0)
     failed = counts.get(State.FAILED.value, 0) + counts.get(State.QUARANTINED.value, 0)
     held = counts.get(State.HELD.value, 0)
-    if ended and running + waiting:
+    if end is End.ASKED and running + waiting:
+        return (
+            "The runner was told to stop the work and has not answered yet. "
+            "speakeasy status says what it does."
+        )
+    if end is End.STOPPED and running + waiting:
         return (
             f"Work has stopped; {shown.plural(running + waiting, 'file')} left. "
             "The queue is kept: speakeasy goes on with it."

@@ -25,6 +25,10 @@ MOVES: list[BindingType] = [
             tooltip="A screenful of rows down"),
     Binding("pageup,ctrl+b", "page(-1)", "Page up", id="page_up", show=False,
             tooltip="A screenful of rows up"),
+    Binding("ctrl+d", "half_page(1)", "Half a page down", id="half_page_down", show=False,
+            tooltip="Half a screenful of rows down"),
+    Binding("ctrl+u", "half_page(-1)", "Half a page up", id="half_page_up", show=False,
+            tooltip="Half a screenful of rows up"),
     Binding("g,home", "go(0)", "First", id="first", show=False, tooltip="To the first row"),
     Binding("G,end", "go(-1)", "Last", id="last", show=False, tooltip="To the last row"),
     Binding("v", "range", "Range", id="range", show=False,
@@ -55,10 +59,12 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         super().__init__(id=id)
         self.view = View()
         self.marks: set[int] = set()
+        self.hidden: set[int] = set()
+        """Those of the marks that do not pass the filter."""
         self.following = False
         self._cursor: Key | None = None
-        self._anchor: Key | None = None
-        """Where a range of marks began."""
+        self._anchor: tuple[Key, Job | Folder | None] | None = None
+        """Where a range of marks began, and on what."""
         self._marked_before: set[int] = set()
 
     def _draw_changes(self) -> None:
@@ -130,6 +136,10 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         """Move the cursor by screenfuls."""
         self._go(self.cursor_row + pages * max(1, self._rows_in_sight - 1))
 
+    def action_half_page(self, by: int) -> None:
+        """Move the cursor by half a screenful."""
+        self._go(self.cursor_row + by * max(1, self._rows_in_sight // 2))
+
     def action_go(self, row: int) -> None:
         """Move the cursor to a row; -1 is the last."""
         self._go(len(self.view) - 1 if row < 0 else row)
@@ -138,13 +148,30 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         """Move the cursor to a job in view."""
         self._go(self.view.place(self.view.key_of(self.jobs[job_id])))
 
+    def beside(self, job: Job, by: int) -> Job | None:
+        """The job in view above (-1) or below (1) another, which need not be in view any more."""
+        if not len(self.view):
+            return None
+        key = self.view.key_of(job)
+        row = self.view.place(key)
+        here = self.view.key_at(row)
+        where = (here > key) - (here < key)
+        if where * (-1 if self.view.reversed else 1) != by:  # else it took its place
+            row += by
+        while 0 <= row < len(self.view):
+            item = self.view.at(row)
+            if isinstance(item, Job):
+                return item
+            row += by
+        return None
+
     def action_range(self) -> None:
         """Begin or end a range of marks."""
         if self._anchor is not None:
             self._anchor = None
             self.post_message(self.Moved())
         elif self._cursor is not None:
-            self._anchor, self._marked_before = self._cursor, set(self.marks)
+            self._anchor, self._marked_before = (self._cursor, self.cursor_item), set(self.marks)
             self._go(self.cursor_row)
         else:
             self.post_message(self.Empty())
@@ -154,7 +181,7 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         if self._cursor is None:
             self.post_message(self.Empty())
         if self._anchor is None and self._cursor is not None:
-            self._anchor, self._marked_before = self._cursor, set(self.marks)
+            self._anchor, self._marked_before = (self._cursor, self.cursor_item), set(self.marks)
         self._go(self.cursor_row + by)
         self._anchor = None
 
@@ -168,11 +195,20 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
         self.following = False
         self._cursor = self.view.key_at(min(max(row, 0), len(self.view) - 1))
         if self._anchor is not None:
-            between = self.view.ids_between(self.view.place(self._anchor), self.cursor_row)
+            between = self.view.ids_between(self._anchor_row(), self.cursor_row)
             self.marks = self._marked_before | between
         self._show_cursor()
         self._draw_changes()
         self.post_message(self.Moved())
+
+    def _anchor_row(self) -> int:
+        """Where the row now stands on which the range began, or that which took its place."""
+        assert self._anchor is not None
+        key, item = self._anchor
+        job = self.jobs.get(item.id) if isinstance(item, Job) else None
+        if job is not None and self.view.shows(job):
+            key = self.view.key_of(job)
+        return self.view.place(key)
 
     def _show_cursor(self) -> None:
         row = self.cursor_row
@@ -188,12 +224,23 @@ class RowCursor(Inked, ScrollView, inherit_bindings=False):
 
     def mark(self, ids: Iterable[int], on: bool) -> None:
         """Mark or unmark jobs."""
+        ids = list(ids)
         if on:
             self.marks.update(ids)
+            self.find_hidden(ids)
         else:
             self.marks.difference_update(ids)
+            self.hidden &= self.marks
         self._draw_changes()
         self.post_message(self.Moved())
+
+    def find_hidden(self, ids: Iterable[int]) -> None:
+        """Look which of `ids`, as far as they are marked, are not in view."""
+        for job_id in self.marks.intersection(ids):
+            if self.view.shows(self.jobs[job_id]):
+                self.hidden.discard(job_id)
+            else:
+                self.hidden.add(job_id)
 
     def on_click(self, event: events.Click) -> None:
         row = self.scroll_offset.y + event.y - 1

@@ -44,10 +44,11 @@ def test_a_removed_row_that_was_queued_anew_stays_away(tmp_path: Path) -> None:
     assert [job.id for job in store.jobs()] == [new]
 
 
-def test_rows_change_places_only_among_each_other(tmp_path: Path) -> None:
+def test_a_row_is_not_given_the_place_of_another(tmp_path: Path) -> None:
     store = Store(tmp_path / "queue.db")
     ids = store.add([Found(b"/a/%d.wav" % n) for n in range(4)], JobOptions()).new
     assert store.place([ids[3], ids[0], ids[1], ids[2]], [1, 2, 3, 4]) is not None
     assert [job.id for job in store.jobs()] == [ids[3], *ids[:3]]
-    assert store.place([ids[0]], [9]) is None
+    assert store.place([ids[0]], [1]) is None, "another stands there"
+    assert store.place([ids[0], 99], [8, 9]) is None, "one is not there"
     assert all(job.state is State.QUEUED for job in store.jobs())

@@ -18,6 +18,7 @@ from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.record import to_job
 from speakeasy_tui.runner.rows import Staged
 from speakeasy_tui.runner.schema import DamagedError, DatabaseError
+from speakeasy_tui.runner.server import BEFORE_ALL
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.writing import StateError
 
@@ -218,6 +219,35 @@ def test_moving_keeps_a_block_in_order_and_stops_at_the_top(store: Store) -> Non
     assert [job.id for job in store.jobs()] == [ids[3], ids[0], ids[2], ids[1], ids[4]]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_of_a_long_queue_only_the_row_that_is_moved_to_an_end_is_written(
+    store: Store, first: bool
+) -> None:
+    jobs = fill(store, 300)
+    done, *waiting = jobs if first else reversed(jobs)
+    begin(store, done)
+    moved = store.to_end([waiting[-1]], first=first)
+    assert list(moved) == [waiting[-1]]
+    ids = [job.id for job in store.jobs()]
+    assert (ids if first else ids[::-1])[:3] == [done, waiting[-1], waiting[0]]
+    assert store.to_end([waiting[-1]], first=first) == {}
+    assert store.place(list(moved), list(moved.values())) is not None
+    assert [job.id for job in store.jobs()] == jobs
+
+
+def test_where_there_is_no_room_at_the_end_of_the_queue_the_others_make_room(
+    store: Store,
+) -> None:
+    jobs = fill(store, 5)
+    store.place(jobs, [1, 2, 3, 4, 5])
+    begin(store, jobs[0])
+    moved = store.to_end([jobs[2], jobs[4]], first=True)
+    assert [job.id for job in store.jobs()] == [jobs[n] for n in (0, 2, 4, 1, 3)]
+    assert sorted(moved) == jobs[1:]
+    assert store.place(list(moved), list(moved.values())) is not None
+    assert [job.id for job in store.jobs()] == jobs
+
+
 def test_the_next_job_is_the_first_by_position_that_may_run(store: Store) -> None:
     ids = fill(store, 3)
     requests = [request.text() for request in store.requests()]
@@ -317,9 +347,10 @@ def test_paths_that_are_not_utf8_are_spelled_out(store: Store) -> None:
 def test_pages_hold_every_row_once_and_outputs_when_asked(store: Store) -> None:
     jobs = fill(store, 25)
     store.move(jobs[20:22], -15)
+    store.to_end(jobs[22:24], first=True)
     store.adopt_outputs(jobs[3], [b"/o/3.txt"], "x")
     for outputs in (True, False):
-        told, after = [], 0
+        told, after = [], BEFORE_ALL
         while page := store.page(after, 10, outputs=outputs):
             told += [to_job(row.json) for row in page]
             after = page[-1].position

@@ -142,6 +142,20 @@ class Queue(RuleBasedStateMachine):
         self.store.move(ids, by)
         assert self.rows(fixed) == before
 
+    @rule(ids=jobs_of, first=st.booleans())
+    def move_to_end_and_back(self, ids: list[int], first: bool) -> None:
+        every = "SELECT id, position FROM jobs ORDER BY id"
+        waiting = "SELECT id FROM jobs WHERE state IN ('queued', 'held') ORDER BY position"
+        before, order = self.rows(every), [job for (job,) in self.rows(waiting)]
+        chosen = [job for job in order if job in ids]
+        others = [job for job in order if job not in ids]
+        moved = self.store.to_end(ids, first=first)
+        wanted = [*chosen, *others] if first else [*others, *chosen]
+        assert [job for (job,) in self.rows(waiting)] == wanted
+        if moved:
+            assert self.store.place(list(moved), list(moved.values())) is not None
+            assert self.rows(every) == before
+
     # ------------------------------------------------------------------ a lane's events
 
     @rule(made_of=st.sampled_from(MADE_OF), suspects=st.booleans())

@@ -133,7 +133,27 @@ class ScriptedRunner:
             case p.Add():
                 yield p.Added(seq=request.seq, ids=[1, 2])
             case _:
-                yield p.Ok(seq=request.seq, count=len(getattr(request, "ids", [])))
+                count = len(getattr(request, "ids", []))
+                yield p.Ok(seq=request.seq, count=count, undo=self._undo(request))
+
+    def _undo(self, request: Any) -> p.Undo | None:
+        """What takes `request` back, had it been done."""
+        states = {job: self.jobs[job].state for job in getattr(request, "ids", [])}
+        match request:
+            case p.Hold():
+                return p.Release(ids=request.ids)
+            case p.Release():
+                return p.Hold(ids=request.ids)
+            case p.Remove():
+                return p.Restore(ids=request.ids)
+            case p.Cancel():
+                waited = [job for job, state in states.items() if state is not State.RUNNING]
+                held = [job for job in waited if states[job] is State.HELD]
+                return p.Uncancel(ids=waited, held=held) if waited else None
+            case p.Move() | p.ToEnd():
+                return p.Place(ids=request.ids, positions=[self.jobs[n].position for n in states])
+            case _:
+                return None
 
     def options_of(self, job: int) -> JobOptions:
         """What is asked of a row."""

@@ -16,10 +16,11 @@ INTRODUCTION = """\
 
 Actions apply to the marked rows if there are any, else to the row under the cursor (all files
 of a folder when the cursor is on a folder's line). Marks stay with their files through sorting
-and filtering. What cannot be undone is asked first, and answered with `y`, not with Enter. A key
-that can do nothing says why. Of files that are done `r` asks whether to replace their outputs
-(`overwrite`) or to leave alone what is there. `?` shows this list as it is bound now, `ctrl+p`
-searches it.
+and filtering. To run again, cancel or take off several files is asked first; so is to stop one
+that runs, and whatever is done to marked rows that the filter hides. The answer is `y`, not
+Enter. A key that can do nothing says why. Of files that are done `r` asks whether to replace their
+outputs (`overwrite`) or to leave alone what is there. `?` shows this list as it is bound now, the
+keys of the screen in front first; `ctrl+p` searches what can be done there.
 
 `q` leaves and the work goes on; `speakeasy` opens the window again.
 
@@ -53,7 +54,8 @@ In a path that is typed, characters that a terminal would obey are written as th
 
 _NAMES = {
     "question_mark": "?", "slash": "/", "exclamation_mark": "!", "less_than_sign": "<",
-    "greater_than_sign": ">", "comma": ",", "escape": "esc", "enter": "⏎",
+    "greater_than_sign": ">", "left_square_bracket": "[", "right_square_bracket": "]",
+    "comma": ",", "escape": "esc", "enter": "⏎",
     "pagedown": "PgDn", "pageup": "PgUp", "up": "↑", "down": "↓",
     "shift+up": "shift+↑", "shift+down": "shift+↓", "alt+up": "alt+↑", "alt+down": "alt+↓",
 }  # fmt: skip

@@ -12,6 +12,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.transcript import Chunk, Segment, Word
 from speakeasy_tui.tui.ink import LineView, changed
 from speakeasy_tui.tui.loudness import loudness_lines
+from speakeasy_tui.tui.screens.detail import Detail
 from speakeasy_tui.tui.transcript import segment_lines, stamp
 
 from .conftest import STRIP, ScriptedRunner, chunk, make_app, ready, screen_text, until
@@ -146,7 +147,55 @@ async def test_the_row_is_steered_from_where_it_is_open(runner: ScriptedRunner, 
         await pilot.press("r")
         await until(lambda: runner.asked_of(p.Rerun), pilot)
         assert runner.asked_of(p.Rerun)[0].ids == [7]
-        await until(lambda: "1 file queued again" in screen_text(app), pilot)
+        await until(lambda: "broken-download.mp3: queued again" in screen_text(app), pilot)
+
+
+async def test_brackets_open_the_rows_above_and_below_and_the_cursor_goes_along(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("t", "g", "j", "enter")  # grouped: a folder's line is above
+        assert isinstance(app.screen, Detail)
+        seen = [app.screen.job.id]
+        keys = ["left_square_bracket", *["right_square_bracket"] * 4, "left_square_bracket"]
+        for key in keys:
+            await pilot.press(key)
+            await until(lambda: runner.asked_of(p.GetDetail)[-1].id == app.screen.job.id, pilot)
+            seen.append(app.screen.job.id)
+        assert seen == [6, 6, 7, 8, 9, 1, 9]
+        assert "harbour-fog-horn" in screen_text(app)
+        await pilot.press("escape")
+        assert app.board.table.cursor_job == runner.jobs[9]
+        await pilot.press("G", "enter", "right_square_bracket")
+        assert "There is no row below" in screen_text(app)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("left", "above", "below"), [(7, None, 8), (8, 7, None)])
+async def test_rows_beside_one_that_left_the_view_are_those_that_stood_there(
+    runner: ScriptedRunner,
+    home: Home,
+    turned: bool,
+    left: int,
+    above: int | None,
+    below: int | None,
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("f", *("O" if turned else ""))
+        job = runner.jobs[left]
+        job.state = State.QUEUED
+        runner.change(job)
+        table = app.board.table
+        await until(lambda: table.row_count == 1, pilot)
+        if turned:
+            above, below = below, above
+        for by, wanted in ((-1, above), (1, below)):
+            found = table.beside(job, by)
+            assert (found.id if found is not None else None) == wanted
 
 
 async def test_a_change_of_state_asks_for_the_attempts_again(

@@ -62,6 +62,20 @@ async def test_moving_by_letters_arrows_and_pages(window: Window) -> None:
     assert rows == [1, 2, 1, 0, 13, 0, 13, 0]
 
 
+async def test_ctrl_d_and_ctrl_u_move_by_half_a_screenful(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(100, 16)) as pilot:
+        await ready(app, pilot)
+        await pilot.press("pagedown")
+        whole = table(app).cursor_row
+        await pilot.press("g", "ctrl+d", "ctrl+d")
+        assert abs(table(app).cursor_row - whole) <= 1
+        await pilot.press("ctrl+u", "ctrl+u")
+        assert table(app).cursor_row == 0
+
+
 async def test_enter_opens_the_row_and_escape_closes_it(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("j", "enter")
@@ -99,7 +113,7 @@ async def test_x_on_a_waiting_row_cancels_it(window: Window) -> None:
     await pilot.press("G", "x")
     await until(lambda: runner.asked_of(p.Cancel), pilot)
     assert runner.asked_of(p.Cancel)[0].ids == [14]
-    await until(lambda: "1 file cancelled" in screen_text(app), pilot)
+    await until(lambda: "memo-005.ogg: cancelled" in screen_text(app), pilot)
 
 
 async def test_x_on_a_running_row_asks_first_and_enter_is_not_yes(window: Window) -> None:
@@ -145,9 +159,10 @@ async def test_what_is_at_an_end_of_the_queue_is_said_to_be(
     window: Window, keys: str, said: str
 ) -> None:
     app, pilot, runner = window
+    runner.answers = dict.fromkeys((p.Move, p.ToEnd), lambda _: p.Ok())
     await pilot.press(*("greater_than_sign" if key == ">" else key for key in keys))
-    assert said in screen_text(app)
-    assert not runner.asked_of(p.Move) and not runner.asked_of(p.Place)
+    await until(lambda: said in screen_text(app), pilot)
+    assert not app.doing.take_back()
 
 
 @pytest.mark.parametrize(
@@ -235,10 +250,12 @@ async def test_the_cursor_stays_on_its_job_when_the_job_moves(window: Window) ->
 
 
 async def test_r_reruns_the_row_and_capital_r_all_failed(window: Window) -> None:
-    _, pilot, runner = window
+    app, pilot, runner = window
     await pilot.press(*"jjjjjj", "r")
     await until(lambda: runner.asked_of(p.Rerun), pilot)
     await pilot.press("R")
+    assert "Run 2 files again?" in screen_text(app)
+    await pilot.press("y")
     await until(lambda: len(runner.asked_of(p.Rerun)) == 2, pilot)
     one, every = runner.asked_of(p.Rerun)
     assert (one.ids, one.failed) == ([7], False)
@@ -278,7 +295,62 @@ async def test_actions_apply_to_the_marks_and_clear_them(window: Window) -> None
     await pilot.press("g", "h")
     await until(lambda: runner.asked_of(p.Hold), pilot)
     assert runner.asked_of(p.Hold)[0].ids == [12, 13]
-    assert not table(app).marks
+    await until(lambda: not table(app).marks, pilot)
+
+
+async def test_what_a_refused_request_was_about_stays_marked(window: Window) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Hold] = lambda _: p.Refused(message="the disk is full")
+    table(app).mark([12, 13], True)
+    await pilot.press("h")
+    await until(lambda: app._notifications, pilot)
+    assert table(app).marks == {12, 13}
+    del runner.answers[p.Hold]
+    await pilot.press("h")
+    await until(lambda: not table(app).marks, pilot)
+
+
+async def test_marks_that_the_filter_hides_are_counted_and_asked_about(window: Window) -> None:
+    app, pilot, runner = window
+    table(app).mark([11, 12, 13], True)
+    await until(lambda: "3 marked" in screen_text(app), pilot)
+    assert "hidden" not in screen_text(app)
+    await pilot.press("f", "h")
+    assert "3 marked, 3 hidden" in screen_text(app) and not runner.asked_of(p.Hold)
+    assert "Hold 3 files?" in screen_text(app)
+    assert "The filter hides all of them." in screen_text(app)
+    await pilot.press("n")
+    job = runner.jobs[12]
+    job.state = State.FAILED
+    runner.change(job)
+    await until(lambda: "3 marked, 2 hidden" in screen_text(app), pilot)
+    await pilot.press("less_than_sign")
+    assert "Move 2 files?" in screen_text(app)
+    await pilot.press("n", "f")
+    assert "hidden" not in screen_text(app)
+    await pilot.press("h")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Hold)[0].ids == [11, 13]
+
+
+async def test_of_hidden_marks_every_question_tells(window: Window) -> None:
+    app, pilot, _ = window
+    table(app).mark([1, 7], True)
+    await pilot.press("f")
+    for key in "rde":
+        await pilot.press(key)
+        await until(lambda: "The filter hides 1 of them." in screen_text(app), pilot)
+        await pilot.press("escape")
+
+
+async def test_several_failed_files_run_again_when_that_is_meant(window: Window) -> None:
+    app, pilot, runner = window
+    table(app).mark([7, 8], True)
+    await pilot.press("r", "enter")
+    assert "Run 2 files again?" in screen_text(app) and not runner.asked_of(p.Rerun)
+    await pilot.press("y")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].ids == [7, 8]
 
 
 async def test_marks_survive_the_filter_and_escape_clears_them(window: Window) -> None:
@@ -385,6 +457,57 @@ async def test_the_palette_changes_the_theme_and_keeps_it(
     assert kept == ["archive"]
 
 
+async def choose(pilot: Pilot[Any], command: str) -> None:
+    """Find a command in the palette, and choose it."""
+    await pilot.press("ctrl+p")
+    await pilot.pause(0.1)
+    await pilot.press(*command)
+    await pilot.pause(0.3)
+    await pilot.press("enter")
+    await until(lambda: not isinstance(pilot.app.screen, QuietPalette), pilot)
+    await pilot.pause()
+
+
+async def test_a_command_from_the_palette_is_done_to_the_row_that_is_open(window: Window) -> None:
+    app, pilot, runner = window
+    table(app).mark([12], True)
+    await pilot.press("G", "enter")
+    await choose(pilot, "hold")
+    await until(lambda: runner.asked_of(p.Hold), pilot)
+    assert runner.asked_of(p.Hold)[0].ids == [14]
+    assert isinstance(app.screen, Detail) and table(app).marks == {12}
+
+
+async def test_the_palette_offers_no_command_about_rows_where_none_is_seen(window: Window) -> None:
+    app, pilot, runner = window
+    await pilot.press("G", "S")
+    offered = {command.title for command in app.get_system_commands(app.screen)}
+    assert {"Pause", "Add", "Help", "Theme"} <= offered
+    assert not offered & {"Hold", "Cancel", "Remove", "Run first", "Mark", "Back"}
+    await choose(pilot, "pause")
+    await until(lambda: runner.asked_of(p.PauseQueue), pilot)
+
+
+async def test_help_and_redraw_are_done_from_the_palette(window: Window) -> None:
+    app, pilot, _ = window
+    drawn: list[bool] = []
+    app.action_redraw = lambda: drawn.append(True)  # type: ignore[method-assign]
+    await choose(pilot, "redraw")
+    await until(lambda: drawn, pilot)
+    await choose(pilot, "help")
+    await until(lambda: isinstance(app.screen, Help), pilot)
+
+
+async def test_help_begins_with_the_keys_of_the_screen_in_front(window: Window) -> None:
+    app, pilot, _ = window
+    await pilot.press("enter", "question_mark")
+    texts = app.screen.query_one(LineView).texts
+    assert texts[0] == "an opened row" and "Search in the transcript" in "".join(texts[:6])
+    assert "the table" in texts
+    await pilot.press("escape", "escape", "question_mark")
+    assert app.screen.query_one(LineView).texts[0] == "files"
+
+
 @pytest.mark.parametrize("height", [1, 2, 3, 4, 5, 24])
 async def test_the_palette_has_pages_on_any_terminal(
     runner: ScriptedRunner, home: Home, height: int
@@ -436,6 +559,43 @@ async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, h
     assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
 
 
+async def test_a_refused_stop_leaves_the_window_open_and_the_batch_going_on(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    runner.answers[p.Stop] = lambda _: p.Refused(message="the disk is full")
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await ready(app, pilot)
+        await pilot.press("Q", "y")
+        await until(lambda: app._notifications, pilot)
+        await pilot.pause(0.4)
+        assert app.is_running
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)
+    assert app.return_value is not None and "the batch goes on" in app.return_value
+
+
+async def test_what_a_stop_without_an_answer_came_to_is_not_made_up(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    answer = threading.Event()
+
+    def stop(_: p.Stop) -> p.AnyMessage:
+        answer.wait(10)
+        return p.Ok()
+
+    runner.answers[p.Stop] = stop
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("Q", "y")
+        await until(lambda: not app.is_running, pilot)
+    answer.set()
+    assert app.return_value is not None and "has not answered yet" in app.return_value
+
+
 async def test_leaving_asks_when_the_work_would_end_with_the_window(
     runner: ScriptedRunner, home: Home
 ) -> None:
@@ -449,6 +609,16 @@ async def test_leaving_asks_when_the_work_would_end_with_the_window(
         await pilot.press("q", "y")
         await until(lambda: not app.is_running, pilot)
     assert app.return_value is not None and app.return_value.startswith("Work has stopped;")
+
+
+async def test_ctrl_z_would_stop_the_work_that_runs_in_the_window(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home, Settings(foreground=True))
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("ctrl+z")
+        await until(lambda: "Not with --foreground" in screen_text(app), pilot)
 
 
 async def test_ctrl_c_says_how_to_leave(window: Window) -> None:
@@ -478,7 +648,7 @@ async def test_keys_are_rebound_from_the_settings(runner: ScriptedRunner, home: 
         await pilot.press("j")
         assert table(app).cursor_row == 1
         await pilot.press("R")
-        await pilot.press("ctrl+r")
+        await pilot.press("ctrl+r", "y")
         await until(lambda: runner.asked_of(p.Rerun), pilot)
         assert len(runner.asked_of(p.Rerun)) == 1
         assert app.key_of("rerun_failed") == "^r"

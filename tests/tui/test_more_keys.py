@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,20 @@ async def test_ranges_of_marks_and_their_inversion(window: Window) -> None:
     assert table.marks == {1, *range(8, 15)}
 
 
+async def test_a_range_begins_at_its_row_wherever_that_goes(window: Window) -> None:
+    app, pilot, runner = window
+    table = app.board.table
+    await pilot.press("o", "2", "g", "j", "v")
+    assert table.cursor_job is not None and table.cursor_job.id == 6
+    job = runner.jobs[6]
+    job.state = State.DONE  # below all that wait or were held
+    runner.change(job)
+    await until(lambda: table.ids_in_view()[1] != 6, pilot)
+    row = table.ids_in_view().index(6)
+    table.action_go(row - 1)
+    assert table.marks == {6, table.ids_in_view()[row - 1]}
+
+
 async def test_a_removal_is_asked_for_and_taken_back(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("u")
@@ -150,7 +165,7 @@ async def test_a_removal_is_asked_for_and_taken_back(window: Window) -> None:
     await pilot.press("u")
     await until(lambda: runner.asked_of(p.Restore), pilot)
     assert runner.asked_of(p.Restore)[0].ids == [14]
-    await until(lambda: "Taken back: 1 file taken off" in screen_text(app), pilot)
+    await until(lambda: "Taken back: memo-005.ogg: taken off" in screen_text(app), pilot)
 
 
 async def test_a_hidden_row_that_is_taken_off_is_counted_no_more(window: Window) -> None:
@@ -167,7 +182,6 @@ async def test_cancelled_waiting_and_held_files_come_back_as_they_were(window: W
     await pilot.press("G", "space")
     app.board.table.mark([9], True)
     await pilot.press("x", "y")
-    await until(lambda: app.undone, pilot)
     await pilot.press("u")
     await until(lambda: runner.asked_of(p.Uncancel), pilot)
     (asked,) = runner.asked_of(p.Uncancel)
@@ -189,7 +203,6 @@ async def test_an_undo_says_for_how_many_files_it_could_be_done(
     runner.answers[p.Uncancel] = lambda _: p.Ok(count=count)
     app.board.table.mark([5, 9, 14], True)
     await pilot.press("x", "y")
-    await until(lambda: app.undone, pilot)
     await pilot.press("u")
     await until(lambda: said in screen_text(app), pilot)
     assert runner.asked_of(p.Uncancel)[0].ids == [9, 14]
@@ -199,33 +212,103 @@ async def test_marked_rows_are_made_to_run_first_and_back(window: Window) -> Non
     app, pilot, runner = window
     app.board.table.mark([13, 14], True)
     await pilot.press("less_than_sign")
-    await until(lambda: runner.asked_of(p.Place), pilot)
-    move = runner.asked_of(p.Place)[0]
-    assert dict(zip(move.ids, move.positions, strict=True)) == {
-        13: 9,
-        14: 11,
-        9: 12,
-        11: 13,
-        12: 14,
-    }
     await until(lambda: "2 files: next to run" in screen_text(app), pilot)
+    (asked,) = runner.asked_of(p.ToEnd)
+    assert (asked.ids, asked.first) == ([13, 14], True)
     await pilot.press("u")
-    await until(lambda: len(runner.asked_of(p.Place)) == 2, pilot)
     await until(lambda: "Taken back: 2 files moved" in screen_text(app), pilot)
-    back = runner.asked_of(p.Place)[1]
-    assert dict(zip(back.ids, back.positions, strict=True)) == {n: n for n in (9, 11, 12, 13, 14)}
+    (back,) = runner.asked_of(p.Place)
+    assert (back.ids, back.positions) == ([13, 14], [13, 14])
     await pilot.press("escape", "g", "greater_than_sign")
     assert "Nothing to move" in screen_text(app)
 
 
-async def test_a_row_that_is_made_to_run_first_is_one_row(window: Window) -> None:
+async def test_a_row_that_is_moved_is_named(window: Window) -> None:
     app, pilot, runner = window
     await pilot.press("G", "less_than_sign")
-    await until(lambda: app.undone, pilot)
-    assert len(runner.asked_of(p.Place)[0].ids) == 5
-    assert "memo-005.ogg: next to run" in screen_text(app)
+    await until(lambda: "memo-005.ogg: next to run" in screen_text(app), pilot)
+    await pilot.press("K")
+    await until(lambda: runner.asked_of(p.Move), pilot)
+    await until(lambda: "memo-005.ogg: moved" in screen_text(app), pilot)
     await pilot.press("u")
-    await until(lambda: "Taken back: 1 file moved" in screen_text(app), pilot)
+    await until(lambda: "Taken back: memo-005.ogg: moved" in screen_text(app), pilot)
+
+
+async def test_what_is_taken_back_is_the_last_that_was_done_answered_or_not(
+    window: Window,
+) -> None:
+    app, pilot, runner = window
+    answer = threading.Event()
+
+    def cancel(request: p.Cancel) -> p.AnyMessage:
+        answer.wait(10)
+        return p.Ok(count=1, undo=p.Uncancel(ids=request.ids))
+
+    runner.answers[p.Cancel] = cancel
+    await pilot.press("G", "d")
+    await until(lambda: "memo-005.ogg: taken off" in screen_text(app), pilot)
+    await pilot.press("k", "x", "u", "u")
+    await until(lambda: runner.asked_of(p.Cancel), pilot)
+    assert not runner.asked_of(p.Restore)
+    answer.set()
+    await until(lambda: runner.asked_of(p.Restore), pilot)
+    undone = [one for one in runner.asked if isinstance(one, p.Uncancel | p.Restore)]
+    assert [(type(one), one.ids) for one in undone] == [(p.Uncancel, [13]), (p.Restore, [14])]
+
+
+async def test_what_was_refused_is_not_taken_back(window: Window) -> None:
+    app, pilot, runner = window
+    answer = threading.Event()
+
+    def cancel(_: p.Cancel) -> p.AnyMessage:
+        answer.wait(10)
+        return p.Refused(message="the disk is full")
+
+    runner.answers[p.Cancel] = cancel
+    await pilot.press("G", "h", "x", "u")
+    answer.set()
+    await until(lambda: "Nothing to take back: that was not done" in screen_text(app), pilot)
+    await pilot.press("u")
+    await until(lambda: runner.asked_of(p.Release), pilot)
+    assert not runner.asked_of(p.Uncancel)
+
+
+@pytest.mark.parametrize("full", [True, False])
+async def test_an_undo_that_is_refused_can_be_tried_again_if_that_may_help(
+    window: Window, full: bool
+) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Place] = lambda _: p.Refused(message="not now", later=full)
+    await pilot.press("G", "h", "K", "u")
+    await until(lambda: app._notifications, pilot)
+    del runner.answers[p.Place]
+    await pilot.press("u")
+    await until(lambda: len(runner.asked_of(p.Place)) == 1 + full, pilot)
+    await until(lambda: bool(runner.asked_of(p.Release)) is not full, pilot)
+
+
+async def test_an_undo_while_the_runner_is_away_is_not_lost(
+    runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speakeasy_tui.tui.gpu_worker.RETRY", 0.2)
+    app = make_app(runner, home)
+    async with app.run_test(size=SIZE) as pilot:
+        await ready(app, pilot)
+        await pilot.press("G", "d")
+        await until(lambda: "taken off" in screen_text(app), pilot)
+        await pilot.press("K")
+        await until(lambda: "moved" in screen_text(app), pilot)
+        runner.refuse_connections = True
+        runner.hang_up()
+        await until(lambda: "The runner is gone." in screen_text(app), pilot)
+        await pilot.press("u", "u")
+        await until(lambda: len(app._notifications) == 2, pilot)
+        runner.refuse_connections = False
+        await until(lambda: "The runner is back" in screen_text(app), pilot)
+        await pilot.press("u", "u")
+        await until(lambda: runner.asked_of(p.Restore), pilot)
+        undone = [one for one in runner.asked if isinstance(one, p.Place | p.Restore)]
+        assert [type(one) for one in undone] == [p.Place, p.Restore]
 
 
 async def test_e_changes_options_and_runs_again(window: Window) -> None:
@@ -277,8 +360,22 @@ async def test_e_says_what_another_row_is_already(window: Window) -> None:
     await pilot.press("e")
     await until(lambda: "run again with" in screen_text(app), pilot)
     await pilot.press("r")
-    said = "0 files queued again. 1 left as it was: another row"
+    said = "reel-01.flac: not queued again. 1 left as it was: another row"
     await until(lambda: said in screen_text(app), pilot)
+
+
+async def test_changed_options_stay_until_the_file_runs_again(window: Window) -> None:
+    app, pilot, runner = window
+    runner.answers[p.Rerun] = lambda _: p.Refused(message="the disk is full")
+    await pilot.press("e")
+    await until(lambda: "run again with" in screen_text(app), pilot)
+    await pilot.press(*"jjjj", "enter", "r")
+    await until(lambda: app._notifications, pilot)
+    assert "changed" in screen_text(app)
+    del runner.answers[p.Rerun]
+    await pilot.press("r")
+    await until(lambda: app.screen is app.board, pilot)
+    assert [asked.names for asked in runner.asked_of(p.Rerun)] == [["task"], ["task"]]
 
 
 async def test_what_was_changed_and_changed_back_is_not_changed(window: Window) -> None:

@@ -27,6 +27,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui import environment, overview, place
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui.lanes import lane_lines
+from speakeasy_tui.tui.overview import End
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import MESSAGE_FROM, STATE_LOOK, heading, line_of, plan, width_of
 from speakeasy_tui.tui.view import SORTS
@@ -225,25 +226,27 @@ def test_numbers_that_wander_move_nothing(width: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("batch", "connected", "ended", "words"),
+    ("batch", "connected", "end", "words"),
     [
-        (Batch(state=RunnerState.RUNNING, counts={"running": 3, "queued": 12}), True, False,
+        (Batch(state=RunnerState.RUNNING, counts={"running": 3, "queued": 12}), True, End.GOES_ON,
          "3 files running, 12 waiting: the batch goes on."),
-        (Batch(state=RunnerState.RUNNING, counts={"running": 1, "queued": 1}), True, True,
+        (Batch(state=RunnerState.RUNNING, counts={"running": 1, "queued": 1}), True, End.STOPPED,
          "Work has stopped; 2 files left."),
-        (Batch(state=RunnerState.PAUSED, counts={"queued": 4}), True, False,
+        (Batch(state=RunnerState.RUNNING, counts={"running": 1, "queued": 1}), True, End.ASKED,
+         "has not answered yet"),
+        (Batch(state=RunnerState.PAUSED, counts={"queued": 4}), True, End.GOES_ON,
          "speakeasy resume goes on"),
-        (Batch(state=RunnerState.IDLE, counts={"done": 9, "failed": 1}), True, False,
+        (Batch(state=RunnerState.IDLE, counts={"done": 9, "failed": 1}), True, End.GOES_ON,
          "9 files done, 1 failed"),
-        (Batch(state=RunnerState.IDLE), True, False, "Nothing is queued."),
-        (None, False, False, "No runner was reachable"),
-        (None, True, False, "the runner goes on"),
+        (Batch(state=RunnerState.IDLE), True, End.GOES_ON, "Nothing is queued."),
+        (None, False, End.GOES_ON, "No runner was reachable"),
+        (None, True, End.GOES_ON, "the runner goes on"),
     ],
 )  # fmt: skip
 def test_the_farewell_tells_whether_work_goes_on(
-    batch: Batch | None, connected: bool, ended: bool, words: str
+    batch: Batch | None, connected: bool, end: End, words: str
 ) -> None:
-    assert words in overview.farewell(batch, connected, ended)
+    assert words in overview.farewell(batch, connected, end)
 
 
 def test_over_ssh_textual_is_told_to_be_sparing_unless_the_person_said_otherwise() -> None:

@@ -374,6 +374,19 @@ def end(runner: ScriptedRunner) -> None:
     runner.change(*runner.jobs.values())
 
 
+async def test_several_files_of_a_reason_run_again_when_that_is_meant(window: Window) -> None:
+    app, pilot, runner = window
+    job = runner.jobs[8]
+    job.error = runner.jobs[7].error
+    runner.change(job)
+    await until(lambda: app.board.table.jobs[8].error == job.error, pilot)
+    await pilot.press("S", "enter", "enter")
+    assert "Run 2 files again?" in screen_text(app)
+    await pilot.press("y")
+    await until(lambda: runner.asked_of(p.Rerun), pilot)
+    assert runner.asked_of(p.Rerun)[0].ids == [7, 8] and app.screen is app.board
+
+
 async def test_the_summary_opens_once_when_the_batch_ends(window: Window) -> None:
     app, pilot, runner = window
     end(runner)

@@ -89,6 +89,14 @@ class Terminal:
             self.hang_up()
 
 
+SHELL = """
+import fcntl, os, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
+"""
+"""A shell with jobs, on a terminal of its own."""
+
+
 @pytest.fixture
 def open_terminal(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
     terminals: list[Terminal] = []
@@ -273,3 +281,59 @@ def test_a_reader_that_stood_still_has_the_right_screen_within_a_second(
     thawed = time.monotonic()
     terminal.read_until(right)
     assert time.monotonic() - thawed < 1.0
+
+
+def test_ctrl_c_in_the_pager_ends_what_the_pager_does_and_not_the_window(
+    open_terminal: Callable[..., Terminal], tmp_path: Path
+) -> None:
+    text = tmp_path / "bells.txt"
+    text.write_text("the bells\n")
+    pager = tmp_path / "pager"
+    pager.write_text('#!/bin/sh\ntrap "echo interrupted" INT\necho "shows $1"\ncat; cat\n')
+    pager.chmod(0o755)
+    terminal = open_terminal("with-output", str(text), VISUAL=str(pager))
+    terminal.read_until(painted)
+    os.write(terminal.master, b"w")
+    terminal.read_until(lambda output: b"shows " in output)
+    terminal.output = b""
+    os.write(terminal.master, b"\x03")
+    terminal.read_until(lambda output: b"interrupted" in output)
+    os.write(terminal.master, b"\x1c\x04")
+    terminal.read_until(painted)
+    assert terminal.process.poll() is None
+    os.write(terminal.master, b"q")
+    terminal.end(5.0)
+    assert b"Traceback" not in terminal.output
+
+
+def test_ctrl_z_gives_the_shell_back_and_fg_the_window(tmp_path: Path) -> None:
+    terminal = Terminal(sys.executable, "-c", SHELL, PS1="> ")
+    try:
+        command = f"{sys.executable} -m tests.tui.window {tmp_path} from-a-shell busy\n"
+        os.write(terminal.master, command.encode())
+        terminal.read_until(painted)
+        os.write(terminal.master, b"\x1a")
+        terminal.read_until(lambda output: b"Stopped" in output)
+        after = terminal.output.rsplit(b"\x1b[?1049l", 1)[1]
+        assert b"\x1b[?25h" in after  # a cursor, as on every shell's screen
+        terminal.output = b""
+        os.write(terminal.master, b"fg\n")
+        terminal.read_until(painted)
+        os.write(terminal.master, b"q")
+        terminal.read_until(lambda output: b"the batch goes on" in output)
+        os.write(terminal.master, b"exit\n")
+        terminal.end(5.0)
+        assert b"Traceback" not in terminal.output
+    finally:
+        terminal.close()
+
+
+def test_ctrl_z_where_no_shell_could_bring_the_window_back_only_says_so(
+    open_terminal: Callable[..., Terminal],
+) -> None:
+    terminal = open_terminal()
+    terminal.read_until(painted)
+    os.write(terminal.master, b"\x1a")
+    terminal.read_until(lambda output: "no shell to go back to" in plain(output))
+    os.write(terminal.master, b"q")
+    terminal.end(5.0)

@@ -87,3 +87,27 @@ async def test_a_folder_is_queued_watched_and_opened(real_home: Home, tmp_path: 
         await pilot.press("q")
         await until(lambda: not app.is_running, pilot)
     assert Link.connect(real_home).welcome.pid != os.getpid()
+
+
+async def test_what_is_done_in_quick_succession_is_taken_back_as_quickly(
+    real_home: Home, tmp_path: Path
+) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for number in range(5):
+        shutil.copy(Path(samples.__file__).parent / "notes/green-box.ogg", folder / f"{number}.ogg")
+    add = p.Add(sources=[p.Source(os.fsencode(folder))], options=JobOptions(engine="sim"))
+    app = SpeakeasyApp(lambda: attach(real_home), real_home, QUIET, on_connected=[add])
+    async with app.run_test(size=(120, 30)) as pilot:
+        table = app.board.table
+        await until(lambda: len(table.jobs) == 5, pilot, 20)
+        before = table.ids_in_view()
+        await pilot.press("g", "J", "J", "J")
+        moved = [*before[1:4], before[0], before[4]]
+        await until(lambda: table.ids_in_view() == moved, pilot)
+        await pilot.press("J", "h", "less_than_sign", "d", *"uuuu")
+        await until(lambda: table.ids_in_view() == moved, pilot)
+        await pilot.press(*"uuu")
+        await until(lambda: table.ids_in_view() == before, pilot)
+        await until(lambda: {job.state for job in table.jobs.values()} == {State.QUEUED}, pilot)
+        assert not app.doing.take_back()

@@ -40,12 +40,15 @@ def stand_still() -> None:
 
 
 if __name__ == "__main__":
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own
+    if "from-a-shell" not in sys.argv:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # it leads a session of its own
     if "hangups-ignored" in sys.argv:  # as under nohup
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
     folder = Path(sys.argv[1])
     jobs = recordings()
     scripted = ScriptedRunner(jobs, batch_of(jobs), two_lanes())
+    if "with-output" in sys.argv[2:]:
+        jobs[0].outputs = (sys.argv[-1],)
     if "busy" in sys.argv[2:]:
         threading.Thread(target=pour, args=(scripted,), daemon=True).start()
     if "standing-still" in sys.argv[2:]:

@@ -96,7 +96,7 @@ class Arranging(Deeds):
             self._filter_text = ""
             self.refilter()
         elif self.table.marks:
-            self.done_with_marks()
+            self.unmark(list(self.table.marks))
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import on
@@ -15,20 +15,18 @@ from textual.timer import Timer
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core.job import Job, RunnerState
-from speakeasy_tui.core.protocol import Move, PauseQueue, Rerun, Resume, Start
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
-from speakeasy_tui.tui import overview, undo
+from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.field import Field
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.lanes import lane_lines
-from speakeasy_tui.tui.query import FAILED
 from speakeasy_tui.tui.rows import Line, Span
-from speakeasy_tui.tui.screens.arrange import ARRANGE, NO_ROW, Arranging
-from speakeasy_tui.tui.screens.confirm import Confirm
-from speakeasy_tui.tui.screens.deeds import DEEDS, named
+from speakeasy_tui.tui.screens.arrange import ARRANGE, NO_ROW
+from speakeasy_tui.tui.screens.deeds import DEEDS
 from speakeasy_tui.tui.screens.detail import Detail
+from speakeasy_tui.tui.screens.steering import Steering
 from speakeasy_tui.tui.view import Folder
 
 SAID_FOR = 8.0
@@ -36,9 +34,6 @@ SAID_FOR = 8.0
 
 WANDER = 2.0
 """Seconds between two looks at numbers that only wander: use, memory, speed, time left."""
-
-RUNS = {"first": "next to run", "last": "last to run"}
-"""What a row at either end of the queue is."""
 
 FOOTER = (
     ("open", "open"),
@@ -59,7 +54,7 @@ FOOTER = (
 """Actions named at the bottom, the most useful first."""
 
 
-class Board(Arranging):
+class Board(Steering):
     """The main screen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -221,7 +216,8 @@ class Board(Arranging):
         if table.ranging:
             right.append(Span("range   ", "accent"))
         if table.marks:
-            right.append(Span(f"{len(table.marks):,} marked   ", "accent"))
+            hidden = f", {len(table.hidden):,} hidden" if table.hidden else ""
+            right.append(Span(f"{len(table.marks):,} marked{hidden}   ", "accent"))
         if self._filter_text or self._only_failed:
             only = "only failed " if self._only_failed else ""
             turned = "not: " if self._inverted else ""
@@ -273,10 +269,13 @@ class Board(Arranging):
     def chosen(self) -> list[Job]:
         return self.table.chosen()
 
-    def done_with_marks(self) -> None:
-        self.table.mark(list(self.table.marks), False)
+    def hidden(self, jobs: Sequence[Job]) -> int:
+        return sum(job.id in self.table.hidden for job in jobs)
 
-    # ------------------------------------------------------------------ steering
+    def unmark(self, ids: Sequence[int]) -> None:
+        self.table.mark(ids, False)
+
+    # ------------------------------------------------------------------ other screens
 
     @on(BatchTable.Opened)
     def action_open(self) -> None:
@@ -306,70 +305,3 @@ class Board(Arranging):
             "summary": lambda: SummaryScreen(self.table.jobs.values(), unasked=unasked),
         }
         self.app.push_screen(screens[name]())
-
-    def action_pause(self) -> None:
-        """Pause or go on."""
-        batch = self.speakeasy.batch
-        state = RunnerState.RUNNING if batch is None else batch.state
-        if state is RunnerState.PAUSED:
-            self.speakeasy.ask(Resume(), "Resumed")
-        elif state is RunnerState.STOPPED:
-            self.speakeasy.ask(Start(), "Started")
-        else:
-            self.speakeasy.ask(PauseQueue(), "Paused: running files finish, no others begin")
-
-    def action_rerun_failed(self) -> None:
-        """Rerun everything that failed."""
-        if not any(job.state in FAILED for job in self.table.jobs.values()):
-            self.say("Nothing to rerun: no file has failed")
-            return
-        self.speakeasy.ask(Rerun(failed=True), "queued again")
-
-    def action_shift(self, by: int) -> None:
-        """Move the chosen rows in the queue."""
-        jobs = self._to_move()
-        if not jobs:
-            return
-        if undo.at_end(self.table.jobs.values(), jobs, first=by < 0):
-            self.say(f"{named(jobs)}: {RUNS['first' if by < 0 else 'last']} already")
-            return
-        back = undo.around(self.table.jobs.values(), jobs)
-        self.speakeasy.do(Move(ids=[job.id for job in jobs], by=by), "moved", back)
-
-    def action_to_end(self, which: str) -> None:
-        """Make the chosen rows run first, or last."""
-        jobs = self._to_move()
-        if not jobs:
-            return
-        move, back = undo.to_end(self.table.jobs.values(), jobs, first=which == "first")
-        if not move.ids:
-            self.say(f"{named(jobs)}: {RUNS[which]} already")
-            return
-        said = f"{named(jobs)}: {RUNS[which]}"
-        self.speakeasy.do(move, "moved", back, files=len(jobs), said=said)
-
-    def _to_move(self) -> list[Job]:
-        """Those of the chosen that have a place in the queue."""
-        chosen = self.some("move")
-        jobs = [job for job in chosen if job.state in undo.WAITING]
-        if chosen and not jobs:
-            self.say("Nothing to move: only waiting and held files have a place in the queue")
-        return jobs
-
-    def action_stop_and_leave(self) -> None:
-        """Stop the engines at once and leave, when the person says so."""
-
-        def answer(agreed: bool | None) -> None:
-            if agreed:
-                self.speakeasy.stop_and_leave()
-
-        self.app.clear_notifications()
-        self.app.push_screen(
-            Confirm(
-                "Stop the work and leave?",
-                "Running files are given back to the queue; what is finished of them is kept. "
-                "speakeasy goes on with it. To leave and let it work: q.",
-                "stop and leave",
-            ),
-            answer,
-        )

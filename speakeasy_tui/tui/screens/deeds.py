@@ -4,39 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any
 
 from textual.binding import Binding
-from textual.screen import Screen
 
 from speakeasy_tui.core.job import FINAL_STATES, Job, State
 from speakeasy_tui.core.protocol import (
-    AnyMessage,
-    AnyRequest,
     Cancel,
     Detail,
     GetDetail,
     GetOptions,
     Hold,
     Options,
-    Refused,
     Release,
     Remove,
     Rerun,
-    Restore,
 )
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.transcript import Segment, Transcript
 from speakeasy_tui.formats import render
-from speakeasy_tui.tui import outside, undo
+from speakeasy_tui.tui import outside
+from speakeasy_tui.tui.doing import named
 from speakeasy_tui.tui.format import plural, size
-from speakeasy_tui.tui.rows import short_path
-from speakeasy_tui.tui.screens.confirm import Again, Confirm, Outputs
+from speakeasy_tui.tui.gpu_worker import Then
+from speakeasy_tui.tui.screens.asking import Ask, Asking
+from speakeasy_tui.tui.screens.confirm import Again, Outputs
 from speakeasy_tui.tui.screens.pick import Choice, Pick
-
-if TYPE_CHECKING:
-    from speakeasy_tui.tui.app import SpeakeasyApp
 
 DEEDS = [
     Binding("r", "rerun", "Rerun", id="rerun",
@@ -62,48 +55,22 @@ DEEDS = [
 CLIPBOARD = 74_000
 """Bytes that are copied at most: 100 kB in base64, beyond which many terminals take nothing."""
 
-Told = TypeVar("Told")
-
 FINISHED = frozenset({State.DONE, State.SKIPPED})
 """States of files whose outputs are there, or were."""
-
-
-def named(jobs: Sequence[Job]) -> str:
-    """The one file's name, or how many they are."""
-    if len(jobs) == 1:
-        return printable(short_path(jobs[0]).rsplit("/", 1)[-1])
-    return plural(len(jobs), "file")
 
 
 def _words(transcript: Transcript) -> str:
     return plural(len(transcript.text.split()), "word")
 
 
-class Deeds(Screen[None]):
+def rerun_question(jobs: Sequence[Job]) -> Ask:
+    """Asked before several files, none of them done, run again."""
+    detail = "Each begins a new series of tries, and its error goes from the table."
+    return Ask(f"Run {named(jobs)} again?", detail, "run again", len(jobs) > 1)
+
+
+class Deeds(Asking):
     """Base of the screens on which jobs are chosen."""
-
-    @property
-    def speakeasy(self) -> SpeakeasyApp:
-        """The application."""
-        return cast("SpeakeasyApp", self.app)
-
-    def chosen(self) -> list[Job]:
-        """The jobs an action applies to."""
-        raise NotImplementedError
-
-    def some(self, what: str) -> list[Job]:
-        """The jobs an action applies to; says so when there are none to do `what` with."""
-        jobs = self.chosen()
-        if not jobs:
-            self.say(f"There is no file to {what}")
-        return jobs
-
-    def done_with_marks(self) -> None:
-        """The action was sent: the marks have served."""
-
-    def say(self, text: str) -> None:
-        """Show a quiet line."""
-        raise NotImplementedError
 
     def action_rerun(self) -> None:
         """Start a new series of tries of what is chosen."""
@@ -116,7 +83,10 @@ class Deeds(Screen[None]):
             return
         finished = [job for job in jobs if job.state in FINISHED]
         if not finished:
-            self._send(Rerun(ids=[job.id for job in jobs]), "queued again")
+            request = Rerun(ids=[job.id for job in jobs])
+            self.ask_first(
+                rerun_question(jobs), jobs, lambda: self.send([request], "queued again", jobs)
+            )
             return
 
         def answer(outputs: Outputs | None) -> None:
@@ -128,6 +98,7 @@ class Deeds(Screen[None]):
             f"{which} done. y transcribes anew and replaces the outputs that are there, edited "
             "or not; s leaves those alone, and a file that has all of them is skipped."
         )
+        detail = f"{self.unseen(jobs)} {detail}".strip()
         self.app.clear_notifications()
         self.app.push_screen(Again(f"Transcribe {named(jobs)} again?", detail), answer)
 
@@ -139,8 +110,7 @@ class Deeds(Screen[None]):
         requests = [Rerun(ids=finished, options=options, names=["overwrite"])]
         if others:
             requests.append(Rerun(ids=others))
-        self.speakeasy.ask_all(requests, "queued again")
-        self.done_with_marks()
+        self.send(requests, "queued again", jobs)
 
     def action_cancel(self) -> None:
         """Cancel what is chosen; asked first when it runs or is more than one."""
@@ -153,16 +123,13 @@ class Deeds(Screen[None]):
             return
         request = Cancel(ids=[job.id for job in jobs])
         running = [job for job in jobs if job.state is State.RUNNING]
-        if running or len(jobs) > 1:
-            detail = "It can be run again later with r."
-            if running:
-                detail = f"{plural(len(running), 'file is', 'files are')} being transcribed. "
-                detail += "What is finished of it is kept; r goes on with it later."
-            self._ask_first(
-                f"Cancel {named(jobs)}?", detail, "cancel", request, "cancelled", undo.cancel(jobs)
-            )
-        else:
-            self._send(request, "cancelled", undo.cancel(jobs))
+        detail = "It can be run again later with r."
+        if running:
+            detail = f"{plural(len(running), 'file is', 'files are')} being transcribed. "
+            detail += "What is finished of it is kept; r goes on with it later."
+        needed = bool(running) or len(jobs) > 1
+        ask = Ask(f"Cancel {named(jobs)}?", detail, "cancel", needed)
+        self.ask_first(ask, jobs, lambda: self.send([request], "cancelled", jobs))
 
     def action_remove(self) -> None:
         """Take what is chosen off the table; asked first when it is more than one."""
@@ -173,40 +140,33 @@ class Deeds(Screen[None]):
         if not jobs:
             self.say("Not removed: a running file is cancelled first, with x")
             return
-        ids = [job.id for job in jobs]
-        if len(jobs) > 1:
-            self._ask_first(
-                f"Take {named(jobs)} off the table?",
-                "Transcripts stay where they are. u brings the rows back.",
-                "take off",
-                Remove(ids=ids),
-                "taken off",
-                Restore(ids=ids),
-            )
-        else:
-            self._send(Remove(ids=ids), "taken off", Restore(ids=ids))
+        request = Remove(ids=[job.id for job in jobs])
+        question = f"Take {named(jobs)} off the table?"
+        detail = "Transcripts stay where they are. u brings the rows back."
+        ask = Ask(question, detail, "take off", len(jobs) > 1)
+        self.ask_first(ask, jobs, lambda: self.send([request], "taken off", jobs))
 
     def action_undo(self) -> None:
         """Take back the last thing that can be."""
-        undone = self.speakeasy.undone
-        if not undone:
+        if not self.speakeasy.doing.take_back():
             self.say("Nothing to take back: removals, moves, holds and cancellings can be")
-            return
-        self.speakeasy.take_back(undone.pop())
 
     def action_hold(self) -> None:
         """Hold what is chosen; release it when all of it is held."""
-        jobs = self.some("hold")
-        if not jobs:
+        chosen = self.some("hold")
+        if not chosen:
             return
-        held = [job.id for job in jobs if job.state is State.HELD]
-        other = [job.id for job in jobs if job.state in {State.QUEUED, State.RUNNING}]
-        if other:
-            self._send(Hold(ids=other), "held", Release(ids=other))
-        elif held:
-            self._send(Release(ids=held), "released", Hold(ids=held))
-        else:
+        held = [job for job in chosen if job.state is State.HELD]
+        other = [job for job in chosen if job.state in {State.QUEUED, State.RUNNING}]
+        jobs = other or held
+        if not jobs:
             self.say("Nothing to hold: the file is not waiting or running")
+            return
+        ids = [job.id for job in jobs]
+        request = Hold(ids=ids) if other else Release(ids=ids)
+        verb, what = ("hold", "held") if other else ("release", "released")
+        ask = Ask(f"{verb.capitalize()} {named(jobs)}?", "", verb, needed=False)
+        self.ask_first(ask, jobs, lambda: self.send([request], what, jobs))
 
     def action_copy(self) -> None:
         """Copy the paths of what is chosen (OSC 52; in tmux: set-clipboard on)."""
@@ -259,7 +219,7 @@ class Deeds(Screen[None]):
         def got(answer: Detail) -> None:
             segments.extend(part for chunk in answer.chunks for part in chunk.segments)
             if answer.more:
-                self._look_up(GetDetail(id=job.id, after=answer.chunks[-1].start), Detail, got)
+                self.look_up(GetDetail(id=job.id, after=answer.chunks[-1].start), Detail, got)
                 return
             transcript = Transcript(segments, job.language or "", job.audio_s or 0.0)
             if transcript.text:
@@ -267,7 +227,7 @@ class Deeds(Screen[None]):
             else:
                 self.say(f"Nothing to {what}: there is no text of this file yet")
 
-        self._look_up(GetDetail(id=job.id), Detail, got)
+        self.look_up(GetDetail(id=job.id), Detail, got)
 
     def action_outputs(self) -> None:
         """Open one of the outputs in the editor or pager."""
@@ -285,7 +245,7 @@ class Deeds(Screen[None]):
                 self.say("No outputs yet: they are written when the file is done")
 
         # Of rows that were finished before the window opened they have not been told.
-        self._look_up(GetDetail(id=job.id), Detail, got)
+        self.look_up(GetDetail(id=job.id), Detail, got)
 
     def _open_outputs(self, job: Job) -> None:
         def picked(path: str | None) -> None:
@@ -319,16 +279,16 @@ class Deeds(Screen[None]):
 
         ids = [job.id for job in jobs]
 
-        def changed(values: dict[str, Any] | None) -> None:
-            if values is not None:
-                options = JobOptions(**values)
-                self._send(Rerun(ids=ids, options=options, names=list(values)), "queued again")
+        def run(values: dict[str, Any], then: Then) -> None:
+            request = Rerun(ids=ids, options=JobOptions(**values), names=list(values))
+            self.send([request], "queued again", jobs, then=then)
 
         def got(answer: Options) -> None:
             if answer.options:
-                self.app.push_screen(OptionsScreen(named(jobs), answer.options), changed)
+                files = f"{named(jobs)}. {self.unseen(jobs)}".removesuffix(". ")
+                self.app.push_screen(OptionsScreen(files, answer.options, run))
 
-        self._look_up(GetOptions(ids=ids), Options, got)
+        self.look_up(GetOptions(ids=ids), Options, got)
 
     def _only_one(self, what: str) -> Job | None:
         jobs = self.some(what)
@@ -337,34 +297,3 @@ class Deeds(Screen[None]):
         if jobs:
             self.say(f"Choose one file to {what} it")
         return None
-
-    def _look_up(self, request: AnyRequest, kind: type[Told], then: Callable[[Told], None]) -> None:
-        """Ask for something, and say so when it cannot be had."""
-
-        def got(answer: AnyMessage) -> None:
-            if isinstance(answer, kind):
-                then(answer)
-            elif isinstance(answer, Refused):
-                self.say(f"{answer.message}: {answer.hint}".rstrip(": "))
-
-        self.speakeasy.ask(request, got)
-
-    def _send(self, request: AnyRequest, what: str, back: AnyRequest | None = None) -> None:
-        self.speakeasy.do(request, what, back)
-        self.done_with_marks()
-
-    def _ask_first(
-        self,
-        question: str,
-        detail: str,
-        yes: str,
-        request: AnyRequest,
-        what: str,
-        back: AnyRequest | None = None,
-    ) -> None:
-        def answer(agreed: bool | None) -> None:
-            if agreed:
-                self._send(request, what, back)
-
-        self.app.clear_notifications()  # they would lie on the question
-        self.app.push_screen(Confirm(question, detail, yes), answer)

@@ -51,6 +51,10 @@ class Detail(Deeds):
         Binding("n", "found(1)", "Next", id="next_found", tooltip="To the next place found"),
         Binding("N", "found(-1)", "Previous", id="previous_found",
                 tooltip="To the place found before"),
+        Binding("left_square_bracket", "other(-1)", "Previous file", id="previous_file",
+                tooltip="Open the row above instead"),
+        Binding("right_square_bracket", "other(1)", "Next file", id="next_file",
+                tooltip="Open the row below instead"),
         *DEEDS,
     ]  # fmt: skip
 
@@ -104,7 +108,7 @@ class Detail(Deeds):
 
     def _got(self, answer: AnyMessage) -> None:
         match answer:
-            case protocol.Detail():
+            case protocol.Detail() if answer.job.id == self.job.id:
                 self.job = answer.job
                 self._options = answer.options
                 self._attempts = answer.attempts
@@ -128,7 +132,7 @@ class Detail(Deeds):
             self.speakeasy.ask(GetDetail(id=self.job.id, watch=False, after=after), self._got_more)
 
     def _got_more(self, answer: AnyMessage) -> None:
-        if isinstance(answer, protocol.Detail):
+        if isinstance(answer, protocol.Detail) and answer.job.id == self.job.id:
             # What was told meanwhile is newer than what was stored when this was asked.
             self._take({chunk.index: chunk for chunk in answer.chunks} | self._chunks)
             self.query_one("#transcript", LineView).show(follow=True)
@@ -198,6 +202,24 @@ class Detail(Deeds):
             self.say("")
         else:
             self.dismiss()
+
+    def action_other(self, by: int) -> None:
+        """Open the row above or below instead; the cursor goes along."""
+        table = self.speakeasy.board.table
+        job = table.beside(table.jobs.get(self.job.id, self.job), by)
+        if job is None:
+            self.say("There is no row below" if by > 0 else "There is no row above")
+            return
+        if not table.ranging:
+            table.go_to(job.id)
+        self.job = job
+        self._options, self._attempts, self._strip, self._found = None, [], "", -1
+        self._chunks, self._ordered, self._wrapped = {}, [], {}
+        self.say("")
+        self._show()
+        self.query_one("#transcript", LineView).show()
+        self.query_one("#transcript", LineView).action_scroll_home()
+        self.ask()
 
     # ------------------------------------------------------------------ search
 

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
+from speakeasy_tui.core.protocol import AnyMessage, Ok
 from speakeasy_tui.core.settings import JOB_FIELDS, JobOptions
 from speakeasy_tui.core.text import printable
+from speakeasy_tui.tui.gpu_worker import Then
 from speakeasy_tui.tui.overview import justified
 from speakeasy_tui.tui.rows import Line, Span
 from speakeasy_tui.tui.screens.form import Form
 
 
-class OptionsScreen(Form[dict[str, Any]]):
-    """The options of one or many files; the result is those that were changed, by name."""
+class OptionsScreen(Form[None]):
+    """The options of one or many files; it stays until they run again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "run", "Run", id="run_with", tooltip="Run again with these options"),
     ]
     NAMES: ClassVar[Sequence[str]] = JOB_FIELDS
 
-    def __init__(self, files: str, options: Sequence[JobOptions]) -> None:
-        """`options` are all that the files have, each once."""
+    def __init__(
+        self,
+        files: str,
+        options: Sequence[JobOptions],
+        run: Callable[[dict[str, Any], Then], None],
+    ) -> None:
+        """`options` are all that the files have, each once; `run` gets those that were changed,
+        by name, and what to do with the answer.
+        """
         super().__init__()
         self._files = printable(files)
         self._before = options[0]
@@ -33,6 +42,8 @@ class OptionsScreen(Form[dict[str, Any]]):
             if any(getattr(one, name) != getattr(options[0], name) for one in options)
         }
         self._changed: dict[str, Any] = {}
+        self._run = run
+        self._waits = False
 
     def title_line(self, width: int) -> Line:
         left = [Span(" run again with  ", "title"), Span(self._files, "quiet")]
@@ -63,5 +74,12 @@ class OptionsScreen(Form[dict[str, Any]]):
         return [("r", "run again"), *super().entries()]
 
     def action_run(self) -> None:
-        """Close with what was changed."""
-        self.dismiss(self._changed)
+        """Run the files with what was changed, and close when that is done."""
+        if not self._waits:
+            self._waits = True
+            self._run(self._changed, self._answered)
+
+    def _answered(self, answer: AnyMessage) -> None:
+        self._waits = False
+        if isinstance(answer, Ok) and self.is_current:
+            self.dismiss()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, cast
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.protocol import Rerun
@@ -21,9 +20,8 @@ from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.query import FAILED
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span, short_path
-
-if TYPE_CHECKING:
-    from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.screens.asking import Asking
+from speakeasy_tui.tui.screens.deeds import rerun_question
 
 SLOWEST = 5
 
@@ -69,7 +67,7 @@ class Summary:
         self.slowest = sorted(timed, key=lambda job: job.speed or 0.0)[:SLOWEST]
 
 
-class SummaryScreen(Screen[None]):
+class SummaryScreen(Asking):
     """The summary; Enter on a reason runs those files again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -154,6 +152,8 @@ class SummaryScreen(Screen[None]):
     def _again(self, event: Listing.Chosen) -> None:
         if event.index < len(self._kinds) and time.monotonic() >= self._heeds_keys_from:
             jobs = self._summary.reasons[self._kinds[event.index]]
-            app = cast("SpeakeasyApp", self.app)
-            app.do(Rerun(ids=[job.id for job in jobs]), "queued again")
-            self.dismiss()
+            self.ask_first(rerun_question(jobs), jobs, lambda: self._rerun(jobs))
+
+    def _rerun(self, jobs: Sequence[Job]) -> None:
+        self.send([Rerun(ids=[job.id for job in jobs])], "queued again", jobs, keep_marks=True)
+        self.dismiss()
