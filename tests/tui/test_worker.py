@@ -18,7 +18,7 @@ from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
 
-from .conftest import ScriptedRunner, batch_of, make_app, ready, until
+from .conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 
 
 class Receiver:
@@ -253,7 +253,7 @@ async def test_with_another_queue_what_named_files_by_the_old_ids_is_forgotten(
     async with app.run_test(size=(110, 30)) as pilot:
         await ready(app, pilot)
         await pilot.press("G", "h")
-        await until(lambda: app.undone, pilot)
+        await until(lambda: ": held" in screen_text(app), pilot)
         await pilot.press("space", "enter")
         assert app.board.table.marks and len(app.screen_stack) > 1
         runner.queue = "other"
@@ -261,8 +261,10 @@ async def test_with_another_queue_what_named_files_by_the_old_ids_is_forgotten(
         runner.hang_up()
         await until(lambda: runner.connections == 2 and app.link.up, pilot)
         await until(lambda: len(app.board.table.jobs) == 1, pilot)
-        assert not app.board.table.marks and not app.undone
+        assert not app.board.table.marks
         assert app.screen is app.board
+        await pilot.press("u")
+        await until(lambda: "Nothing to take back" in screen_text(app), pilot)
         # With the same queue again they stay.
         await pilot.press("space")
         runner.hang_up()
