@@ -186,7 +186,7 @@ class FrontEnd:
                     self._mailbox.put(Piece(file, 0, 0, passage, mel, only_language=True))
         self._settled(file)
         file.whole = True
-        self._writer.send(Heard(job=file.job, strip=hand.strip))
+        self._writer.send(Heard(job=file.job, strip=hand.strip), soon=False)
         if file.options.vad and not file.chunks:
             text = "no speech was found in the recording"
             file.warnings.append(JobWarning("no_speech", text))
@@ -210,7 +210,7 @@ class FrontEnd:
         file.chunks_s = file.heard_s
         file.chunks = file.todo = 1
         file.whole = True
-        self._writer.send(Heard(job=file.job, strip=cutting.strip))
+        self._writer.send(Heard(job=file.job, strip=cutting.strip), soon=False)
         whole, nothing = Passage((Span(0, len(samples)),)), np.empty((0, 0), np.float32)
         self._mailbox.put(Piece(file, 0, 0, whole, nothing, samples=samples, room=room))
 

@@ -53,7 +53,8 @@ class InFlight:
         known = opened(file)
         if known != self._said.get(file.job):
             self._said[file.job] = known
-            self._writer.send(known)
+            # Of a whole short one more is said soon.
+            self._writer.send(known, soon=not (file.whole and file.short))
 
     def tell_language(self, file: FileWork) -> None:
         """Say what is known of it once its language is."""

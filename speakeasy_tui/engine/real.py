@@ -121,7 +121,8 @@ class RealEngine:
     def _take(self, note: object) -> None:
         match note:
             case Piece():
-                self._begin(note.file)
+                if note.index or not note.file.short:  # else all of it is known in a moment
+                    self._begin(note.file)
                 if self._model is not None and not self._model.aligns:
                     note.packings = TRIES  # nothing would tell it from others
                 if note.wanted:
@@ -316,24 +317,25 @@ class RealEngine:
             return
         if self._ready.is_full(batch.windows, batch.size) and not batch.sampled:
             self._writer.send(FullBatch(windows=batch.size, seconds=batch.seconds))
-        share = batch.seconds / len(batch.windows)
-        for window in batch.windows:
-            whole = sum(piece.frames for piece in window.pieces) or 1
-            for piece in window.pieces:
-                if piece.samples is not None:
-                    continue  # counted as it got on
-                piece.file.model_s += share * piece.frames / whole
-        for result in batch.results:
-            if not result.piece.file.dropped:
-                self._finish_piece(result)
+        _share_out(batch)
         again = [result.piece for result in batch.results if not (result.complete or result.error)]
-        self._let_go([piece for piece in again if not piece.wanted])
-        going = [piece for piece in again if piece.wanted]
-        back = {id(piece) for piece in again}
-        self._front.release([piece for piece in pieces if id(piece) not in back])
-        self._ready.add_again(going)
-        for file in {piece.file.job: piece.file for piece in pieces}.values():
-            if not (file.dropped or self._files.finish(file)):
+        with self._writer.together():
+            for result in batch.results:
+                if not result.piece.file.dropped:
+                    self._finish_piece(result)
+            self._let_go([piece for piece in again if not piece.wanted])
+            going = [piece for piece in again if piece.wanted]
+            back = {id(piece) for piece in again}
+            self._front.release([piece for piece in pieces if id(piece) not in back])
+            self._ready.add_again(going)
+            going_on = [
+                file
+                for file in {piece.file.job: piece.file for piece in pieces}.values()
+                if not (file.dropped or self._files.finish(file))
+            ]
+            moved = {result.piece.file.job for result in batch.results if result.complete}
+            # Of others there is nothing new; but one sign of life there must be.
+            for file in [file for file in going_on if file.job in moved] or going_on[:1]:
                 self._files.tell_progress(file)
 
     def _finish_piece(self, result: Result) -> None:
@@ -392,6 +394,16 @@ class RealEngine:
                 detail=printable_lines(trouble.detail),
             )
         )
+
+
+def _share_out(batch: Decoded) -> None:
+    """Count the time of a batch as that of its files."""
+    share = batch.seconds / len(batch.windows)
+    for window in batch.windows:
+        whole = sum(piece.frames for piece in window.pieces) or 1
+        for piece in window.pieces:
+            if piece.samples is None:  # else counted as it got on
+                piece.file.model_s += share * piece.frames / whole
 
 
 def _is_whole(windows: Sequence[Window]) -> bool:

@@ -40,8 +40,8 @@ from speakeasy_tui.engine.inject import BadSpec, Injector, Trap
 from speakeasy_tui.engine.source import SourceError, check
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 
-CHUNK_S = 30.0
 BATCH = 4
+CHUNK_S = 30.0
 AHEAD = 2
 """Files opened before the ones in work are finished."""
 DECODE_SPEED = 20.0
@@ -263,7 +263,7 @@ class SimulatedEngine:
         if file.command.until is not None:
             file.shorten(file.command.until)
         file.opened = True
-        self._writer.send(Heard(job=file.job, strip=pretend_loudness(name)))
+        self._writer.send(Heard(job=file.job, strip=pretend_loudness(name)), soon=False)
         self._writer.send(
             Opened(
                 job=file.job,
@@ -305,11 +305,12 @@ class SimulatedEngine:
             return
         if len(kept) == self._batch_size:
             self._writer.send(FullBatch(windows=len(kept), seconds=time.monotonic() - begun))
-        for file, number in kept:
-            file.done = number + 1
-            self._writer.send(ChunkDone(job=file.job, chunk=file.todo[number]))
-        for file in {file.job: file for file, _ in kept}.values():
-            self._tell_progress(file)
+        with self._writer.together():
+            for file, number in kept:
+                file.done = number + 1
+                self._writer.send(ChunkDone(job=file.job, chunk=file.todo[number]))
+            for file in {file.job: file for file, _ in kept}.values():
+                self._tell_progress(file)
 
     def _tell_progress(self, file: SimFile) -> None:
         if file.done >= len(file.todo):

@@ -23,22 +23,52 @@ VITALS_EVERY = 2.0
 
 
 class Writer:
-    """Writes reports; usable from every thread."""
+    """Writes reports; usable from every thread.
+
+    What goes out in one piece is read in one, and each time costs the runner as much as what it
+    does then for a short file.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lock = threading.Lock()
+        self._kept = bytearray()
+        """Lines that are to go out with others."""
+        self._keeping = 0
+        """Threads that have several things to say."""
 
-    def send(self, report: Report) -> None:
-        """Write one line. A runner that no longer reads ends the process."""
-        line = memoryview(encode(report))
+    def send(self, report: Report, *, soon: bool = True) -> None:
+        """Write one line; what need not be known `soon` goes out with the next one.
+
+        A runner that no longer reads ends the process.
+        """
+        line = encode(report)
         with self._lock:
-            try:
-                while line:
-                    line = line[os.write(self._descriptor, line) :]
-            except OSError as error:
-                print(f"engine: cannot report, ending: {error}", file=sys.stderr, flush=True)
-                os._exit(0)
+            self._kept += line
+            if soon and not self._keeping:
+                self._write()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is said meanwhile goes out at the end."""
+        with self._lock:
+            self._keeping += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._keeping -= 1
+                if not self._keeping:
+                    self._write()
+
+    def _write(self) -> None:
+        lines, self._kept = memoryview(self._kept), bytearray()
+        try:
+            while lines:
+                lines = lines[os.write(self._descriptor, lines) :]
+        except OSError as error:
+            print(f"engine: cannot report, ending: {error}", file=sys.stderr, flush=True)
+            os._exit(0)
 
 
 class Mailbox:

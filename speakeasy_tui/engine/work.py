@@ -23,6 +23,9 @@ from speakeasy_tui.engine.passage import Passage, Span, seconds_in
 Mel = npt.NDArray[np.float32]
 """Log-mel spectrogram, (mels, frames of 10 ms)."""
 
+CHUNK_S = 30.0
+"""Seconds of the longest chunk."""
+
 SAME_START = 0.010
 """Seconds within which a stored chunk's start is the same as one cut now."""
 
@@ -109,6 +112,11 @@ class FileWork:
         """Raises Dropped when the file was given up."""
         if self.dropped:
             raise Dropped
+
+    @property
+    def short(self) -> bool:
+        """Whether it promises to be one chunk."""
+        return 0 < self.audio_s <= CHUNK_S
 
     @property
     def work_s(self) -> float:

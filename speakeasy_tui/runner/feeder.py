@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from copy import copy
 from typing import Protocol
 
 from speakeasy_tui.core.job import ErrorKind, JobError
-from speakeasy_tui.runner.flight import Flight, Prepared
+from speakeasy_tui.runner.flight import Flight, Prepared, windows_of
 from speakeasy_tui.runner.modelfinder import DownloadCancelledError, Found, ModelError, ModelFinder
 from speakeasy_tui.runner.record import Claim, Request
 from speakeasy_tui.runner.work import Work
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 
 MAX_FLIGHTS = 1000
 """Files given to one engine at most, however short they are."""
+MOST_TOGETHER = 16
+"""Files that are looked at together."""
 
 
 class Owner(Protocol):
@@ -57,18 +60,29 @@ class Room:
 
     def take(self, flight: Flight) -> None:
         """It is given this one."""
+        self._count(flight.prepared.claim, flight.windows, opened=flight.chunks > 0)
+
+    def with_claims(self, claims: Sequence[Claim]) -> Room:
+        """What room there is once it is given these, too; none beside one whose length is not
+        known."""
+        room = copy(self)
+        for claim in claims:
+            room._alone = room._alone or claim.audio_s is None
+            room._count(claim, windows_of(claim.audio_s or 0.0), opened=False)
+        return room
+
+    def _count(self, claim: Claim, windows: float, *, opened: bool) -> None:
         self.files += 1
-        claim, windows = flight.prepared.claim, flight.windows
         if claim.suspect:
             self._alone = True
         elif claim.options.sequential:
             self._windows -= self._batch
         else:
-            self._windows -= windows if flight.chunks else min(windows, self._half)
+            self._windows -= windows if opened else min(windows, self._half)
 
 
 class Feeder:
-    """Takes jobs off the queue for one device, one at a time.
+    """Takes jobs off the queue for one device, a few at a time.
 
     Args:
         owner: the runner.
@@ -89,12 +103,13 @@ class Feeder:
         self._tell = tell
         self._news = news
         self._models: dict[str, Found] = {}
-        self._claim: Claim | None = None
+        self._claims: list[Claim] = []
+        """All ask for the same."""
         self._gifts: list[Claim] = []
         """Claimed for this lane from another."""
         self._search: asyncio.Task[None] | None = None
-        self.hand: Prepared | None = None
-        """Ready for an engine."""
+        self._hands: list[Prepared] = []
+        """Ready for an engine; all ask for the same."""
 
     @property
     def searching(self) -> bool:
@@ -104,41 +119,60 @@ class Feeder:
     @property
     def empty(self) -> bool:
         """Whether nothing is claimed."""
-        return self._claim is None and self.hand is None and not self._gifts
+        return not (self._claims or self._hands or self._gifts)
 
     async def reach(
-        self, *, room: bool, suspects: bool, only: str | None = None
+        self, *, room: Room, suspects: bool, only: str | None = None
     ) -> Prepared | None:
-        """Have the next job in `hand`, if there is one and its model is known.
+        """Have the next jobs in hand, if there are some and their model is known.
 
         Args:
-            room: whether a new job may be claimed; one claimed before is gone on with.
+            room: for how many new jobs may be claimed; those claimed before are gone on with.
             suspects: whether it may be one that must run alone.
-            only: the request that it must ask for, or there is none.
-        """
-        while self.hand is None and self._search is None:
-            if self._claim is None:
-                if room:
-                    self._claim = self._gifts.pop() if self._gifts else self._next(suspects)
-                if self._claim is None:
-                    return None
-                if only is not None and self._claim.request != only:
-                    self._owner.work.unclaim(self._claim)
-                    self._claim = None
-                    return None
-            found = self._models.get(self._claim.request)
-            if found is None:
-                self._search = asyncio.create_task(self._find(self._claim.request))
-                return None
-            claim, self._claim = self._claim, None
-            try:
-                self.hand = await self._owner.work.prepare(claim, found)
-            except BaseException:  # a full disk, say: nobody else could take it ever after
-                self._owner.work.unclaim(claim)
-                raise
-        return self.hand
+            only: the request that they must ask for, or there are none.
 
-    def _next(self, suspects: bool) -> Claim | None:
+        Returns:
+            The first of them; `take` takes all.
+        """
+        while not self._hands and self._search is None:
+            if not self._claims:
+                self._claims = self._next(room, suspects)
+                if not self._claims:
+                    return None
+            request = self._claims[0].request
+            if only is not None and request != only:
+                self._put_back_claims()
+                return None
+            found = self._models.get(request)
+            if found is None:
+                self._search = asyncio.create_task(self._find(request))
+                return None
+            claims, self._claims = self._claims, []
+            try:
+                self._hands = await self._owner.work.prepare(claims, found)
+            except BaseException:  # a full disk, say: nobody else could take them ever after
+                for claim in claims:
+                    self._owner.work.unclaim(claim)
+                raise
+        return self._hands[0] if self._hands else None
+
+    def _next(self, room: Room, suspects: bool) -> list[Claim]:
+        """Claim jobs for which there is room; not many before there is work for the engine."""
+        claims: list[Claim] = []
+        most = min(MOST_TOGETHER, room.files + 1)
+        while len(claims) < most and room.with_claims(claims):
+            claim = self._claim_one(suspects=suspects and not claims)
+            if claim is None:
+                break
+            if claims and (claim.suspect or claim.request != claims[0].request):
+                self._owner.work.unclaim(claim)  # the next one
+                break
+            claims.append(claim)
+        return claims
+
+    def _claim_one(self, *, suspects: bool) -> Claim | None:
+        if self._gifts:
+            return self._gifts.pop()
         return self._owner.work.claim(
             self._owner.requests_for(self._device),
             suspects=suspects,
@@ -151,26 +185,30 @@ class Feeder:
 
     def hand_back(self, request: str) -> bool:
         """Let go of what is in hand if it asks for `request`; False when nothing does."""
-        if self.hand is None or self.hand.claim.request != request:
+        if not self._hands or self._hands[0].claim.request != request:
             return False
-        self._owner.work.unclaim(self.take().claim)
+        self._put_back_hands()
         return True
 
-    def take(self) -> Prepared:
+    def take(self) -> list[Prepared]:
         """What is in hand; the hand is then empty."""
-        assert self.hand is not None
-        hand, self.hand = self.hand, None
-        return hand
+        hands, self._hands = self._hands, []
+        return hands
 
     def let_go(self) -> None:
         """Put back what was claimed and not begun."""
-        if self._claim is not None:
-            self._owner.work.unclaim(self._claim)
-            self._claim = None
-        if self.hand is not None:
-            self._owner.work.unclaim(self.take().claim)
+        self._put_back_claims()
+        self._put_back_hands()
         while self._gifts:
             self._owner.work.unclaim(self._gifts.pop())
+
+    def _put_back_claims(self) -> None:
+        while self._claims:
+            self._owner.work.unclaim(self._claims.pop())
+
+    def _put_back_hands(self) -> None:
+        for hand in self.take():
+            self._owner.work.unclaim(hand.claim)
 
     def forget(self, request: str | None = None) -> None:
         """Look for a request's model again next time; for all without one."""

@@ -114,9 +114,9 @@ class Flight(Struct):
         seconds = self.audio_s if self.audio_s is not None else self.size / USUAL_RATE
         if self.sequential:
             return (1.0 - self.progress) * seconds / WINDOW_S
-        if self.chunks > 1 or seconds >= WINDOW_S:
-            return self.chunks - self.done if self.chunks else seconds / WINDOW_S
-        return 0.0 if self.chunks and self.done else max(SHORTEST, seconds / WINDOW_S)
+        if self.chunks > 1 or (self.chunks and seconds >= WINDOW_S):
+            return self.chunks - self.done
+        return 0.0 if self.chunks and self.done else windows_of(seconds)
 
     @property
     def whole_work_s(self) -> float:
@@ -178,6 +178,11 @@ class Flight(Struct):
             warnings=tuple(self.warnings),
             message=message or self.stage,
         )
+
+
+def windows_of(seconds: float) -> float:
+    """Windows of the model that a file of so many seconds is likely to take."""
+    return max(SHORTEST, seconds / WINDOW_S)
 
 
 _tickets = itertools.count(1)

@@ -41,22 +41,15 @@ class Hearing(Station):
         if self._seat.loading and isinstance(item, say.Progress | say.Failed):
             self._early.heard(item)  # says nothing of how the loading gets on
             return
-        if isinstance(item, say.ChunkDone):
-            self._watch.batch_done()
-        elif not isinstance(item, say.Vitals | say.FullBatch):  # what that batch did follows
-            self._watch.heard()
+        if not isinstance(item, FileReport | say.Heard | say.Vitals | say.FullBatch):
+            self._watch.heard()  # what a full batch did follows
         match item:
             case say.Loaded():
                 self._loaded(item)
             case say.LoadFailed():
                 await self._load_failed(item)
-            case say.Opened() | say.Progress() | say.ChunkDone() | say.Finished():
-                self._file_report(item)
-            case say.Heard():
-                flight = self.flights.get(item.job)
-                if flight is not None and flight.parts[self.view.number].last:
-                    self._work.store.heard(item.job, item.strip)
-                    self._owner.emit("heard", item.job, item.strip)
+            case say.Opened() | say.Progress() | say.ChunkDone() | say.Finished() | say.Heard():
+                self._note(item)
             case say.Failed():
                 await self._file_failed(item)
             case say.FullBatch():
@@ -112,9 +105,18 @@ class Hearing(Station):
         else:
             await self._respawn(f"the model could not be loaded: {report.text}", kind)
 
-    def _file_report(self, report: FileReport) -> None:
+    def _note(self, report: FileReport | say.Heard) -> None:
+        if isinstance(report, say.ChunkDone):
+            self._watch.batch_done()
+        else:
+            self._watch.heard()
         flight = self.flights.get(report.job)
         if flight is None:
+            return
+        if isinstance(report, say.Heard):
+            if flight.parts[self.view.number].last:
+                self._work.store.heard(report.job, report.strip)
+                self._owner.emit("heard", report.job, report.strip)
             return
         part = flight.parts[self.view.number]
         if stale(flight, part, report):

@@ -51,7 +51,8 @@ class Lane(Hearing):
     ) -> None:
         super().__init__(owner, number, device, workers, cpu_threads)
         self._room: Room | None = None
-        """Of the engine, since something was last heard: with clips there are hundreds to count."""
+        """Of the engine, as long as its files have as many windows: with clips there are hundreds
+        to count."""
         self.task: asyncio.Task[None] = asyncio.create_task(self._run())
 
     # ------------------------------------------------------------------ from the runner
@@ -106,7 +107,7 @@ class Lane(Hearing):
     async def drop_work(self, message: str) -> None:
         """Give everything back now and end the engine; the lane stays."""
         dropped = asyncio.get_running_loop().create_future()
-        self._inbox.put_nowait((None, Drop(message, dropped)))
+        self._put(None, Drop(message, dropped))
         await dropped
 
     # ------------------------------------------------------------------ the loop
@@ -140,23 +141,44 @@ class Lane(Hearing):
     async def _hear(self, *, wait: bool) -> None:
         """Handle what is in the inbox; with `wait` there will be something, or a tick passes."""
         await asyncio.sleep(0)  # others are served between two turns
-        if wait and self._inbox.empty():
+        if wait and not self._inbox:
+            self._arrived.clear()
             try:
                 # Not `wait_for`: until Python 3.12 it returns what has just come instead of being
                 # cancelled, and whoever closes this lane would wait for ever.
                 async with asyncio.timeout(TICK_S):
-                    first = await self._inbox.get()
+                    await self._arrived.wait()
             except TimeoutError:
                 await self._check_idle()
                 return
-            await self._take(*first)
-        for _ in range(min(AT_ONCE, self._inbox.qsize())):
-            await self._take(*self._inbox.get_nowait())
+        last = len(self._inbox) - AT_ONCE
+        while len(self._inbox) > max(0, last):
+            if self._is_note():
+                self._take_notes()
+            else:
+                await self._take(*self._inbox.popleft())
+
+    def _is_note(self) -> bool:
+        """Whether what comes next is something that the engine says of a file, to be noted."""
+        engine, item = self._inbox[0]
+        noted = isinstance(item, say.Opened | say.Progress | say.ChunkDone | say.Heard)
+        return noted and engine is self._seat.engine and not self._seat.loading
+
+    def _take_notes(self) -> None:
+        """Note all such things that come next, as one change of the queue."""
+        with self._work.store.together(durable=False):
+            while self._inbox and self._is_note():
+                report = self._inbox.popleft()[1]
+                flight = self.flights.get(report.job)
+                windows = flight.windows if flight is not None else 0.0
+                self._note(report)
+                if flight is not None and flight.windows != windows:
+                    self._room = None
 
     async def _take(self, engine: EngineProcess | None, item: Any) -> None:
-        self._room = None
         if isinstance(item, Wake):
             return
+        self._room = None
         if isinstance(item, Drop):
             try:
                 self._give_all_back(item.message)
@@ -167,7 +189,7 @@ class Lane(Hearing):
             await self._heard_from(item)
 
     async def _advance(self) -> bool:
-        """Give the engine one file more, or begin to load a model.
+        """Give the engine some files more, or begin to load a model.
 
         Returns whether there may be another such thing at once. Between two the engine is heard:
         feeding takes long while folders are searched.
@@ -190,7 +212,7 @@ class Lane(Hearing):
             return not self.flights
         if self._room is None or self._room.files != len(self.flights):
             self._room = self._room_beside(self.flights.values())
-        hand = await self._feeder.reach(room=bool(self._room), suspects=not self.flights)
+        hand = await self._feeder.reach(room=self._room, suspects=not self.flights)
         if hand is None:
             return not self.flights and (self._take_over() or await self._help())
         self._busy = time.monotonic()
@@ -198,9 +220,11 @@ class Lane(Hearing):
             if not self.flights:  # else: drain first
                 await self._load(hand.found, hand.claim)
             return False
-        self._send(self._feeder.take())
-        if (flight := self.flights.get(hand.claim.id)) is not None:
-            self._room.take(flight)
+        with self._work.store.together(durable=False):
+            for hand in self._feeder.take():
+                self._send(hand)
+                if (flight := self.flights.get(hand.claim.id)) is not None:
+                    self._room.take(flight)
         return True
 
     def _room_beside(self, flights: Collection[Flight]) -> Room:
@@ -235,21 +259,19 @@ class Lane(Hearing):
         return True
 
     async def _send_early(self) -> bool:
-        """Give the engine one file to decode while it loads its model; as `_advance`.
+        """Give the engine some files to decode while it loads its model; as `_advance`.
 
         Suspects wait, and after a failure all do: a death while loading is the file's or the
         model's, and only a second one without files tells.
         """
         if self._seat.reloading or self._load_failures or not self._owner.working():
             return False
-        hand = await self._feeder.reach(
-            room=bool(self._room_beside(self._early.files)),
-            suspects=False,
-            only=self.request,
-        )
+        room = self._room_beside(self._early.files)
+        hand = await self._feeder.reach(room=room, suspects=False, only=self.request)
         if hand is None or hand.claim.suspect:
             return False
-        self._early.send(self._feeder.take())
+        for hand in self._feeder.take():
+            self._early.send(hand)
         return True
 
     async def _check_idle(self) -> None:

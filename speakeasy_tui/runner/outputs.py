@@ -44,6 +44,11 @@ class Plan(Struct, frozen=True):
     replace: Replace = {}
     """Our own earlier outputs, as long as nobody changes them; or all with overwrite."""
 
+    @property
+    def folder(self) -> bytes:
+        """Where they are."""
+        return os.path.dirname(next(iter(self.paths.values())))
+
 
 class _Ours(Struct):
     identity: str = ""

@@ -143,7 +143,8 @@ class Content(NamedTuple):
     """What a file holds, as far as that is looked at."""
 
     digest: str = ""
-    """Of its size and of 64 KiB at its start, middle and end; empty: it could not be read."""
+    """Of its size and of 64 KiB at its start, middle and end, or of all of it where that is less;
+    empty: it could not be read."""
     size: int = 0
     """Bytes."""
     stamp: tuple[int, int, int] = (0, 0, 0)
@@ -169,9 +170,12 @@ def content_of(path: bytes) -> Content:
         found = os.fstat(file.fileno())
         size = found.st_size
         digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-        for offset in sorted({0, max(0, size // 2 - piece // 2), max(0, size - piece)}):
-            file.seek(offset)
-            digest.update(file.read(piece))
+        if size <= 3 * piece:
+            digest.update(file.read(3 * piece))
+        else:
+            for offset in (0, size // 2 - piece // 2, size - piece):
+                file.seek(offset)
+                digest.update(file.read(piece))
     return Content(digest.hexdigest(), size, stamp(found))
 
 

@@ -77,6 +77,8 @@ class Runner:
         self._notice = ""
         self._output_folder: bytes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._finished: list[Flight] = []
+        """Files whose outputs are to be written."""
         self._finishing: set[asyncio.Task[Any]] = set()
         self._requests: dict[str, Request] = {}
         self._lost: JobError | None = None
@@ -380,10 +382,16 @@ class Runner:
     def begin_finish(self, flight: Flight) -> None:
         """Write a finished file's outputs, while its lane goes on."""
         self.watch.device_works()
-        self._output_folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
-        task = self._spawn(self.work.finish(flight))
-        self._finishing.add(task)
-        task.add_done_callback(self._finishing.discard)
+        self._output_folder = flight.prepared.plan.folder
+        self._finished.append(flight)
+        if len(self._finished) == 1:  # what else is finished in this turn goes with it
+            task = self._spawn(self._finish())
+            self._finishing.add(task)
+            task.add_done_callback(self._finishing.discard)
+
+    async def _finish(self) -> None:
+        flights, self._finished = self._finished, []
+        await self.work.finish(flights)
 
     def store_full(self, error: StoreFullError) -> None:
         """The queue's own disk is full: nothing more can be kept until there is room."""

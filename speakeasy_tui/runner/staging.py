@@ -12,7 +12,7 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speakeasy_tui.core.transcript import Transcript
@@ -86,7 +86,7 @@ def _write(part: bytes, data: bytes) -> None:
 
 
 def name_parts(staged: Sequence[Staged], replace: Replace) -> None:
-    """Give the parts their names and sync the folders. Blocks.
+    """Give the parts their names; `sync_folders` is to follow. Blocks.
 
     Raises:
         OutputError: a file that is not ours has appeared in the way, or the disk refuses;
@@ -99,6 +99,10 @@ def name_parts(staged: Sequence[Staged], replace: Replace) -> None:
                 passing("naming")
         except OSError as error:
             raise OutputError(explain(error, item.path)) from None
+
+
+def sync_folders(staged: Iterable[Staged]) -> None:
+    """Have the disk keep the names in all folders of `staged`. Blocks."""
     for folder in {os.path.dirname(item.path) for item in staged}:
         with contextlib.suppress(OSError):  # some network file systems cannot sync a folder
             _sync_folder(folder)
@@ -143,9 +147,7 @@ def finish_staged(staged: Sequence[Staged], *, overwrite: bool) -> list[bytes]:
             with contextlib.suppress(OSError):
                 _name(item, {item.path: ""} if overwrite else {})
     discard(staged)
-    for folder in {os.path.dirname(item.path) for item in staged}:
-        with contextlib.suppress(OSError):
-            _sync_folder(folder)
+    sync_folders(staged)
     return in_place(staged)
 
 

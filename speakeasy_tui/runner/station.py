@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ from speakeasy_tui.runner.batchsize import BatchSizes
 from speakeasy_tui.runner.devices import Devices
 from speakeasy_tui.runner.dividing import Share
 from speakeasy_tui.runner.early import Early
-from speakeasy_tui.runner.engineprocess import EngineProcess, Item
+from speakeasy_tui.runner.engineprocess import EngineProcess
 from speakeasy_tui.runner.feeder import Feeder
 from speakeasy_tui.runner.feeder import Owner as FeederOwner
 from speakeasy_tui.runner.flight import Flight, Prepared, order
@@ -75,10 +76,12 @@ class Station:
         self._owner = owner
         self._work = owner.work
         self._workers = workers
-        self._inbox: asyncio.Queue[tuple[EngineProcess | None, Any]] = asyncio.Queue()
+        self._inbox: deque[tuple[EngineProcess | None, Any]] = deque()
+        self._arrived = asyncio.Event()
+        """Something has come into the inbox since it was last found empty."""
         sizes = BatchSizes(owner.work.store)
         self._seat = Seat(
-            owner.home, self.view, owner.devices, workers, cpu_threads, sizes, self._tell
+            owner.home, self.view, owner.devices, workers, cpu_threads, sizes, self._put
         )
         self._feeder = Feeder(owner, device, self._searching, self._searched)
         self._early = Early(owner.work, self._seat, number)
@@ -116,7 +119,7 @@ class Station:
 
     def wake(self) -> None:
         """There may be something to do."""
-        self._inbox.put_nowait((None, Wake()))
+        self._put(None, Wake())
 
     # ------------------------------------------------------------------ model and engine
 
@@ -141,8 +144,9 @@ class Station:
             self._retire(f"no engine process could be started: {error}")
         self._owner.lane_changed()
 
-    def _tell(self, engine: EngineProcess, item: Item) -> None:
-        self._inbox.put_nowait((engine, item))
+    def _put(self, engine: EngineProcess | None, item: Any) -> None:
+        self._inbox.append((engine, item))
+        self._arrived.set()
 
     async def _end_engine(self, *, kill: bool = False) -> None:
         self._overflow = Rung.NONE

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -16,14 +16,14 @@ import msgspec
 from speakeasy_tui.core.faults import FAULT_WORDS
 from speakeasy_tui.core.job import ErrorKind, Job, JobError, JobWarning, State
 from speakeasy_tui.core.settings import Settings
-from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner import outputs, planning
 from speakeasy_tui.runner.commit import CHANGED, commit
 from speakeasy_tui.runner.cutoff import put_right
 from speakeasy_tui.runner.flight import Flight, Prepared
 from speakeasy_tui.runner.modelfinder import Found
 from speakeasy_tui.runner.order import Order
 from speakeasy_tui.runner.pace import Pace
-from speakeasy_tui.runner.record import Claim, Content, content_of, made_of, to_job
+from speakeasy_tui.runner.record import Claim, to_job
 from speakeasy_tui.runner.rows import Told
 from speakeasy_tui.runner.siblings import Siblings
 from speakeasy_tui.runner.store import Store
@@ -135,48 +135,47 @@ class Work:
         """Let a claimed job go."""
         self._held.discard(claim.id)
 
-    async def prepare(self, claim: Claim, found: Found) -> Prepared | None:
-        """Look at the source and at what outputs are there.
+    async def prepare(self, claims: Sequence[Claim], found: Found) -> list[Prepared]:
+        """Look at the sources and at what outputs are there.
 
-        None when there is nothing to transcribe: the job was skipped or failed here.
+        Where there is nothing to transcribe, the job was skipped or failed here.
         """
-        content = Content()
-        try:
-            content = await asyncio.to_thread(content_of, claim.path)
-        except OSError as error:
-            log.info("job %d: %s", claim.id, error)  # the engine says what is wrong with it
-        identity = made_of(content.digest, found.name, claim.options)
+        prepared: list[Prepared] = []
+        contents = await asyncio.to_thread(planning.contents, claims)
+        rest = list(zip(claims, contents, strict=True))
         async with self._planning:  # two files must not choose the same names
-            if self.store.state(claim.id) is not State.QUEUED:
-                self.unclaim(claim)
-                return None
-            place = (claim.path, claim.root, claim.options)
-            # Asked here: the store is not for the thread.
-            names = outputs.names(*place, self.store.owner)
+            while rest:
+                # Asked here: the store is not for the thread.
+                looks = [planning.look(*one, found, self.store.owner) for one in rest]
+                looks, later = planning.apart(looks)
+                rest = [(one.claim, one.content) for one in later]
+                await asyncio.to_thread(planning.choose, looks, self._siblings)
+                with self.store.together(durable=False):
+                    prepared += [
+                        Prepared(one.claim, plan, one.made_of, found, one.content)
+                        for one in looks
+                        if (plan := self._settled(one)) is not None
+                    ]
+        return prepared
 
-            def choose() -> outputs.Plan:
-                chosen = outputs.plan(*place, identity, names, self._siblings)
-                if content.digest and not chosen.present:
-                    outputs.check_folder(chosen)
-                return chosen
-
-            try:
-                chosen = await asyncio.to_thread(choose)
-            except outputs.OutputError as error:
-                self.unclaim(claim)
-                if self.store.state(claim.id) is State.QUEUED:
-                    self._give_up(claim.id, State.FAILED, error.error)
-                return None
-            if self.store.state(claim.id) is not State.QUEUED:  # held or cancelled meanwhile
-                self.unclaim(claim)
-                return None
-            if content.digest and chosen.present:
-                self._skip(claim, chosen, identity)
-                return None
-            self.store.claim_outputs(claim.id, list(chosen.paths.values()))
-            if claim.options.overwrite:
-                self.store.forget_finished(claim.id)
-        return Prepared(claim, chosen, identity, found, content)
+    def _settled(self, look: planning.Look) -> outputs.Plan | None:
+        """Claim a file's outputs; None when it is not to be transcribed."""
+        claim, plan = look.claim, look.plan
+        if self.store.state(claim.id) is not State.QUEUED:  # held or cancelled meanwhile
+            self.unclaim(claim)
+            return None
+        if not isinstance(plan, outputs.Plan):
+            assert plan is not None
+            self.unclaim(claim)
+            self._give_up(claim.id, State.FAILED, plan.error)
+            return None
+        if look.content.digest and plan.present:
+            self._skip(claim, plan, look.made_of)
+            return None
+        self.store.claim_outputs(claim.id, list(plan.paths.values()))
+        if claim.options.overwrite:
+            self.store.forget_finished(claim.id)
+        return plan
 
     def _skip(self, claim: Claim, chosen: outputs.Plan, identity: str) -> None:
         warnings = []
@@ -230,22 +229,25 @@ class Work:
         if self.flights.pop(job, None) is not None:
             self._telling.try_over(job)
 
-    async def finish(self, flight: Flight) -> None:
-        """An engine is done with a file: write its outputs and commit."""
+    async def finish(self, flights: Sequence[Flight]) -> None:
+        """Engines are done with files: write their outputs and commit."""
         try:
-            await self._commit(flight)
+            errors = await commit(self.store, flights)
+            for flight, error in zip(flights, errors, strict=True):
+                self._committed(flight, error)
         except StoreFullError as error:
             # Parts may have been staged before: what stands on disk decides at the resume.
-            self.flights.pop(flight.id, None)
+            for flight in flights:
+                self.flights.pop(flight.id, None)
             self._telling.store_full(error)
         finally:  # whatever happened: a runner with something in flight never ends by itself
-            self.flights.pop(flight.id, None)
-            self._telling.changed(flight.id)
+            for flight in flights:
+                self.flights.pop(flight.id, None)
+                self._telling.changed(flight.id)
             self._telling.wake()
 
-    async def _commit(self, flight: Flight) -> None:
+    def _committed(self, flight: Flight, error: JobError | None) -> None:
         job = flight.id
-        error = await commit(self.store, flight)
         if error is None:
             self._telling.emit("done", job)
         elif error is CHANGED:
@@ -254,8 +256,7 @@ class Work:
         elif error.kind is ErrorKind.DISK:
             self.flights.pop(job, None)
             self.store.give_back(job, outcome="disk", message=error.message)
-            folder = os.path.dirname(next(iter(flight.prepared.plan.paths.values())))
-            self._telling.disk_full(folder, error)
+            self._telling.disk_full(flight.prepared.plan.folder, error)
         else:
             self.flights.pop(job, None)
             self._give_up(job, State.FAILED, error)

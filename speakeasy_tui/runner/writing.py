@@ -36,6 +36,8 @@ class Writing(Rows):
         super().__init__(open_database(path))
         self._waits = True
         """Whether a commit waits for the disk, as `open_database` leaves it."""
+        self._joined = False
+        """Whether what is changed is a part of a transaction that goes on."""
         self.epoch = int(self.get("epoch") or "0") + 1
         self.queue = self.get("queue") or secrets.token_hex(8)
         """By it clients know this queue from one that was made anew and counts its jobs anew."""
@@ -56,8 +58,24 @@ class Writing(Rows):
             db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     @contextmanager
+    def together(self, *, durable: bool = True) -> Iterator[None]:
+        """Several changes as one: all that is changed meanwhile is kept, or on an error nothing.
+
+        Nobody else may have a turn meanwhile: what they change would be of it, too.
+        """
+        with self._transaction(durable=durable):
+            self._joined = True
+            try:
+                yield
+            finally:
+                self._joined = False
+
+    @contextmanager
     def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """One transaction; if it is `durable` a power cut does not take it back."""
+        if self._joined:
+            yield self._db
+            return
         try:
             if durable is not self._waits:
                 # In WAL mode a commit with FULL syncs all that was committed before, too.

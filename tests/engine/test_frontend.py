@@ -45,7 +45,7 @@ class NoWriter(Writer):
     def __init__(self) -> None:
         self.sent: list[Report] = []
 
-    def send(self, report: Report) -> None:
+    def send(self, report: Report, *, soon: bool = True) -> None:
         self.sent.append(report)
 
 
