@@ -53,9 +53,10 @@ class Collecting(Writer):
     """Keeps reports for the test."""
 
     def __init__(self) -> None:
+        super().__init__(-1)
         self.queue: queue.SimpleQueue[Report] = queue.SimpleQueue()
 
-    def send(self, report: Report) -> None:
+    def send(self, report: Report, *, soon: bool = True) -> None:
         self.queue.put(report)
 
 
@@ -173,7 +174,7 @@ def test_a_worker_has_its_next_batch_before_the_last_one_is_told(
         order.append(("given", windows[0].first.file.job))
         give(crew, decoder, windows, size)
 
-    def sent(writer: Collecting, report: Report) -> None:
+    def sent(writer: Collecting, report: Report, *, soon: bool = True) -> None:
         if isinstance(report, Finished):
             order.append(("told", report.job))
         send(writer, report)

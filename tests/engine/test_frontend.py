@@ -43,6 +43,7 @@ class NoWriter(Writer):
     """Keeps what is reported."""
 
     def __init__(self) -> None:
+        super().__init__(-1)
         self.sent: list[Report] = []
 
     def send(self, report: Report, *, soon: bool = True) -> None:

@@ -19,6 +19,7 @@ from speakeasy_tui.core.engineprotocol import (
     Heard,
     Loaded,
     LoadFailed,
+    Opened,
     Progress,
     Ready,
     SetBatch,
@@ -77,6 +78,13 @@ def test_progress_rises_from_0_by_chunks_and_the_end_stands_for_1(real: Engine) 
     assert shares == sorted(shares)
     assert shares[0] == 0.0 and shares[-1] < 1
     assert len(set(shares)) == real.opened(200).chunks
+
+
+def test_of_a_short_recording_all_lengths_are_told_at_once(real: Engine) -> None:
+    real.transcribe(210, SHELF)
+    real.end_of(210)
+    (opened,) = real.said(Opened, 210)
+    assert opened.chunks == 1 and 0 < opened.speech_s <= opened.audio_s <= 30
 
 
 def test_the_text_does_not_depend_on_the_batch(real: Engine) -> None:
