@@ -27,7 +27,8 @@ from speakeasy_tui.runner.rows import Told
 
 log = logging.getLogger(__name__)
 
-TICK_S = 0.1
+TICK_S, EVENTS_TICK_S = 0.1, 0.2
+"""Seconds from one telling to the next, to a window and to who prints events."""
 PULSE_S = 0.5
 PAGE = 2000
 """Rows at most that are read while others wait."""
@@ -146,7 +147,7 @@ class Client:
                 await self.news.wait()
                 self.news.clear()
                 await self._tell_news()
-                await asyncio.sleep(TICK_S)
+                await asyncio.sleep(EVENTS_TICK_S if self.events else TICK_S)
         except (ConnectionError, RuntimeError) as error:
             log.info("client gone: %s", error)
 
