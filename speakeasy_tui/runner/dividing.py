@@ -126,8 +126,6 @@ def _cut(work: Work, lane: Lane, flight: Flight) -> Cut | None:
     claim = flight.prepared.claim
     if flight.id in work.indivisible or claim.suspect or claim.options.sequential:
         return None
-    if claim.options.word_timestamps:  # where a word may begin depends on the chunk before
-        return None
     if not (flight.worked and flight.language and flight.audio_s):
         return None
     part = flight.parts[lane.view.number]

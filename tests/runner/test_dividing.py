@@ -193,11 +193,15 @@ def test_hold_and_release_goes_on_with_what_all_lanes_have_done(near: Near, long
     assert written(long) == texts(long)
 
 
-@pytest.mark.parametrize("option", ["word_timestamps", "sequential"])
-def test_what_depends_on_the_chunk_before_stays_on_one_lane(
-    near: Near, long: Path, option: str
-) -> None:
-    begin(near, long, **{option: True})
+def test_times_of_words_are_no_obstacle(near: Near, long: Path) -> None:
+    begin(near, long, word_timestamps=True)
+    near.until(lambda: helpers(near))
+    assert near.finish()["long.wav"].state is State.DONE
+    assert written(long) == texts(long)
+
+
+def test_what_depends_on_the_window_before_stays_on_one_lane(near: Near, long: Path) -> None:
+    begin(near, long, sequential=True)
     seen: Callable[[], bool] = lambda: bool(helpers(near))  # noqa: E731
     while near.jobs()["long.wav"].progress < 0.5:
         assert not seen()
