@@ -29,6 +29,15 @@ class Decoded:
     """Of windows whose text was suspicious: it takes as many rounds as it takes."""
     error: Trouble | None = None
 
+    def share_out(self) -> None:
+        """Count its time as that of its files."""
+        share = self.seconds / len(self.windows)
+        for window in self.windows:
+            whole = sum(piece.frames for piece in window.pieces) or 1
+            for piece in window.pieces:
+                if piece.samples is None:  # else counted as it got on
+                    piece.file.model_s += share * piece.frames / whole
+
 
 @dataclass(frozen=True)
 class Advanced:

@@ -36,9 +36,8 @@ class Mixer:
 
         What has more than two channels and does not say which is where is averaged: FFmpeg takes
         the fourth of six for a subwoofer, for one, and leaves it out. So is what has more than it
-        has rules for. Of two channels that cancel
-        each other out (one leg of a microphone's balanced line is inverted) the first stands for
-        both.
+        has rules for. Of two channels that cancel each other out (one leg of a microphone's
+        balanced line is inverted) the first stands for both.
         """
         count = channels(frame)
         unnamed = count > 2 and frame.layout.name == f"{count} channels"

@@ -317,7 +317,7 @@ class RealEngine:
             return
         if self._ready.is_full(batch.windows, batch.size) and not batch.sampled:
             self._writer.send(FullBatch(windows=batch.size, seconds=batch.seconds))
-        _share_out(batch)
+        batch.share_out()
         again = [result.piece for result in batch.results if not (result.complete or result.error)]
         with self._writer.together():
             for result in batch.results:
@@ -394,16 +394,6 @@ class RealEngine:
                 detail=printable_lines(trouble.detail),
             )
         )
-
-
-def _share_out(batch: Decoded) -> None:
-    """Count the time of a batch as that of its files."""
-    share = batch.seconds / len(batch.windows)
-    for window in batch.windows:
-        whole = sum(piece.frames for piece in window.pieces) or 1
-        for piece in window.pieces:
-            if piece.samples is None:  # else counted as it got on
-                piece.file.model_s += share * piece.frames / whole
 
 
 def _is_whole(windows: Sequence[Window]) -> bool:

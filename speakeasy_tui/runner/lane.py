@@ -165,9 +165,11 @@ class Lane(Hearing):
         return noted and engine is self._seat.engine and not self._seat.loading
 
     def _take_notes(self) -> None:
-        """Note all such things that come next, as one change of the queue."""
+        """Note such things that come next, as one change of the queue."""
         with self._work.store.together(durable=False):
-            while self._inbox and self._is_note():
+            for _ in range(AT_ONCE):
+                if not (self._inbox and self._is_note()):
+                    break
                 report = self._inbox.popleft()[1]
                 flight = self.flights.get(report.job)
                 windows = flight.windows if flight is not None else 0.0

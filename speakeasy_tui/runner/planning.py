@@ -55,11 +55,14 @@ def apart(looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
     """Those that may choose their names together, for no two can want the same; and the others."""
     wanted: set[bytes] = set()
     together: list[Look] = []
+    others: list[Look] = []
     for one in looks:
         if wanted.isdisjoint(one.names.owners):
             wanted.update(one.names.owners)
             together.append(one)
-    return together, [one for one in looks if one not in together]
+        else:
+            others.append(one)
+    return together, others
 
 
 def choose(looks: Sequence[Look], siblings: Siblings) -> None:
