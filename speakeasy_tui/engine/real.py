@@ -33,7 +33,8 @@ from speakeasy_tui.engine.decode import Decoder, Result
 from speakeasy_tui.engine.frontend import Broken, Cut, FrontEnd
 from speakeasy_tui.engine.inflight import InFlight
 from speakeasy_tui.engine.inject import BadSpec, Injector
-from speakeasy_tui.engine.model import LoadError, Model
+from speakeasy_tui.engine.model import Model
+from speakeasy_tui.engine.modelfolder import LoadError
 from speakeasy_tui.engine.packing import TRIES
 from speakeasy_tui.engine.trouble import Trouble, unjudged, worded
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer

@@ -200,7 +200,8 @@ def test_a_damaged_model_is_a_failed_load_of_kind_model(start: Start, tmp_path: 
 def test_a_changed_starter_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from speakeasy_tui.core import models
     from speakeasy_tui.engine.inject import Injector
-    from speakeasy_tui.engine.model import LoadError, Model
+    from speakeasy_tui.engine.model import Model
+    from speakeasy_tui.engine.modelfolder import LoadError
 
     monkeypatch.setattr(models, "STARTER_SHA256", "0" * 64)
     with pytest.raises(LoadError, match="SHA-256") as caught:
