@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -85,8 +85,7 @@ class KeyedApp(SparingApp[str]):
     def key_of(self, name: str) -> str:
         """The keys of an action as they are shown; the first of them."""
         if name not in self._shown_keys:
-            listed = (bindings_of(owner) for owner in (KeyedApp, Board, BatchTable, Detail))
-            for binding in itertools.chain.from_iterable(listed):
+            for binding in _every_binding():
                 if binding.id == name:
                     keys = self._keymap.get(name) or binding.key
                     shown = self.get_key_display(binding.with_key(keys.split(",")[0]))
@@ -147,6 +146,14 @@ def bindings_of(owner: type) -> list[Binding]:
     """The bindings that a class itself declares."""
     listed = owner.__dict__.get("BINDINGS", ())
     return [binding for binding in listed if isinstance(binding, Binding)]
+
+
+def _every_binding() -> Iterator[Binding]:
+    """The bindings of the window; those of screens that open later, and are imported then, last."""
+    group: tuple[type, ...] = (KeyedApp, Board, BatchTable, Detail)
+    yield from itertools.chain.from_iterable(map(bindings_of, group))
+    for _, group in screens():
+        yield from itertools.chain.from_iterable(map(bindings_of, group))
 
 
 def bindings_on(screen: Screen[Any]) -> list[Binding]:

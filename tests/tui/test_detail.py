@@ -261,6 +261,11 @@ def test_a_match_is_found_in_every_line_it_is_in(width: int) -> None:
     assert text == "the tower, the Tower and the towers again"
 
 
+def test_a_match_behind_a_letter_that_is_two_when_small_is_marked_where_it_is() -> None:
+    (line,) = segment_lines(Segment(0, 3, " İİİİ and the tower"), 80, "tower")
+    assert [span.text for span in line if span.ink == "match"] == ["tower"]
+
+
 async def test_the_transcript_is_searched(runner: ScriptedRunner, home: Home) -> None:
     app = make_app(runner, home)
     async with app.run_test(size=(100, 30)) as pilot:

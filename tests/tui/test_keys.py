@@ -502,7 +502,7 @@ async def test_help_begins_with_the_keys_of_the_screen_in_front(window: Window) 
     app, pilot, _ = window
     await pilot.press("enter", "question_mark")
     texts = app.screen.query_one(LineView).texts
-    assert texts[0] == "an opened row" and "Search in the transcript" in "".join(texts[:6])
+    assert texts[0] == "an opened row" and "Search for words" in "".join(texts[:6])
     assert "the table" in texts
     await pilot.press("escape", "escape", "question_mark")
     assert app.screen.query_one(LineView).texts[0] == "files"

@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -19,7 +18,7 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.batch_table import BatchTable
-from speakeasy_tui.tui.field import Field
+from speakeasy_tui.tui.field import FieldBar
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.rows import Line, Span
@@ -99,12 +98,7 @@ class Board(Steering):
         yield Lines(self._head, id="head")
         yield Lines(self._overview, id="overview")
         yield BatchTable(id="table")
-        field = Field(placeholder="words, state:failed, lang:de, !word", id="filter")
-        field.cursor_blink = False
-        field.can_focus = False
-        with Horizontal(id="filter-bar"):
-            yield Lines(lambda width: [(Span(" / ", "key"),)], id="slash")
-            yield field
+        yield FieldBar("/", "words, state:failed, lang:de, !word")
         yield Lines(self._status, id="status")
         yield Lines(self._footer, id="footer")
 
@@ -243,7 +237,7 @@ class Board(Steering):
 
     def _footer(self, width: int) -> list[Line]:
         app = self.speakeasy
-        if self.query_one("#filter-bar").display:
+        if self.query_one(FieldBar).display:
             return [overview.keys_line((("⏎", "keep"), (app.key_of("clear"), "clear")), width)]
         still = {RunnerState.PAUSED, RunnerState.STOPPED}
         idle = app.batch is not None and app.batch.state in still and not app.beginning

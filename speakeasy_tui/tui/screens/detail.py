@@ -7,11 +7,9 @@ from itertools import chain
 from operator import attrgetter
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
-from textual.widgets import Input
+from textual.containers import Container
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core import protocol
@@ -23,12 +21,12 @@ from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.facts import facts_lines
-from speakeasy_tui.tui.field import Field
-from speakeasy_tui.tui.format import plural
+from speakeasy_tui.tui.field import FieldBar
 from speakeasy_tui.tui.ink import Lines, LineView
 from speakeasy_tui.tui.loudness import loudness_lines
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span
 from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
+from speakeasy_tui.tui.screens.searching import SEARCH, Searching
 from speakeasy_tui.tui.transcript import segment_lines
 
 FOOTER = (
@@ -39,18 +37,17 @@ FOOTER = (
 )  # fmt: skip
 
 
-class Detail(Deeds):
+class Detail(Searching, Deeds):
     """Everything about one job."""
+
+    SEARCHED = "transcript"
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (116, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "back", "Back", id="back", tooltip="Back to the table"),
         Binding("tab", "app.focus_next", "Other pane", id="other_pane",
                 tooltip="Between facts and transcript"),
-        Binding("slash", "search", "Search", id="search", tooltip="Search in the transcript"),
-        Binding("n", "found(1)", "Next", id="next_found", tooltip="To the next place found"),
-        Binding("N", "found(-1)", "Previous", id="previous_found",
-                tooltip="To the place found before"),
+        *SEARCH,
         Binding("left_square_bracket", "other(-1)", "Previous file", id="previous_file",
                 tooltip="Open the row above instead"),
         Binding("right_square_bracket", "other(1)", "Next file", id="next_file",
@@ -72,8 +69,6 @@ class Detail(Deeds):
         self._wrapped_for = (0, "")
         self._asked: tuple[int, State] | None = None
         self._said = ""
-        self._find = ""
-        self._found = -1
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
@@ -85,12 +80,7 @@ class Detail(Deeds):
             transcript = LineView(self._transcript, follow=True, id="transcript")
             transcript.border_title = "transcript"
             yield transcript
-        field = Field(placeholder="words in the transcript", id="filter")
-        field.cursor_blink = False
-        field.can_focus = False
-        with Horizontal(id="filter-bar"):
-            yield Lines(lambda width: [(Span(" / ", "key"),)], id="slash")
-            yield field
+        yield FieldBar("/", "words in the transcript")
         yield Lines(self._status, id="status")
         yield Lines(self._footer, id="footer")
 
@@ -192,16 +182,9 @@ class Detail(Deeds):
     def chosen(self) -> list[Job]:
         return [self.job]
 
-    def action_back(self) -> None:
-        """Out of the search, or close."""
-        if self.query_one("#filter-bar").display:
-            self._close_search()
-        elif self._find:
-            self._find = ""
-            self.query_one("#transcript", LineView).show()
-            self.say("")
-        else:
-            self.dismiss()
+    @property
+    def searched(self) -> LineView:
+        return self.query_one("#transcript", LineView)
 
     def action_other(self, by: int) -> None:
         """Open the row above or below instead; the cursor goes along."""
@@ -213,52 +196,13 @@ class Detail(Deeds):
         if not table.ranging:
             table.go_to(job.id)
         self.job = job
-        self._options, self._attempts, self._strip, self._found = None, [], "", -1
+        self._options, self._attempts, self._strip, self.found = None, [], "", None
         self._chunks, self._ordered, self._wrapped = {}, [], {}
         self.say("")
         self._show()
         self.query_one("#transcript", LineView).show()
         self.query_one("#transcript", LineView).action_scroll_home()
         self.ask()
-
-    # ------------------------------------------------------------------ search
-
-    def action_search(self) -> None:
-        """Open the search."""
-        field = self.query_one("#filter", Field)
-        field.can_focus = True
-        self.query_one("#filter-bar").display = True
-        self.set_focus(field)
-
-    def _close_search(self) -> None:
-        field = self.query_one("#filter", Field)
-        self.set_focus(self.query_one("#transcript"))
-        field.can_focus = False
-        self.query_one("#filter-bar").display = False
-
-    @on(Input.Submitted, "#filter")
-    def _searched(self, event: Input.Submitted) -> None:
-        self._find = event.value.strip()
-        self._found = -1
-        self._close_search()
-        self.query_one("#transcript", LineView).show()
-        self.action_found(1)
-
-    def action_found(self, by: int) -> None:
-        """Scroll to the next place that was found, or the one before."""
-        if not self._find:
-            self.say(f"No search yet: {self.speakeasy.key_of('search')} begins one")
-            return
-        view = self.query_one("#transcript", LineView)
-        rows = [row for row, line in enumerate(view.lines) if any(s.ink == "match" for s in line)]
-        if not rows:
-            self.say(f"{self._find}: not in the transcript")
-            return
-        self._found = (self._found + by) % len(rows) if self._found >= 0 or by > 0 else -1
-        self._found %= len(rows)
-        top = max(0, rows[self._found] - view.size.height // 2)
-        view.scroll_to(y=top, animate=False, immediate=True, force=True)
-        self.say(f"{self._find}: {self._found + 1} of {plural(len(rows), 'line')}")
 
     # ------------------------------------------------------------------ lines
 
@@ -299,13 +243,13 @@ class Detail(Deeds):
         """Several lanes may work on a long file, and what comes is seldom the last of it: the
         chunks before and behind are not broken into lines again.
         """
-        if (width, self._find) != self._wrapped_for:
-            self._wrapped, self._wrapped_for = {}, (width, self._find)
+        if (width, self.find) != self._wrapped_for:
+            self._wrapped, self._wrapped_for = {}, (width, self.find)
         lines: list[Line] = []
         for chunk in chunks:
             known = self._wrapped.get(chunk.index)
             if known is None or known[0] is not chunk:
-                parts = (segment_lines(part, width, self._find) for part in chunk.segments)
+                parts = (segment_lines(part, width, self.find) for part in chunk.segments)
                 known = self._wrapped[chunk.index] = chunk, list(chain.from_iterable(parts))
             lines += known[1]
         return lines

@@ -112,9 +112,8 @@ class SummaryScreen(Asking):
             facts.append(f"{shown.plural(told.warned, 'file')} with a warning")
         lines += [(), *((Span(f"  {fact}"),) for fact in facts), ()]
         if self._kinds:
-            lines.append(
-                (Span("  failed, by reason", "title"), Span("   ⏎ runs them again", "quiet"))
-            )
+            hint = f"   {self.speakeasy.key_of('choose')} runs them again"
+            lines.append((Span("  failed, by reason", "title"), Span(hint, "quiet")))
         return lines
 
     def _reasons(self, width: int) -> list[Line]:
@@ -145,7 +144,7 @@ class SummaryScreen(Asking):
         return lines
 
     def _footer(self, width: int) -> list[Line]:
-        again = [("⏎", "run those again")] if self._kinds else []
+        again = [(self.speakeasy.key_of("choose"), "run those again")] if self._kinds else []
         return [keys_line([*again, ("esc", "back")], width)]
 
     @on(Listing.Chosen)
