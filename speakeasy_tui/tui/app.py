@@ -269,6 +269,8 @@ class SpeakeasyApp(KeyedApp):
                 case Added():
                     said = f"{plural(len(answer.ids), 'file')} queued"
                     known = f", {len(answer.known):,} queued before" if answer.known else ""
+                    if not answer.ids and not answer.known:
+                        said = "Nothing queued: no recordings were found there"
                     self.say(said + known)
                 case _:
                     pass
@@ -362,6 +364,8 @@ class SpeakeasyApp(KeyedApp):
     def end_now(self) -> None:
         """End the window; the runner is not touched."""
         end = End.STOPPED if self.settings.foreground else self._end
+        if not self.ever_up and not self.link.why:
+            end = End.SOON
         text = farewell(self.batch, self.link.up, end)
         if self.downloads:
             names = ", ".join(self.downloads)

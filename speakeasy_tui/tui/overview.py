@@ -184,10 +184,17 @@ class End(Enum):
     """It ran in the window's process, or was stopped from it."""
     ASKED = "asked"
     """The runner was told to stop, and has not answered."""
+    SOON = "soon"
+    """The window was closed before a runner had answered it."""
 
 
 def farewell(batch: Batch | None, connected: bool, end: End) -> str:
     """What is printed once the window is closed: whether work goes on, and what to type."""
+    if end is End.SOON:
+        return (
+            "The window closed before a runner answered: what was named here is not queued. "
+            "speakeasy opens it again."
+        )
     if connected and batch is None:
         return "The window has closed; the runner goes on with the batch. speakeasy shows it again."
     if batch is None or not connected:

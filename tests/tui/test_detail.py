@@ -139,6 +139,22 @@ async def test_a_failed_row_shows_error_hint_attempts_and_what_the_engine_said(
         assert "No transcript is kept" in text
 
 
+async def test_of_a_file_without_a_text_the_attempts_are_read_at_once(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjjjjj", "enter")  # quarantined
+        await until(lambda: "No transcript is kept" in screen_text(app), pilot)
+        await until(lambda: "terminate called [recursively]" in screen_text(app), pilot)
+        await pilot.press("G")  # without going there first
+        await until(lambda: "options" in screen_text(app), pilot)
+        await pilot.press("left_square_bracket", "left_square_bracket")  # that of a running file
+        await until(lambda: "You can hear the swifts" in screen_text(app), pilot)
+        assert app.focused is app.screen.query_one("#transcript")
+
+
 async def test_the_row_is_steered_from_where_it_is_open(runner: ScriptedRunner, home: Home) -> None:
     app = make_app(runner, home)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.keyed_app import QuietPalette
@@ -703,6 +703,20 @@ async def test_an_empty_queue_says_what_to_do(home: Home) -> None:
         assert "speakeasy add FILE" in screen_text(app)
         await pilot.press("enter", "x", "r", "space", "y", "h", "K", "G")
         assert isinstance(app.screen, Board)
+
+
+async def test_a_folder_without_recordings_is_not_called_0_files(home: Home) -> None:
+    runner = ScriptedRunner([], batch_of([], state=RunnerState.IDLE), [])
+    runner.answers[p.Add] = lambda request: p.Added(ids=[])
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: "Nothing is queued" in screen_text(app), pilot)
+        app.ask(p.Add(sources=[], options=JobOptions()), "")
+        await until(lambda: "no recordings were found there" in screen_text(app), pilot)
+        last = screen_text(app).rstrip().splitlines()[-1]
+        assert last.startswith(" a add files")
+        await pilot.press("S")
+        assert "Nothing has been queued yet" in screen_text(app)
 
 
 async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> None:

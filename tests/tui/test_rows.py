@@ -187,6 +187,20 @@ def test_a_lanes_warning_and_its_restarts_are_told() -> None:
     assert "2 respawns" in text_of(line) and "! no cuBLAS: on the CPU" in text_of(line)
 
 
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_warning_that_has_no_room_beside_its_lane_is_read_whole_below_it(width: int) -> None:
+    warning = "base not to be had (the model hub cannot be reached): tiny.en is used"
+    lanes = [
+        Lane(number=n, device=f"cuda:{n}", model="tiny.en", compute_type="int8", respawns=5,
+             state=LaneState.RUNNING, batch_size=8, speed=7.6, use=0.9, warning=warning)
+        for n in range(2)
+    ]  # fmt: skip
+    lines = [text_of(line) for line in lane_lines(lanes, width, 4)]
+    assert warning in " ".join(" ".join(lines[1:-1]).split())
+    assert len(lines) <= 4 and "cuda:1" in lines[-1]
+    assert all(len(line) == width for line in lines)
+
+
 def test_what_holds_for_several_lanes_is_said_once() -> None:
     lines = [text_of(line) for line in lane_lines(two_lanes(), 180, 4)]
     assert "the GPU's fastest" in lines[0] and "the GPU's fastest" not in lines[1]
@@ -241,6 +255,7 @@ def test_numbers_that_wander_move_nothing(width: int) -> None:
         (Batch(state=RunnerState.IDLE), True, End.GOES_ON, "Nothing is queued."),
         (None, False, End.GOES_ON, "No runner was reachable"),
         (None, True, End.GOES_ON, "the runner goes on"),
+        (None, False, End.SOON, "what was named here is not queued"),
     ],
 )  # fmt: skip
 def test_the_farewell_tells_whether_work_goes_on(

@@ -69,6 +69,8 @@ class Detail(Searching, Deeds):
         self._wrapped_for = (0, "")
         self._asked: tuple[int, State] | None = None
         self._said = ""
+        self._led = False
+        """Whether keys go to the facts because there was no transcript."""
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
@@ -100,12 +102,15 @@ class Detail(Searching, Deeds):
         match answer:
             case protocol.Detail() if answer.job.id == self.job.id:
                 self.job = answer.job
+                opened = self._options is None
                 self._options = answer.options
                 self._attempts = answer.attempts
                 self._strip = answer.loudness
                 self._take({chunk.index: chunk for chunk in answer.chunks})
                 self._go_on(answer)
                 self._show()
+                if opened:
+                    self._lead()
                 view = self.query_one("#transcript", LineView)
                 view.show()
                 if self.job.state is State.RUNNING:
@@ -170,7 +175,24 @@ class Detail(Searching, Deeds):
         else:
             view.show(follow=True)
 
+    def _lead(self) -> None:
+        """Keys go to where something is to be read, unless the person has gone elsewhere."""
+        facts, transcript = self.query_one("#facts"), self.query_one("#transcript")
+        if self._textless and self.focused is transcript:
+            self.set_focus(facts)
+            self._led = True
+        elif self._led and not self._textless and self.focused is facts:
+            self.set_focus(transcript)
+            self._led = False
+
+    @property
+    def _textless(self) -> bool:
+        """Whether there is no text of it and none will come."""
+        known = self._options is not None
+        return known and not self._ordered and self.job.state in FINAL_STATES
+
     def _show(self) -> None:
+        self.set_class(self._textless, "-textless")
         self.query_one("#head", Lines).show()
         self.query_one("#loudness", Lines).show()
         self.query_one("#facts", LineView).show()

@@ -133,7 +133,7 @@ class ModelsScreen(SpeakeasyScreen[None]):
                 spans += [*bar(share, 20), Span(f" {share:4.0%}")]
             elif model.local is not None:
                 room = max(4, width - 52)
-                where = {"starter": "the starter, installed with the program"}
+                where = {"starter": "came with the program"}
                 path = where.get(model.local.source, str(model.local.path))
                 spans.append(Span(shown.cut_middle(printable(path), room), "quiet"))
             lines.append(tuple(spans))

@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.job import FINAL_STATES, Job, State
 from speakeasy_tui.core.protocol import Rerun
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
@@ -126,7 +126,13 @@ class SummaryScreen(Asking):
             lines.append(
                 (Span(f"  {text}  ", "failed"), Span(shown.fit(printable(names), room), "quiet"))
             )
-        return lines or [(Span("  Nothing failed.", "done"),)]
+        if lines:
+            return lines
+        if not self._summary.counts:
+            return [(Span("  Nothing has been queued yet.", "quiet"),)]
+        if not self._summary.counts.keys() & FINAL_STATES:
+            return [(Span("  No file has been finished yet.", "quiet"),)]
+        return [(Span("  Nothing failed.", "done"),)]
 
     def _slowest(self, width: int) -> list[Line]:
         if not self._summary.slowest:
