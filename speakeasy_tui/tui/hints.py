@@ -51,8 +51,9 @@ def hints(now: Situation) -> Hints:
     """The actions to name, the most useful first."""
     if not now.linked:
         return NO_RUNNER
-    if not now.queued:
-        return NOTHING_QUEUED
+    if not now.queued:  # what is added to a paused queue waits
+        still = [("pause", "resume")] if now.state in STILL else []
+        return NOTHING_QUEUED[:1] + still + NOTHING_QUEUED[1:]
     if now.item is None:
         return [("clear", "show all"), ("filter", "filter"), *ALWAYS, ("add", "add")]
     named: Hints = []

@@ -12,6 +12,7 @@ from textual.command import CommandInput, CommandList, CommandPalette
 from textual.screen import ModalScreen, Screen
 from textual.theme import ThemeProvider
 
+from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.tui import keymap
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.diff import SparingApp
@@ -92,6 +93,18 @@ class KeyedApp(SparingApp[str]):
                     self._shown_keys[name] = shown
                     break
         return self._shown_keys.get(name, "")
+
+    def say(self, text: str) -> None:
+        """A quiet line on the screen that is open."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Board | Detail):
+                screen.say(text)
+                return
+
+    def warn(self, title: str, text: str) -> None:
+        """A toast about what is not as it was wanted."""
+        text = printable_lines(text)
+        self.notify(text, title=title, severity="warning", markup=False, timeout=8)
 
     def action_help(self) -> None:
         """Show all keys, those of the screen in front before the table's."""

@@ -562,7 +562,7 @@ async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, h
 async def test_a_refused_stop_leaves_the_window_open_and_the_batch_going_on(
     runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    monkeypatch.setattr("speakeasy_tui.tui.leaving_app.LEAVE_WAIT", 0.2)
     runner.answers[p.Stop] = lambda _: p.Refused(message="the disk is full")
     app = make_app(runner, home)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -579,7 +579,7 @@ async def test_a_refused_stop_leaves_the_window_open_and_the_batch_going_on(
 async def test_what_a_stop_without_an_answer_came_to_is_not_made_up(
     runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    monkeypatch.setattr("speakeasy_tui.tui.leaving_app.LEAVE_WAIT", 0.2)
     answer = threading.Event()
 
     def stop(_: p.Stop) -> p.AnyMessage:
@@ -734,7 +734,7 @@ async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> N
         await until(lambda: runner.asked_of(p.Start), pilot)
         text = screen_text(app)
         assert "Starting…" in text and "Reading the queue…" in text
-        assert "stopped" not in text and "p pause" in text and "0 files" not in text
+        assert "stopped" not in text and "p resume" not in text and "0 files" not in text
         answer.set()
         await until(lambda: "stopped" in screen_text(app), pilot)
         assert "p resume" in screen_text(app) and "Nothing is queued." in screen_text(app)
