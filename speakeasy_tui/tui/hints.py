@@ -1,6 +1,7 @@
-"""Which keys the table names at its bottom: those wanted at that moment. Pure functions.
+"""Which keys the last line names, of the table and of an opened row: those wanted at that moment.
 
-What fits is shown, so that the first ones matter most; what can do nothing now is not named.
+Pure functions. What fits is shown, so that the first ones matter most; what can do nothing now
+is not named.
 """
 
 from __future__ import annotations
@@ -88,15 +89,20 @@ def _deeds(now: Situation) -> Hints:
     """What can be done to what is chosen."""
     if now.marked:  # of any states; to look at each would take as long as there are marks
         return [("cancel", "cancel"), ("hold", "hold"), ("rerun", "rerun"), ("remove", "take off")]
-    states = _states(now.item)
+    return deeds(now.item)
+
+
+def deeds(item: Job | Folder | None) -> Hints:
+    """What can be done to `item` in the state that it is in."""
+    states = _states(item)
     named: Hints = []
     if states - FINAL_STATES:
         held = not states & {State.QUEUED, State.RUNNING}
         named += [("cancel", "cancel"), ("hold", "release" if held else "hold")]
-    if states == {State.DONE}:
+    if isinstance(item, Job) and states == {State.DONE}:
         named.append(("outputs", "outputs"))
     if states & FINAL_STATES:
         named.append(("rerun", "rerun"))
-    if isinstance(now.item, Job) and states <= FAILED:
+    if isinstance(item, Job) and states <= FAILED:
         named.append(("log", "log"))
     return named

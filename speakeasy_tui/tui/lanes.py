@@ -83,7 +83,7 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
             said.add(text)
             # A warning is read whole: it tells, say, that another model is used than was wanted.
             if warned and cell_len(text) > room:
-                below = shown.wrap(text, width - 4)[:spare]
+                below = _below(text, width - 4, spare)
                 spare -= len(below)
             elif room >= TEXT_ROOM:
                 spans.append(Span(text, ink))
@@ -94,6 +94,14 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
         text = f" and {shown.plural(len(rest), 'more lane')}, {busy} running"
         lines.append(justified([Span(text, "quiet")], [], width))
     return lines
+
+
+def _below(text: str, width: int, spare: int) -> list[str]:
+    """`text` in at most `spare` lines; what is too long for them is cut."""
+    lines = shown.wrap(text, width)
+    if len(lines) <= spare:
+        return lines
+    return [*lines[: spare - 1], shown.fit(" ".join(lines[spare - 1 :]), width)] if spare else []
 
 
 def _cells(lane: Lane, width: int) -> dict[str, Line]:

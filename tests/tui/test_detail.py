@@ -150,8 +150,12 @@ async def test_of_a_file_without_a_text_the_attempts_are_read_at_once(
         await until(lambda: "terminate called [recursively]" in screen_text(app), pilot)
         await pilot.press("G")  # without going there first
         await until(lambda: "options" in screen_text(app), pilot)
+        last = screen_text(app).rstrip().splitlines()[-1]
+        assert "r rerun" in last and "search" not in last and "cancel" not in last
         await pilot.press("left_square_bracket", "left_square_bracket")  # that of a running file
         await until(lambda: "You can hear the swifts" in screen_text(app), pilot)
+        last = screen_text(app).rstrip().splitlines()[-1]
+        assert "x cancel" in last and "/ search" in last and "rerun" not in last
         assert app.focused is app.screen.query_one("#transcript")
 
 

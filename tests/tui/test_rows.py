@@ -198,6 +198,9 @@ def test_a_warning_that_has_no_room_beside_its_lane_is_read_whole_below_it(width
     lines = [text_of(line) for line in lane_lines(lanes, width, 4)]
     assert warning in " ".join(" ".join(lines[1:-1]).split())
     assert len(lines) <= 4 and "cuda:1" in lines[-1]
+    lanes[0].warning = warning * 9
+    lines = [text_of(line) for line in lane_lines(lanes[:1], width, 4)]
+    assert len(lines) == 3 and lines[-1].rstrip().endswith("…")
     assert all(len(line) == width for line in lines)
 
 

@@ -22,6 +22,7 @@ from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.facts import facts_lines
 from speakeasy_tui.tui.field import FieldBar
+from speakeasy_tui.tui.hints import deeds
 from speakeasy_tui.tui.ink import Lines, LineView
 from speakeasy_tui.tui.loudness import loudness_lines
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span
@@ -29,12 +30,13 @@ from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
 from speakeasy_tui.tui.screens.searching import SEARCH, Searching
 from speakeasy_tui.tui.transcript import segment_lines
 
-FOOTER = (
-    ("back", "back"), ("rerun", "rerun"), ("cancel", "cancel"), ("hold", "hold"),
-    ("search", "search"), ("outputs", "outputs"), ("log", "log"),
-    ("copy", "copy path"), ("save_text", "save text"), ("other_pane", "other pane"),
-    ("help", "help"),
-)  # fmt: skip
+WITH_TEXT = [("search", "search"), ("save_text", "save text"), ("copy_text", "copy text")]
+"""Keys that are of use where there is a text."""
+
+FURTHER = [
+    ("other_pane", "other pane"), ("log", "log"), ("next_file", "next file"),
+    ("copy", "copy path"), ("help", "help"),
+]  # fmt: skip
 
 
 class Detail(Searching, Deeds):
@@ -193,6 +195,7 @@ class Detail(Searching, Deeds):
 
     def _show(self) -> None:
         self.set_class(self._textless, "-textless")
+        self.query_one("#footer", Lines).show()
         self.query_one("#head", Lines).show()
         self.query_one("#loudness", Lines).show()
         self.query_one("#facts", LineView).show()
@@ -280,8 +283,10 @@ class Detail(Searching, Deeds):
         return [overview.justified([Span(f" {self._said}")], [], width)]
 
     def _footer(self, width: int) -> list[Line]:
-        entries = [(self.speakeasy.key_of(name), text) for name, text in FOOTER]
-        return [overview.keys_line(entries, width)]
+        text = WITH_TEXT if self._ordered else []
+        entries = dict([("back", "back"), *deeds(self.job), *text, *FURTHER])
+        named = ((self.speakeasy.key_of(name), what) for name, what in entries.items())
+        return [overview.keys_line(named, width)]
 
 
 _start = attrgetter("start")
