@@ -144,9 +144,11 @@ class KeyedApp(SparingApp[str]):
         offered += [(self, binding) for binding in bindings_of(KeyedApp)]
         for target, binding in offered:
             if binding.id and binding.id not in NOT_OFFERED:
+                here = target is screen or target is self  # else its key does something else
+                key = f"{self.key_of(binding.id)}   " if here else ""
                 yield SystemCommand(
                     binding.description,
-                    binding.tooltip,
+                    f"{key}{binding.tooltip}",
                     lambda where=target, action=binding.action: self._act(where, action),
                 )
 

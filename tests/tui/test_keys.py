@@ -488,6 +488,19 @@ async def test_the_palette_offers_no_command_about_rows_where_none_is_seen(windo
     await until(lambda: runner.asked_of(p.PauseQueue), pilot)
 
 
+async def test_the_palette_tells_the_keys_that_would_do_it_here(window: Window) -> None:
+    app, pilot, _ = window
+
+    def offered() -> dict[str, str]:
+        return {one.title: one.help for one in app.get_system_commands(app.screen)}
+
+    assert offered()["Cancel"].startswith("x   Cancel;")
+    assert offered()["Add"].startswith("a   ")
+    await pilot.press("m")
+    assert offered()["Add"].startswith("Queue more")  # a is nothing there
+    assert offered()["Stop download"].startswith("x   ")
+
+
 async def test_help_and_redraw_are_done_from_the_palette(window: Window) -> None:
     app, pilot, _ = window
     drawn: list[bool] = []

@@ -26,6 +26,7 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui import environment, overview, place
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.gpu_worker import LinkNews
 from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.overview import End
 from speakeasy_tui.tui.query import compile_filter
@@ -156,6 +157,22 @@ def test_a_pause_says_why_and_what_to_do() -> None:
     batch.why = Pause("disk", "no room left on /out", "free some space and it goes on by itself")
     text = "\n".join(text_of(line) for line in overview.batch_lines(batch, 120))
     assert "‖ paused" in text and "no room left on /out" in text and "goes on by itself" in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_what_to_do_is_read_whole_on_a_narrow_terminal(width: int) -> None:
+    batch = batch_of(recordings(), state=RunnerState.PAUSED)
+    hint = "free some space there, or choose another folder; it goes on by itself"
+    batch.why = Pause("disk", "no room left on /archive/recordings/out", hint)
+    lines = [text_of(line) for line in overview.batch_lines(batch, width)]
+    assert f"no room left on /archive/recordings/out {hint}" in " ".join(" ".join(lines).split())
+    stopped = [
+        text_of(line) for line in overview.link_lines(LinkNews(False, "x", True), True, width)
+    ]
+    assert "speakeasy runner start goes on with it." in " ".join(" ".join(stopped).split())
+    assert all(len(line) == width for line in [*lines, *stopped])
+    batch.why = Pause("disk", "no room", "so " * 400)
+    assert len(overview.batch_lines(batch, width)) == 2 + overview.SENTENCE_LINES
 
 
 def test_how_much_is_done_does_not_depend_on_the_speed() -> None:
