@@ -66,7 +66,7 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
             shown_names.add(name)
             room -= widths[name] + gap
     lines = []
-    spare = WARNING_LINES
+    spare = min(WARNING_LINES, max(0, limit - len(lanes) - 2))  # a low screen needs them for rows
     said: set[str] = set()  # what holds for several lanes is said once
     for lane, cell in zip(lanes, cells, strict=True):
         spans = [Span(" ")]
@@ -82,7 +82,7 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
         if text and text not in said:
             said.add(text)
             # A warning is read whole: it tells, say, that another model is used than was wanted.
-            if warned and cell_len(text) > room:
+            if warned and spare and cell_len(text) > room:
                 below = _below(text, width - 4, spare)
                 spare -= len(below)
             elif room >= TEXT_ROOM:
@@ -101,7 +101,7 @@ def _below(text: str, width: int, spare: int) -> list[str]:
     lines = shown.wrap(text, width)
     if len(lines) <= spare:
         return lines
-    return [*lines[: spare - 1], shown.fit(" ".join(lines[spare - 1 :]), width)] if spare else []
+    return [*lines[: spare - 1], shown.fit(" ".join(lines[spare - 1 :]), width)]
 
 
 def _cells(lane: Lane, width: int) -> dict[str, Line]:

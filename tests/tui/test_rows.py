@@ -212,12 +212,13 @@ def test_a_warning_that_has_no_room_beside_its_lane_is_read_whole_below_it(width
              state=LaneState.RUNNING, batch_size=8, speed=7.6, use=0.9, warning=warning)
         for n in range(2)
     ]  # fmt: skip
-    lines = [text_of(line) for line in lane_lines(lanes, width, 4)]
+    lines = [text_of(line) for line in lane_lines(lanes, width, 6)]
     assert warning in " ".join(" ".join(lines[1:-1]).split())
     assert len(lines) <= 4 and "cuda:1" in lines[-1]
     lanes[0].warning = warning * 9
-    lines = [text_of(line) for line in lane_lines(lanes[:1], width, 4)]
+    lines = [text_of(line) for line in lane_lines(lanes[:1], width, 6)]
     assert len(lines) == 3 and lines[-1].rstrip().endswith("…")
+    assert len(lane_lines(lanes[:1], width, 3)) == 1  # a low screen
     assert all(len(line) == width for line in lines)
 
 
