@@ -66,6 +66,8 @@ class SimFile:
     todo: list[Chunk] = field(default_factory=list)
     done: int = 0
     """Of `todo`."""
+    work_s: float = 0.0
+    """As a real engine tells it: seconds of its time, without those of other files."""
     begun: bool = False
     opened: bool = False
 
@@ -251,6 +253,7 @@ class SimulatedEngine:
         if not file.begun and not self._begin(file):
             return
         with self._meter.stage("decode"):
+            file.work_s += file.audio_s / self._speed / DECODE_SPEED
             time.sleep(file.audio_s / self._speed / DECODE_SPEED)
         name = printable(os.fsdecode(file.command.path))
         file.total = math.ceil(file.audio_s / CHUNK_S)
@@ -308,7 +311,9 @@ class SimulatedEngine:
         with self._writer.together():
             for file, number in kept:
                 file.done = number + 1
-                self._writer.send(ChunkDone(job=file.job, chunk=file.todo[number]))
+                chunk = file.todo[number]
+                file.work_s += (chunk.end - chunk.start) / self._speed
+                self._writer.send(ChunkDone(job=file.job, chunk=chunk))
             for file in {file.job: file for file, _ in kept}.values():
                 self._tell_progress(file)
 
@@ -318,7 +323,14 @@ class SimulatedEngine:
             return
         left = sum(chunk.end - chunk.start for chunk in file.todo[file.done :])
         share = 1.0 - left / file.audio_s if file.audio_s else 1.0
-        self._writer.send(Progress(job=file.job, progress=round(share, 4), stage="transcribe"))
+        self._writer.send(
+            Progress(
+                job=file.job,
+                progress=round(share, 4),
+                stage="transcribe",
+                work_s=round(file.work_s, 3),
+            )
+        )
 
     def _finish(self, file: SimFile) -> None:
         del self._files[file.job]
@@ -327,6 +339,7 @@ class SimulatedEngine:
                 job=file.job,
                 language=self._language(file),
                 language_probability=1.0,
+                work_s=round(file.work_s, 3),
                 ticket=file.command.ticket,
             )
         )

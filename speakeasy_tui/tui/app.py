@@ -1,16 +1,17 @@
-"""The window: holds what the runner told, shows it, and sends what the person asks for."""
+"""The window: holds what the runner told, shows it, and sends what the person asks for.
+
+Its keys are in `keyed_app`, its look in `themed_app`, how it ends in `leaving_app`.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import gc
 import os
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from textual import events
 from textual.css.query import NoMatches
@@ -18,42 +19,25 @@ from textual.screen import Screen
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.client.link import Link
-from speakeasy_tui.core.job import Batch, Lane, RunnerState, State
+from speakeasy_tui.core.job import Batch, Lane, RunnerState
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start, Stop
+from speakeasy_tui.core.protocol import Added, AnyMessage, AnyRequest, Ok, Refused, Start
 from speakeasy_tui.core.settings import JobOptions, Settings, options_of
-from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.core.values import load
-from speakeasy_tui.tui import hangup, place, theme
+from speakeasy_tui.tui import place
 from speakeasy_tui.tui.doing import Doing
 from speakeasy_tui.tui.ending import Ending
 from speakeasy_tui.tui.faults import FaultTeller
 from speakeasy_tui.tui.format import plural
 from speakeasy_tui.tui.gpu_worker import GpuWorker, LinkNews, Then
-from speakeasy_tui.tui.ink import INK_CSS
-from speakeasy_tui.tui.keyed_app import KeyedApp
-from speakeasy_tui.tui.overview import End, farewell
-from speakeasy_tui.tui.screens.board import Board
-from speakeasy_tui.tui.screens.confirm import Confirm
+from speakeasy_tui.tui.leaving_app import LeavingApp
 from speakeasy_tui.tui.screens.detail import Detail
-from speakeasy_tui.tui.style import CSS
-from speakeasy_tui.tui.theme_watch import ThemeWatch
-
-if TYPE_CHECKING:
-    from speakeasy_tui.tui.screens.models import Download
-
-THEMES_EVERY = 1.0
-"""Seconds between two looks at the person's themes."""
 
 ENDING_WAIT = 0.5
 """Seconds after the end of a batch, for its last rows to arrive."""
 
 REST = 3.0
 """Seconds without a key after which nobody is taken to be at work here."""
-
-LEAVE_WAIT = 1.0
-"""Seconds given to the worker thread, and to the answer to a last request."""
-
 
 T = TypeVar("T")
 
@@ -75,11 +59,10 @@ def _in_the_open(
     return guarded
 
 
-class SpeakeasyApp(KeyedApp):
+class SpeakeasyApp(LeavingApp):
     """The interface; its result is the line to print on the terminal."""
 
     TITLE = "speakeasy"
-    CSS = CSS + INK_CSS
 
     def __init__(
         self,
@@ -93,19 +76,11 @@ class SpeakeasyApp(KeyedApp):
         identity: str | None = None,
     ) -> None:
         """`identity` is what the header shows, by default user@host."""
-        no_color = bool(os.environ.get("NO_COLOR"))
-        super().__init__(ansi_color=True if no_color else None)
+        super().__init__(home, settings, save_theme)
         self.identity = identity if identity is not None else place.identity()
         self.home_name = place.home_name(home)
-        self.batch: Batch | None = None
         self.lanes: list[Lane] = []
-        self.link = LinkNews(False)
-        self.ever_up = False
         self.synced = False
-        self._end = End.GOES_ON
-        self.home = home
-        self.settings = settings
-        self._save_theme = save_theme
         self.job_options = job_options or (lambda: options_of(load(home.config_file).settings))
         """What holds for files that are added from here."""
         self._faults = FaultTeller()
@@ -115,47 +90,20 @@ class SpeakeasyApp(KeyedApp):
         self._touched = 0.0
         """When the last key was pressed."""
         self.doing = Doing(self.ask, self.say, self._refused)
-        self.downloads: dict[str, Download] = {}
-        """Models that are being got, by name."""
-        self.end_watch: Callable[[], None] = lambda: None
         self._first = len(on_connected)
         """Requests of the start that are not answered."""
         first = [(request, self._first_answer) for request in on_connected]
         self.worker = GpuWorker(connect, self, first, rejoin=lambda: Link.connect(home))
-        themes, self._theme_problems = theme.load(home.themes)
-        self._watched = ThemeWatch(home.themes)
-        for one in themes:
-            self.register_theme(one)
-        wanted = "terminal" if no_color else settings.theme
-        if self.get_theme(wanted) is None:
-            self._theme_problems.append(f"there is no theme {wanted!r}")
-            wanted = theme.DEFAULT
-        self.theme = wanted
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own variables, for themes that lack them."""
-        return theme.variable_defaults(self.current_theme)
 
     def get_default_screen(self) -> Screen[None]:
         """The board is the first screen, not one on top of an empty one."""
         return self.board
 
     def on_mount(self) -> None:
-        """Start listening: to the runner, to the terminal's end."""
-        self.end_watch = hangup.watch(self.end_now, self.end_now)
+        """Bind the keys as the person wants them, and start listening to the runner."""
         if problems := self.rebind(self.settings.keys):
-            self._warn("Keys not rebound", "\n".join(problems))
-        if self._theme_problems:
-            self._warn("Theme not used", "\n".join(self._theme_problems))
-        self.theme_changed_signal.subscribe(self, self._theme_chosen)
-        self.set_interval(THEMES_EVERY, self._look_at_themes)
+            self.warn("Keys not rebound", "\n".join(problems))
         self.worker.start()
-
-    def on_unmount(self) -> None:
-        """The worker has nobody to tell any more."""
-        self.worker.abandon()
-        if self.is_headless:
-            self.end_watch()
 
     # ------------------------------------------------------------------ from the worker
 
@@ -269,6 +217,8 @@ class SpeakeasyApp(KeyedApp):
                 case Added():
                     said = f"{plural(len(answer.ids), 'file')} queued"
                     known = f", {len(answer.known):,} queued before" if answer.known else ""
+                    if not answer.ids and not answer.known:
+                        said = "Nothing queued: no recordings were found there"
                     self.say(said + known)
                 case _:
                     pass
@@ -276,7 +226,7 @@ class SpeakeasyApp(KeyedApp):
         return then
 
     def _refused(self, answer: Refused) -> None:
-        self._warn("Refused", f"{answer.message}\n{answer.hint}".strip())
+        self.warn("Refused", f"{answer.message}\n{answer.hint}".strip())
 
     def _first_answer(self, answer: AnyMessage) -> None:
         """One of the start's requests is answered."""
@@ -289,113 +239,3 @@ class SpeakeasyApp(KeyedApp):
         """Whether it is just being started: that it is stopped is not what it will be."""
         stopped = self.batch is None or self.batch.state is RunnerState.STOPPED
         return stopped and (not self.synced or self._first > 0)
-
-    def stop_and_leave(self) -> None:
-        """Stop the engines and leave when that is answered, or soon if it is not."""
-
-        def leave() -> None:
-            self.run_worker(self._leave(), exclusive=True)
-
-        def answered(answer: AnyMessage) -> None:
-            if isinstance(answer, Refused):
-                patience.stop()
-                self._end = End.GOES_ON
-                self._warn("Not stopped", f"{answer.message}\n{answer.hint}")
-            else:
-                self._end = End.STOPPED
-                leave()
-
-        self._end = End.ASKED
-        patience = self.set_timer(LEAVE_WAIT, leave)
-        self.worker.ask(Stop(now=True), answered)
-
-    def say(self, text: str) -> None:
-        """A quiet line on the screen that is open."""
-        for screen in reversed(self.screen_stack):
-            if isinstance(screen, Board | Detail):
-                screen.say(text)
-                return
-
-    def _warn(self, title: str, text: str) -> None:
-        text = printable_lines(text)
-        self.notify(text, title=title, severity="warning", markup=False, timeout=8)
-
-    # ------------------------------------------------------------------ leaving
-
-    async def action_leave(self) -> None:
-        """Leave; asked first when the work would end with the window."""
-        running = self.batch.counts.get(State.RUNNING, 0) if self.batch is not None else 0
-        if not (self.settings.foreground and running):
-            await self._leave()
-            return
-
-        def answer(agreed: bool | None) -> None:
-            if agreed:
-                self.run_worker(self._leave())
-
-        text = "It runs inside this window (--foreground). What is finished is kept."
-        self.clear_notifications()
-        self.push_screen(Confirm("End the work and leave?", text, "end it"), answer)
-
-    async def _leave(self) -> None:
-        """Hang up while the loop turns (the worker may be waiting for it), then end."""
-        await asyncio.to_thread(self.worker.stop, LEAVE_WAIT)
-        self.end_now()
-
-    async def action_quit(self) -> None:
-        """Textual's own name for it."""
-        await self.action_leave()
-
-    def action_suspend(self) -> None:
-        """Ctrl+Z: the shell again."""
-        if self.settings.foreground:
-            self.say("Not with --foreground: the work would stand still with the window")
-        elif os.getpgrp() == os.getsid(0):  # a shell gives each of its jobs a group of its own
-            self.say("There is no shell to go back to")
-        else:
-            self.action_suspend_process()
-
-    def action_help_quit(self) -> None:
-        """Ctrl+C: people expect it to end something."""
-        self.say(f"{self.key_of('leave')} leaves and the work goes on")
-
-    def end_now(self) -> None:
-        """End the window; the runner is not touched."""
-        end = End.STOPPED if self.settings.foreground else self._end
-        text = farewell(self.batch, self.link.up, end)
-        if self.downloads:
-            names = ", ".join(self.downloads)
-            text += f" The download of {names} has ended with the window; what has come is kept."
-        self.exit(text)
-
-    def _handle_exception(self, error: Exception) -> None:
-        """The whole traceback into the log, a sentence on the terminal."""
-        if self.is_headless:  # a test wants to see it
-            super()._handle_exception(error)
-            return
-        log = self.home.logs / "interface.log"
-        with contextlib.suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                traceback.print_exception(error, file=file)
-        self._return_code = 1
-        kind = type(error).__name__
-        self.exit(f"The window failed ({kind}); the work goes on. The whole error: {log}")
-
-    def _look_at_themes(self) -> None:
-        """Take in what was changed in the person's themes; the one in use is drawn anew."""
-        changed, problems = self._watched.look()
-        for one in changed:
-            self.register_theme(one)
-            if one.name == self.theme:
-                self.mutate_reactive(SpeakeasyApp.theme)
-        if problems:
-            self._warn("Theme not used", "\n".join(problems))
-
-    def _theme_chosen(self, chosen: object) -> None:
-        if self._save_theme is None or os.environ.get("NO_COLOR"):
-            return
-        try:
-            self._save_theme(self.theme)
-        except Exception as error:  # the screen must not end because a file cannot be written
-            self._warn("The theme could not be kept", str(error))

@@ -107,6 +107,12 @@ class BatchTable(RowCursor, can_focus=True, inherit_bindings=False):
         shown = [self.view.key_of(one) for one in running if self.view.shows(one)]
         if shown:
             self._cursor = min(shown)
+            # Where it would be the last in sight, what runs next could not be seen, and each
+            # step would scroll: it goes up to a third of the height, and down from there.
+            top, rows = self.scroll_offset.y, self._rows_in_sight
+            if not top <= self.cursor_row < top + rows - 1:
+                target = max(0, self.cursor_row - rows // 3)
+                self.scroll_to(y=target, animate=False, immediate=True, force=True)
             self._show_cursor()
             self.post_message(self.Moved())
 

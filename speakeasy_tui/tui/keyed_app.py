@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from textual.app import SystemCommand
@@ -12,6 +12,7 @@ from textual.command import CommandInput, CommandList, CommandPalette
 from textual.screen import ModalScreen, Screen
 from textual.theme import ThemeProvider
 
+from speakeasy_tui.core.text import printable_lines
 from speakeasy_tui.tui import keymap
 from speakeasy_tui.tui.batch_table import BatchTable
 from speakeasy_tui.tui.diff import SparingApp
@@ -85,14 +86,25 @@ class KeyedApp(SparingApp[str]):
     def key_of(self, name: str) -> str:
         """The keys of an action as they are shown; the first of them."""
         if name not in self._shown_keys:
-            listed = (bindings_of(owner) for owner in (KeyedApp, Board, BatchTable, Detail))
-            for binding in itertools.chain.from_iterable(listed):
+            for binding in _every_binding():
                 if binding.id == name:
                     keys = self._keymap.get(name) or binding.key
                     shown = self.get_key_display(binding.with_key(keys.split(",")[0]))
                     self._shown_keys[name] = shown
                     break
         return self._shown_keys.get(name, "")
+
+    def say(self, text: str) -> None:
+        """A quiet line on the screen that is open."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Board | Detail):
+                screen.say(text)
+                return
+
+    def warn(self, title: str, text: str) -> None:
+        """A toast about what is not as it was wanted."""
+        text = printable_lines(text)
+        self.notify(text, title=title, severity="warning", markup=False, timeout=8)
 
     def action_help(self) -> None:
         """Show all keys, those of the screen in front before the table's."""
@@ -132,9 +144,11 @@ class KeyedApp(SparingApp[str]):
         offered += [(self, binding) for binding in bindings_of(KeyedApp)]
         for target, binding in offered:
             if binding.id and binding.id not in NOT_OFFERED:
+                here = target is screen or target is self  # else its key does something else
+                key = f"{self.key_of(binding.id)}   " if here else ""
                 yield SystemCommand(
                     binding.description,
-                    binding.tooltip,
+                    f"{key}{binding.tooltip}",
                     lambda where=target, action=binding.action: self._act(where, action),
                 )
 
@@ -147,6 +161,14 @@ def bindings_of(owner: type) -> list[Binding]:
     """The bindings that a class itself declares."""
     listed = owner.__dict__.get("BINDINGS", ())
     return [binding for binding in listed if isinstance(binding, Binding)]
+
+
+def _every_binding() -> Iterator[Binding]:
+    """The bindings of the window; those of screens that open later, and are imported then, last."""
+    group: tuple[type, ...] = (KeyedApp, Board, BatchTable, Detail)
+    yield from itertools.chain.from_iterable(map(bindings_of, group))
+    for _, group in screens():
+        yield from itertools.chain.from_iterable(map(bindings_of, group))
 
 
 def bindings_on(screen: Screen[Any]) -> list[Binding]:

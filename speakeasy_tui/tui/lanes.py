@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from speakeasy_tui.core.job import Lane, LaneState
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
@@ -40,11 +42,15 @@ COOL, HOT = 30, 90
 """Degrees Celsius at the two ends of the gauge."""
 
 TEXT_ROOM = 14
-"""Cells that a lane's warning or why is worth beginning with."""
+"""Cells that a lane's why is worth beginning with."""
+
+WARNING_LINES = 2
+"""Lines that warnings may take below their lanes' own, all together, where there is no room
+beside."""
 
 
 def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
-    """A line for each lane, cells under each other; at most `limit` lines."""
+    """A line for each lane, cells under each other, at most `limit`, and warnings below them."""
     if len(lanes) > limit:
         rest = lanes[limit - 1 :]
         lanes = lanes[: limit - 1]
@@ -60,6 +66,7 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
             shown_names.add(name)
             room -= widths[name] + gap
     lines = []
+    spare = min(WARNING_LINES, max(0, limit - len(lanes) - 2))  # a low screen needs them for rows
     said: set[str] = set()  # what holds for several lanes is said once
     for lane, cell in zip(lanes, cells, strict=True):
         spans = [Span(" ")]
@@ -70,15 +77,31 @@ def lane_lines(lanes: Sequence[Lane], width: int, limit: int) -> list[Line]:
                 spans.append(Span(" " * gap))
         warned = bool(lane.warning) and lane.state is not LaneState.RETIRED  # else why it is lost
         text = printable(f"! {lane.warning}" if warned else lane.why)
-        if room >= TEXT_ROOM and text not in said:
+        ink = "warning" if warned else "quiet"
+        below: list[str] = []
+        if text and text not in said:
             said.add(text)
-            spans.append(Span(text, "warning" if warned else "quiet"))
+            # A warning is read whole: it tells, say, that another model is used than was wanted.
+            if warned and spare and cell_len(text) > room:
+                below = _below(text, width - 4, spare)
+                spare -= len(below)
+            elif room >= TEXT_ROOM:
+                spans.append(Span(text, ink))
         lines.append(justified(spans, [Span(" ")], width))
+        lines += [justified([Span("   "), Span(part, ink)], [Span(" ")], width) for part in below]
     if rest:
         busy = sum(lane.state is LaneState.RUNNING for lane in rest)
         text = f" and {shown.plural(len(rest), 'more lane')}, {busy} running"
         lines.append(justified([Span(text, "quiet")], [], width))
     return lines
+
+
+def _below(text: str, width: int, spare: int) -> list[str]:
+    """`text` in at most `spare` lines; what is too long for them is cut."""
+    lines = shown.wrap(text, width)
+    if len(lines) <= spare:
+        return lines
+    return [*lines[: spare - 1], shown.fit(" ".join(lines[spare - 1 :]), width)]
 
 
 def _cells(lane: Lane, width: int) -> dict[str, Line]:

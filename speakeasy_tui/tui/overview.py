@@ -31,6 +31,10 @@ COUNTED = (
 )
 
 
+SENTENCE_LINES = 4
+"""Lines that why it is paused may take where one is too short."""
+
+
 def what_stands(batch: Batch | None, lanes: Sequence[Lane]) -> object:
     """What of batch and lanes does not merely wander: a change of it is shown at once."""
     if batch is None:
@@ -92,22 +96,16 @@ def head(identity: str, home: str, simulated: bool, width: int) -> Line:
 def link_lines(link: LinkNews, ever_up: bool, width: int) -> list[Line]:
     """What is said while there is no link to a runner, and what to do."""
     if link.stopped:
-        text = " What is queued is kept. speakeasy runner start goes on with it."
-        spans = [Span(" The runner was stopped.", "held"), Span(text)]
-        return [justified(spans, [], width)]
+        kept = "What is queued is kept. speakeasy runner start goes on with it."
+        return _sentence("The runner was stopped.", kept, "held", width)
     if not link.why:
         return [(Span(" Connecting to the runner…", "quiet"),)]
-    title = " The runner is gone." if ever_up else " No runner answers."
+    title = "The runner is gone." if ever_up else "No runner answers."
     often = "every second" if link.retry_s <= 1 else f"in {link.retry_s:.0f} s"
     texts = [part for text in link.why.strip().split("\n") for part in shown.wrap(text, width - 2)]
     return [
-        justified(
-            [
-                Span(title, "failed"),
-                Span(f" What is queued is safe on disk. Trying again {often}."),
-            ],
-            [],
-            width,
+        *_sentence(
+            title, f"What is queued is safe on disk. Trying again {often}.", "failed", width
         ),
         *((Span(f" {printable(text)}", "quiet"),) for text in texts[-6:]),
         (Span(" If it stays so: speakeasy runner status, speakeasy doctor", "quiet"),),
@@ -132,9 +130,9 @@ def batch_lines(batch: Batch, width: int) -> list[Line]:
         left += [Span("  "), *bar(share, room)]
     lines = [justified(left, right, width), counts_line(batch, width)]
     if batch.why is not None:
-        lines += [_sentence(batch.why.message, batch.why.hint, "held", width)]
+        lines += _sentence(batch.why.message, batch.why.hint, "held", width)
     if batch.notice:
-        lines.append(_sentence(batch.notice, "", "quiet", width))
+        lines += _sentence(batch.notice, "", "quiet", width)
     return lines
 
 
@@ -169,11 +167,20 @@ def _count_spans(batch: Batch, *, words: bool) -> list[Span]:
     return spans
 
 
-def _sentence(text: str, hint: str, ink: str, width: int) -> Line:
+def _sentence(text: str, hint: str, ink: str, width: int) -> list[Line]:
+    """What happened and what to do, in a line, or in as many as it takes to be read whole."""
     spans = [Span(f" {printable(text)}", ink)]
     if hint:
         spans.append(Span(f"  {printable(hint)}", "quiet"))
-    return justified(spans, [Span(" ")], width)
+    if width_of(spans) < width:
+        return [justified(spans, [Span(" ")], width)]
+    parts = [(part, ink) for part in shown.wrap(printable(text), width - 2)]
+    parts += [(part, "quiet") for part in shown.wrap(printable(hint), width - 2) if hint]
+    if len(parts) > SENTENCE_LINES:
+        rest = " ".join(part for part, _ in parts[SENTENCE_LINES - 1 :])
+        cut = shown.fit(rest, width - 2), parts[SENTENCE_LINES - 1][1]
+        parts = [*parts[: SENTENCE_LINES - 1], cut]
+    return [justified([Span(f" {part}", of)], [Span(" ")], width) for part, of in parts]
 
 
 class End(Enum):
@@ -184,10 +191,17 @@ class End(Enum):
     """It ran in the window's process, or was stopped from it."""
     ASKED = "asked"
     """The runner was told to stop, and has not answered."""
+    SOON = "soon"
+    """The window was closed before a runner had answered it."""
 
 
 def farewell(batch: Batch | None, connected: bool, end: End) -> str:
     """What is printed once the window is closed: whether work goes on, and what to type."""
+    if end is End.SOON:
+        return (
+            "The window closed before a runner answered: what was named here is not queued. "
+            "speakeasy opens it again."
+        )
     if connected and batch is None:
         return "The window has closed; the runner goes on with the batch. speakeasy shows it again."
     if batch is None or not connected:

@@ -26,6 +26,8 @@ Detail.-wide #panes { layout: horizontal; }
     padding: 0 1; height: 1fr; width: 1fr; }
 #panes LineView:focus { border-top: solid $primary; border-title-color: $primary; }
 Detail.-narrow #facts { height: auto; max-height: 55%; }
+Detail.-narrow.-textless #facts { height: 1fr; max-height: 100%; }
+Detail.-narrow.-textless #transcript { height: 2; }
 Detail.-wide #facts { width: 2fr; }
 Detail.-wide #transcript { width: 3fr; }
 

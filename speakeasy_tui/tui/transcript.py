@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.transcript import Segment
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.marking import Piece, inked, matches
 from speakeasy_tui.tui.rows import Line, Span
 
 UNSURE_WORD = 0.5
@@ -14,9 +15,6 @@ UNSURE_WORD = 0.5
 
 UNSURE_SEGMENT = -1.0
 """Mean log-probability below which Whisper itself calls a decode failed (openai/whisper)."""
-
-Piece = tuple[int, int, str]
-"""From, to (characters of the text), and the ink there."""
 
 
 def stamp(seconds: float) -> str:
@@ -34,14 +32,12 @@ def segment_lines(segment: Segment, width: int, find: str = "") -> list[Line]:
     time_stamp = f"{stamp(segment.start)} "
     lead = f"{time_stamp}? " if unsure else time_stamp
     text = printable(segment.text.strip())
-    pieces = [*_unsure_words(segment, text), *_matches(text, find)]
+    pieces = [*_unsure_words(segment, text), *matches(text, find)]  # matches win
+    parts = shown.wrap(text, max(8, width - len(lead)))
     lines: list[Line] = []
-    place = 0
-    for number, part in enumerate(shown.wrap(text, max(8, width - len(lead)))):
-        place = max(place, text.find(part, place))
+    for number, line in enumerate(inked(text, parts, pieces, "warning" if unsure else "")):
         head = Span(" " * len(lead)) if number else Span(lead, "warning" if unsure else "quiet")
-        lines.append((head, *_inked(part, place, pieces, "warning" if unsure else "")))
-        place += len(part)
+        lines.append((head, *line))
     return lines
 
 
@@ -55,27 +51,3 @@ def _unsure_words(segment: Segment, text: str) -> Iterable[Piece]:
         place = found + len(said)
         if word.probability < UNSURE_WORD:
             yield found, place, "unsure"
-
-
-def _matches(text: str, find: str) -> Iterable[Piece]:
-    if not find:
-        return
-    lowered, wanted = text.lower(), find.lower()
-    place = lowered.find(wanted)
-    while place >= 0:
-        yield place, place + len(wanted), "match"
-        place = lowered.find(wanted, place + len(wanted))
-
-
-def _inked(part: str, start: int, pieces: list[Piece], usual: str) -> Line:
-    inks = [usual] * len(part)
-    for first, end, ink in pieces:  # matches come last and win
-        for place in range(max(first - start, 0), min(end - start, len(part))):
-            inks[place] = ink
-    spans: list[Span] = []
-    begin = 0
-    for place in range(1, len(part) + 1):
-        if place == len(part) or inks[place] != inks[begin]:
-            spans.append(Span(part[begin:place], inks[begin]))
-            begin = place
-    return tuple(spans)

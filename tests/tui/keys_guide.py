@@ -20,7 +20,8 @@ and filtering. To run again, cancel or take off several files is asked first; so
 that runs, and whatever is done to marked rows that the filter hides. The answer is `y`, not
 Enter. A key that can do nothing says why. Of files that are done `r` asks whether to replace their
 outputs (`overwrite`) or to leave alone what is there. `?` shows this list as it is bound now, the
-keys of the screen in front first; `ctrl+p` searches what can be done there.
+keys of the screen in front first; `ctrl+p` searches what can be done there. The last line
+of the table names those that are wanted at that moment.
 
 `q` leaves and the work goes on; `speakeasy` opens the window again.
 

@@ -139,6 +139,26 @@ async def test_a_failed_row_shows_error_hint_attempts_and_what_the_engine_said(
         assert "No transcript is kept" in text
 
 
+async def test_of_a_file_without_a_text_the_attempts_are_read_at_once(
+    runner: ScriptedRunner, home: Home
+) -> None:
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        await pilot.press(*"jjjjjjj", "enter")  # quarantined
+        await until(lambda: "No transcript is kept" in screen_text(app), pilot)
+        await until(lambda: "terminate called [recursively]" in screen_text(app), pilot)
+        await pilot.press("G")  # without going there first
+        await until(lambda: "options" in screen_text(app), pilot)
+        last = screen_text(app).rstrip().splitlines()[-1]
+        assert "r rerun" in last and "search" not in last and "cancel" not in last
+        await pilot.press("left_square_bracket", "left_square_bracket")  # that of a running file
+        await until(lambda: "You can hear the swifts" in screen_text(app), pilot)
+        last = screen_text(app).rstrip().splitlines()[-1]
+        assert "x cancel" in last and "/ search" in last and "rerun" not in last
+        assert app.focused is app.screen.query_one("#transcript")
+
+
 async def test_the_row_is_steered_from_where_it_is_open(runner: ScriptedRunner, home: Home) -> None:
     app = make_app(runner, home)
     async with app.run_test(size=(100, 30)) as pilot:
@@ -259,6 +279,11 @@ def test_a_match_is_found_in_every_line_it_is_in(width: int) -> None:
     assert "".join(found).lower() == "tower" * 3
     text = " ".join("".join(span.text for span in line[1:]) for line in lines)
     assert text == "the tower, the Tower and the towers again"
+
+
+def test_a_match_behind_a_letter_that_is_two_when_small_is_marked_where_it_is() -> None:
+    (line,) = segment_lines(Segment(0, 3, " İİİİ and the tower"), 80, "tower")
+    assert [span.text for span in line if span.ink == "match"] == ["tower"]
 
 
 async def test_the_transcript_is_searched(runner: ScriptedRunner, home: Home) -> None:

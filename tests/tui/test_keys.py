@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
-from speakeasy_tui.core.settings import Settings
+from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
 from speakeasy_tui.tui.ink import LineView
 from speakeasy_tui.tui.keyed_app import QuietPalette
@@ -488,6 +488,19 @@ async def test_the_palette_offers_no_command_about_rows_where_none_is_seen(windo
     await until(lambda: runner.asked_of(p.PauseQueue), pilot)
 
 
+async def test_the_palette_tells_the_keys_that_would_do_it_here(window: Window) -> None:
+    app, pilot, _ = window
+
+    def offered() -> dict[str, str]:
+        return {one.title: one.help for one in app.get_system_commands(app.screen)}
+
+    assert offered()["Cancel"].startswith("x   Cancel;")
+    assert offered()["Add"].startswith("a   ")
+    await pilot.press("m")
+    assert offered()["Add"].startswith("Queue more")  # a is nothing there
+    assert offered()["Stop download"].startswith("x   ")
+
+
 async def test_help_and_redraw_are_done_from_the_palette(window: Window) -> None:
     app, pilot, _ = window
     drawn: list[bool] = []
@@ -502,7 +515,7 @@ async def test_help_begins_with_the_keys_of_the_screen_in_front(window: Window) 
     app, pilot, _ = window
     await pilot.press("enter", "question_mark")
     texts = app.screen.query_one(LineView).texts
-    assert texts[0] == "an opened row" and "Search in the transcript" in "".join(texts[:6])
+    assert texts[0] == "an opened row" and "Search for words" in "".join(texts[:6])
     assert "the table" in texts
     await pilot.press("escape", "escape", "question_mark")
     assert app.screen.query_one(LineView).texts[0] == "files"
@@ -562,7 +575,7 @@ async def test_capital_q_stops_the_work_when_confirmed(runner: ScriptedRunner, h
 async def test_a_refused_stop_leaves_the_window_open_and_the_batch_going_on(
     runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    monkeypatch.setattr("speakeasy_tui.tui.leaving_app.LEAVE_WAIT", 0.2)
     runner.answers[p.Stop] = lambda _: p.Refused(message="the disk is full")
     app = make_app(runner, home)
     async with app.run_test(size=SIZE, notifications=True) as pilot:
@@ -579,7 +592,7 @@ async def test_a_refused_stop_leaves_the_window_open_and_the_batch_going_on(
 async def test_what_a_stop_without_an_answer_came_to_is_not_made_up(
     runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speakeasy_tui.tui.app.LEAVE_WAIT", 0.2)
+    monkeypatch.setattr("speakeasy_tui.tui.leaving_app.LEAVE_WAIT", 0.2)
     answer = threading.Event()
 
     def stop(_: p.Stop) -> p.AnyMessage:
@@ -705,6 +718,20 @@ async def test_an_empty_queue_says_what_to_do(home: Home) -> None:
         assert isinstance(app.screen, Board)
 
 
+async def test_a_folder_without_recordings_is_not_called_0_files(home: Home) -> None:
+    runner = ScriptedRunner([], batch_of([], state=RunnerState.IDLE), [])
+    runner.answers[p.Add] = lambda request: p.Added(ids=[])
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: "Nothing is queued" in screen_text(app), pilot)
+        app.ask(p.Add(sources=[], options=JobOptions()), "")
+        await until(lambda: "no recordings were found there" in screen_text(app), pilot)
+        last = screen_text(app).rstrip().splitlines()[-1]
+        assert last.startswith(" a add files")
+        await pilot.press("S")
+        assert "Nothing has been queued yet" in screen_text(app)
+
+
 async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> None:
     runner = ScriptedRunner([], batch_of([], state=RunnerState.STOPPED), [])
     answer = threading.Event()
@@ -720,7 +747,7 @@ async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> N
         await until(lambda: runner.asked_of(p.Start), pilot)
         text = screen_text(app)
         assert "Starting…" in text and "Reading the queue…" in text
-        assert "stopped" not in text and "p pause" in text and "0 files" not in text
+        assert "stopped" not in text and "p resume" not in text and "0 files" not in text
         answer.set()
         await until(lambda: "stopped" in screen_text(app), pilot)
         assert "p resume" in screen_text(app) and "Nothing is queued." in screen_text(app)

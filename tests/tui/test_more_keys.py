@@ -19,7 +19,7 @@ from speakeasy_tui.tui.screens.board import Board
 from speakeasy_tui.tui.screens.log import by_time, level_of, speaks_of
 from speakeasy_tui.tui.screens.pick import Pick
 
-from .conftest import ScriptedRunner, make_app, ready, screen_text, until
+from .conftest import ScriptedRunner, batch_of, make_app, ready, screen_text, until
 
 SIZE = (130, 36)
 Window = tuple[SpeakeasyApp, Pilot[Any], ScriptedRunner]
@@ -104,6 +104,26 @@ async def test_capital_f_follows_the_running_row_until_one_moves(window: Window)
     await until(lambda: table.cursor_job is not None and table.cursor_job.id == 6, pilot)
     await pilot.press("j")
     assert not table.following
+
+
+async def test_following_shows_what_runs_next_below_the_row_that_runs(home: Home) -> None:
+    jobs = [Job(id=n, position=n, path=f"/a/{n:03}.wav", root="/a") for n in range(1, 101)]
+    runner = ScriptedRunner(jobs, batch_of(jobs), [])
+    app = make_app(runner, home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await ready(app, pilot)
+        jobs[39].state = State.RUNNING
+        runner.change(jobs[39])
+        await until(lambda: app.board.table.jobs[40].state is State.RUNNING, pilot)
+        await pilot.press("F")
+        tops = {app.board.table.scroll_offset.y}
+        assert "040.wav" in screen_text(app) and "044.wav" in screen_text(app)
+        for n in range(40, 45):
+            jobs[n - 1].state, jobs[n].state = State.DONE, State.RUNNING
+            runner.change(jobs[n - 1], jobs[n])
+            await until(lambda n=n: app.board.table.cursor_job.id == n + 1, pilot)
+            tops.add(app.board.table.scroll_offset.y)
+        assert len(tops) == 1  # it went down the screen, which stood still
 
 
 async def test_n_goes_from_match_to_match(window: Window) -> None:

@@ -26,6 +26,7 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.tui import environment, overview, place
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.gpu_worker import LinkNews
 from speakeasy_tui.tui.lanes import lane_lines
 from speakeasy_tui.tui.overview import End
 from speakeasy_tui.tui.query import compile_filter
@@ -158,6 +159,22 @@ def test_a_pause_says_why_and_what_to_do() -> None:
     assert "‖ paused" in text and "no room left on /out" in text and "goes on by itself" in text
 
 
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_what_to_do_is_read_whole_on_a_narrow_terminal(width: int) -> None:
+    batch = batch_of(recordings(), state=RunnerState.PAUSED)
+    hint = "free some space there, or choose another folder; it goes on by itself"
+    batch.why = Pause("disk", "no room left on /archive/recordings/out", hint)
+    lines = [text_of(line) for line in overview.batch_lines(batch, width)]
+    assert f"no room left on /archive/recordings/out {hint}" in " ".join(" ".join(lines).split())
+    stopped = [
+        text_of(line) for line in overview.link_lines(LinkNews(False, "x", True), True, width)
+    ]
+    assert "speakeasy runner start goes on with it." in " ".join(" ".join(stopped).split())
+    assert all(len(line) == width for line in [*lines, *stopped])
+    batch.why = Pause("disk", "no room", "so " * 400)
+    assert len(overview.batch_lines(batch, width)) == 2 + overview.SENTENCE_LINES
+
+
 def test_how_much_is_done_does_not_depend_on_the_speed() -> None:
     running = batch_of(recordings(), audio_s=36_000.0, whole_s=120_000.0, done_s=36_000.0)
     paused = batch_of(recordings(), audio_s=36_000.0, whole_s=120_000.0, done_s=36_000.0,
@@ -185,6 +202,24 @@ def test_a_lanes_warning_and_its_restarts_are_told() -> None:
     lane = Lane(number=0, device="cpu", model="tiny", respawns=2, warning="no cuBLAS: on the CPU")
     (line,) = lane_lines([lane], 120, 4)
     assert "2 respawns" in text_of(line) and "! no cuBLAS: on the CPU" in text_of(line)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_a_warning_that_has_no_room_beside_its_lane_is_read_whole_below_it(width: int) -> None:
+    warning = "base not to be had (the model hub cannot be reached): tiny.en is used"
+    lanes = [
+        Lane(number=n, device=f"cuda:{n}", model="tiny.en", compute_type="int8", respawns=5,
+             state=LaneState.RUNNING, batch_size=8, speed=7.6, use=0.9, warning=warning)
+        for n in range(2)
+    ]  # fmt: skip
+    lines = [text_of(line) for line in lane_lines(lanes, width, 6)]
+    assert warning in " ".join(" ".join(lines[1:-1]).split())
+    assert len(lines) <= 4 and "cuda:1" in lines[-1]
+    lanes[0].warning = warning * 9
+    lines = [text_of(line) for line in lane_lines(lanes[:1], width, 6)]
+    assert len(lines) == 3 and lines[-1].rstrip().endswith("…")
+    assert len(lane_lines(lanes[:1], width, 3)) == 1  # a low screen
+    assert all(len(line) == width for line in lines)
 
 
 def test_what_holds_for_several_lanes_is_said_once() -> None:
@@ -241,6 +276,7 @@ def test_numbers_that_wander_move_nothing(width: int) -> None:
         (Batch(state=RunnerState.IDLE), True, End.GOES_ON, "Nothing is queued."),
         (None, False, End.GOES_ON, "No runner was reachable"),
         (None, True, End.GOES_ON, "the runner goes on"),
+        (None, False, End.SOON, "what was named here is not queued"),
     ],
 )  # fmt: skip
 def test_the_farewell_tells_whether_work_goes_on(

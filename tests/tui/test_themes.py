@@ -133,7 +133,7 @@ async def test_no_color_leaves_the_colours_out(
 async def test_a_theme_is_taken_in_while_it_is_edited_and_a_mistake_is_said(
     runner: ScriptedRunner, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speakeasy_tui.tui.app.THEMES_EVERY", 0.05)
+    monkeypatch.setattr("speakeasy_tui.tui.themed_app.THEMES_EVERY", 0.05)
     home.themes.mkdir()
     mine = home.themes / "mine.toml"
     mine.write_text('primary = "#8844aa"\nbackground = "#101010"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from speakeasy_tui.core.job import State
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.screens.summary import Summary
 
 from .conftest import screen_text, until
 
@@ -111,3 +113,29 @@ async def test_what_is_done_in_quick_succession_is_taken_back_as_quickly(
         await until(lambda: table.ids_in_view() == before, pilot)
         await until(lambda: {job.state for job in table.jobs.values()} == {State.QUEUED}, pilot)
         assert not app.doing.take_back()
+
+
+async def test_the_speed_of_files_that_run_together_is_not_that_of_waiting_for_each_other(
+    real_home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "40")
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for number in range(60):
+        with wave.open(str(folder / f"{number}.wav"), "wb") as clip:
+            clip.setnchannels(1)
+            clip.setsampwidth(1)
+            clip.setframerate(8000)
+            clip.writeframes(b"\x80" * 16_000)
+    add = p.Add(
+        sources=[p.Source(os.fsencode(folder))], options=JobOptions(engine="sim"), start=True
+    )
+    app = SpeakeasyApp(lambda: attach(real_home), real_home, QUIET, on_connected=[add])
+    async with app.run_test(size=(120, 30)) as pilot:
+        jobs = app.board.table.jobs
+        await until(lambda: len(jobs) == 60, pilot, 20)
+        await until(lambda: {job.state for job in jobs.values()} == {State.DONE}, pilot, 30)
+        told = Summary(jobs.values())
+        assert 30 < told.audio_s / told.work_s < 41
+        await pilot.press("q")
+        await until(lambda: not app.is_running, pilot)

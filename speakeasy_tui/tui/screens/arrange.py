@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 from speakeasy_tui.core.job import State
-from speakeasy_tui.tui.field import Field
+from speakeasy_tui.tui.field import FieldBar
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.query import compile_filter
 from speakeasy_tui.tui.rows import COLUMNS
@@ -78,10 +78,7 @@ class Arranging(Deeds):
 
     def action_filter(self) -> None:
         """Open the filter."""
-        field = self.query_one("#filter", Field)
-        field.can_focus = True
-        self.query_one("#filter-bar").display = True
-        self.set_focus(field)  # now, not soon: what is typed next belongs to it
+        self.query_one(FieldBar).open()
         self.query_one("#footer", Lines).show()
 
     def action_clear(self) -> None:
@@ -92,7 +89,7 @@ class Arranging(Deeds):
         elif self._filter_text or self._only_failed or self.focused is not self.table:
             self._only_failed = self._inverted = False
             self._close_filter()
-            self.query_one("#filter", Field).value = ""
+            self.query_one(FieldBar).field.value = ""
             self._filter_text = ""
             self.refilter()
         elif self.table.marks:
@@ -106,10 +103,7 @@ class Arranging(Deeds):
 
     @on(Input.Submitted, "#filter")
     def _close_filter(self) -> None:
-        field = self.query_one("#filter", Field)
-        self.set_focus(self.table)
-        field.can_focus = False
-        self.query_one("#filter-bar").display = False
+        self.query_one(FieldBar).close(self.table)
         self.query_one("#footer", Lines).show()
 
     def action_mark(self) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
-
-from textual.screen import Screen
+from typing import Any, NamedTuple, TypeVar
 
 from speakeasy_tui.core.job import Job
 from speakeasy_tui.core.protocol import AnyMessage, AnyRequest, Ok, Refused
 from speakeasy_tui.tui.gpu_worker import Then
 from speakeasy_tui.tui.screens.confirm import Confirm
-
-if TYPE_CHECKING:
-    from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.screens.screen import SpeakeasyScreen
 
 Told = TypeVar("Told")
 
@@ -28,13 +24,8 @@ class Ask(NamedTuple):
     """Whether it is asked in any case, or only where jobs are concerned that nobody sees."""
 
 
-class Asking(Screen[None]):
+class Asking(SpeakeasyScreen[None]):
     """Base of the screens on which jobs are chosen."""
-
-    @property
-    def speakeasy(self) -> SpeakeasyApp:
-        """The application."""
-        return cast("SpeakeasyApp", self.app)
 
     def chosen(self) -> list[Job]:
         """The jobs an action applies to."""

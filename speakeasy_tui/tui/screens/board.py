@@ -9,7 +9,6 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -19,10 +18,12 @@ from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.batch_table import BatchTable
-from speakeasy_tui.tui.field import Field
+from speakeasy_tui.tui.field import FieldBar
+from speakeasy_tui.tui.hints import Situation, hints
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.lanes import lane_lines
-from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.query import FAILED
+from speakeasy_tui.tui.rows import Line, Span, width_of
 from speakeasy_tui.tui.screens.arrange import ARRANGE, NO_ROW
 from speakeasy_tui.tui.screens.deeds import DEEDS
 from speakeasy_tui.tui.screens.detail import Detail
@@ -34,24 +35,6 @@ SAID_FOR = 8.0
 
 WANDER = 2.0
 """Seconds between two looks at numbers that only wander: use, memory, speed, time left."""
-
-FOOTER = (
-    ("open", "open"),
-    ("help", "help"),
-    ("leave", "leave"),
-    ("pause", "pause"),
-    ("filter", "filter"),
-    ("mark", "mark"),
-    ("cancel", "cancel"),
-    ("rerun", "rerun"),
-    ("hold", "hold"),
-    ("failed", "failed"),
-    ("sort", "sort"),
-    ("copy", "copy path"),
-    ("add", "add"),
-    ("palette", "commands"),
-)
-"""Actions named at the bottom, the most useful first."""
 
 
 class Board(Steering):
@@ -99,12 +82,7 @@ class Board(Steering):
         yield Lines(self._head, id="head")
         yield Lines(self._overview, id="overview")
         yield BatchTable(id="table")
-        field = Field(placeholder="words, state:failed, lang:de, !word", id="filter")
-        field.cursor_blink = False
-        field.can_focus = False
-        with Horizontal(id="filter-bar"):
-            yield Lines(lambda width: [(Span(" / ", "key"),)], id="slash")
-            yield field
+        yield FieldBar("/", "words, state:failed, lang:de, !word")
         yield Lines(self._status, id="status")
         yield Lines(self._footer, id="footer")
 
@@ -127,7 +105,10 @@ class Board(Steering):
     def apply(self, changes: Changes) -> None:
         """Draw what changed."""
         if changes.jobs or changes.gone:
+            here = self.table.cursor_job
             self.table.apply(changes.jobs, changes.gone)
+            if here is not None and here.id in changes.jobs:
+                self._show_row()
         if changes.batch is not None or changes.lanes is not None:
             self._show_overview_soon()
         self.tell_emptiness()
@@ -230,7 +211,10 @@ class Board(Steering):
             number = table.view.number(table.cursor_row)
             right.append(Span(f"{number:,} of {table.row_count:,} ", "quiet"))
         left = Span(f" {self._said}") if self._said else Span(f" {self._about_row()}", "quiet")
-        return [overview.justified([left], [Span("  "), *right], width)]
+        right = [Span("  "), *right]
+        if self._said and width_of([left, *right]) > width:  # an answer is there for seconds
+            right = []
+        return [overview.justified([left], right, width)]
 
     def _about_row(self) -> str:
         """What is wrong with the row under the cursor, for which its cell has no room."""
@@ -243,18 +227,20 @@ class Board(Steering):
 
     def _footer(self, width: int) -> list[Line]:
         app = self.speakeasy
-        if self.query_one("#filter-bar").display:
+        if self.query_one(FieldBar).display:
             return [overview.keys_line((("⏎", "keep"), (app.key_of("clear"), "clear")), width)]
-        still = {RunnerState.PAUSED, RunnerState.STOPPED}
-        idle = app.batch is not None and app.batch.state in still and not app.beginning
-        over = app.batch is not None and app.batch.state is RunnerState.IDLE
-        entries = (("summary", "summary"), *FOOTER) if over and self.table.jobs else FOOTER
-        texts = {"pause": "resume"} if idle else {}
-        return [
-            overview.keys_line(
-                ((app.key_of(name), texts.get(name, usual)) for name, usual in entries), width
-            )
-        ]
+        table = self.table
+        counts = app.batch.counts if app.batch is not None else {}
+        now = Situation(
+            linked=app.link.up and app.synced,
+            state=RunnerState.RUNNING if app.batch is None or app.beginning else app.batch.state,
+            queued=len(table.jobs),
+            failed=sum(counts.get(state.value, 0) for state in FAILED),
+            item=table.cursor_item,
+            marked=bool(table.marks),
+            filtered=bool(self._filter_text or self._only_failed),
+        )
+        return [overview.keys_line(((app.key_of(name), text) for name, text in hints(now)), width)]
 
     @on(BatchTable.Empty)
     def _nothing_to_mark(self) -> None:
@@ -262,7 +248,12 @@ class Board(Steering):
 
     @on(BatchTable.Moved)
     def _moved(self) -> None:
+        self._show_row()
+
+    def _show_row(self) -> None:
+        """What is said of the row under the cursor, and what can be done to it."""
         self.show_status()
+        self.query_one("#footer", Lines).show()
 
     # ------------------------------------------------------------------ marks
 

@@ -123,10 +123,11 @@ class Deeds(Asking):
             return
         request = Cancel(ids=[job.id for job in jobs])
         running = [job for job in jobs if job.state is State.RUNNING]
-        detail = "It can be run again later with r."
+        again = self.speakeasy.key_of("rerun")
+        detail = f"It can be run again later with {again}."
         if running:
             detail = f"{plural(len(running), 'file is', 'files are')} being transcribed. "
-            detail += "What is finished of it is kept; r goes on with it later."
+            detail += f"What is finished of it is kept; {again} goes on with it later."
         needed = bool(running) or len(jobs) > 1
         ask = Ask(f"Cancel {named(jobs)}?", detail, "cancel", needed)
         self.ask_first(ask, jobs, lambda: self.send([request], "cancelled", jobs))
@@ -138,11 +139,13 @@ class Deeds(Asking):
             return
         jobs = [job for job in chosen if job.state is not State.RUNNING]
         if not jobs:
-            self.say("Not removed: a running file is cancelled first, with x")
+            first = self.speakeasy.key_of("cancel")
+            self.say(f"Not removed: a running file is cancelled first, with {first}")
             return
         request = Remove(ids=[job.id for job in jobs])
         question = f"Take {named(jobs)} off the table?"
-        detail = "Transcripts stay where they are. u brings the rows back."
+        undo = self.speakeasy.key_of("undo")
+        detail = f"Transcripts stay where they are. {undo} brings the rows back."
         ask = Ask(question, detail, "take off", len(jobs) > 1)
         self.ask_first(ask, jobs, lambda: self.send([request], "taken off", jobs))
 

@@ -7,11 +7,9 @@ from itertools import chain
 from operator import attrgetter
 from typing import ClassVar
 
-from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal
-from textual.widgets import Input
+from textual.containers import Container
 
 from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core import protocol
@@ -23,34 +21,35 @@ from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.tui import format as shown
 from speakeasy_tui.tui import overview
 from speakeasy_tui.tui.facts import facts_lines
-from speakeasy_tui.tui.field import Field
-from speakeasy_tui.tui.format import plural
+from speakeasy_tui.tui.field import FieldBar
+from speakeasy_tui.tui.hints import deeds
 from speakeasy_tui.tui.ink import Lines, LineView
 from speakeasy_tui.tui.loudness import loudness_lines
 from speakeasy_tui.tui.rows import STATE_LOOK, Line, Span
 from speakeasy_tui.tui.screens.deeds import DEEDS, Deeds
+from speakeasy_tui.tui.screens.searching import SEARCH, Searching
 from speakeasy_tui.tui.transcript import segment_lines
 
-FOOTER = (
-    ("back", "back"), ("rerun", "rerun"), ("cancel", "cancel"), ("hold", "hold"),
-    ("search", "search"), ("outputs", "outputs"), ("log", "log"),
-    ("copy", "copy path"), ("save_text", "save text"), ("other_pane", "other pane"),
-    ("help", "help"),
-)  # fmt: skip
+WITH_TEXT = [("search", "search"), ("save_text", "save text"), ("copy_text", "copy text")]
+"""Keys that are of use where there is a text."""
+
+FURTHER = [
+    ("other_pane", "other pane"), ("log", "log"), ("next_file", "next file"),
+    ("copy", "copy path"), ("help", "help"),
+]  # fmt: skip
 
 
-class Detail(Deeds):
+class Detail(Searching, Deeds):
     """Everything about one job."""
+
+    SEARCHED = "transcript"
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (116, "-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "back", "Back", id="back", tooltip="Back to the table"),
         Binding("tab", "app.focus_next", "Other pane", id="other_pane",
                 tooltip="Between facts and transcript"),
-        Binding("slash", "search", "Search", id="search", tooltip="Search in the transcript"),
-        Binding("n", "found(1)", "Next", id="next_found", tooltip="To the next place found"),
-        Binding("N", "found(-1)", "Previous", id="previous_found",
-                tooltip="To the place found before"),
+        *SEARCH,
         Binding("left_square_bracket", "other(-1)", "Previous file", id="previous_file",
                 tooltip="Open the row above instead"),
         Binding("right_square_bracket", "other(1)", "Next file", id="next_file",
@@ -72,8 +71,8 @@ class Detail(Deeds):
         self._wrapped_for = (0, "")
         self._asked: tuple[int, State] | None = None
         self._said = ""
-        self._find = ""
-        self._found = -1
+        self._led = False
+        """Whether keys go to the facts because there was no transcript."""
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
@@ -85,12 +84,7 @@ class Detail(Deeds):
             transcript = LineView(self._transcript, follow=True, id="transcript")
             transcript.border_title = "transcript"
             yield transcript
-        field = Field(placeholder="words in the transcript", id="filter")
-        field.cursor_blink = False
-        field.can_focus = False
-        with Horizontal(id="filter-bar"):
-            yield Lines(lambda width: [(Span(" / ", "key"),)], id="slash")
-            yield field
+        yield FieldBar("/", "words in the transcript")
         yield Lines(self._status, id="status")
         yield Lines(self._footer, id="footer")
 
@@ -110,12 +104,15 @@ class Detail(Deeds):
         match answer:
             case protocol.Detail() if answer.job.id == self.job.id:
                 self.job = answer.job
+                opened = self._options is None
                 self._options = answer.options
                 self._attempts = answer.attempts
                 self._strip = answer.loudness
                 self._take({chunk.index: chunk for chunk in answer.chunks})
                 self._go_on(answer)
                 self._show()
+                if opened:
+                    self._lead()
                 view = self.query_one("#transcript", LineView)
                 view.show()
                 if self.job.state is State.RUNNING:
@@ -180,7 +177,25 @@ class Detail(Deeds):
         else:
             view.show(follow=True)
 
+    def _lead(self) -> None:
+        """Keys go to where something is to be read, unless the person has gone elsewhere."""
+        facts, transcript = self.query_one("#facts"), self.query_one("#transcript")
+        if self._textless and self.focused is transcript:
+            self.set_focus(facts)
+            self._led = True
+        elif self._led and not self._textless and self.focused is facts:
+            self.set_focus(transcript)
+            self._led = False
+
+    @property
+    def _textless(self) -> bool:
+        """Whether there is no text of it and none will come."""
+        known = self._options is not None
+        return known and not self._ordered and self.job.state in FINAL_STATES
+
     def _show(self) -> None:
+        self.set_class(self._textless, "-textless")
+        self.query_one("#footer", Lines).show()
         self.query_one("#head", Lines).show()
         self.query_one("#loudness", Lines).show()
         self.query_one("#facts", LineView).show()
@@ -192,16 +207,9 @@ class Detail(Deeds):
     def chosen(self) -> list[Job]:
         return [self.job]
 
-    def action_back(self) -> None:
-        """Out of the search, or close."""
-        if self.query_one("#filter-bar").display:
-            self._close_search()
-        elif self._find:
-            self._find = ""
-            self.query_one("#transcript", LineView).show()
-            self.say("")
-        else:
-            self.dismiss()
+    @property
+    def searched(self) -> LineView:
+        return self.query_one("#transcript", LineView)
 
     def action_other(self, by: int) -> None:
         """Open the row above or below instead; the cursor goes along."""
@@ -213,52 +221,13 @@ class Detail(Deeds):
         if not table.ranging:
             table.go_to(job.id)
         self.job = job
-        self._options, self._attempts, self._strip, self._found = None, [], "", -1
+        self._options, self._attempts, self._strip, self.found = None, [], "", None
         self._chunks, self._ordered, self._wrapped = {}, [], {}
         self.say("")
         self._show()
         self.query_one("#transcript", LineView).show()
         self.query_one("#transcript", LineView).action_scroll_home()
         self.ask()
-
-    # ------------------------------------------------------------------ search
-
-    def action_search(self) -> None:
-        """Open the search."""
-        field = self.query_one("#filter", Field)
-        field.can_focus = True
-        self.query_one("#filter-bar").display = True
-        self.set_focus(field)
-
-    def _close_search(self) -> None:
-        field = self.query_one("#filter", Field)
-        self.set_focus(self.query_one("#transcript"))
-        field.can_focus = False
-        self.query_one("#filter-bar").display = False
-
-    @on(Input.Submitted, "#filter")
-    def _searched(self, event: Input.Submitted) -> None:
-        self._find = event.value.strip()
-        self._found = -1
-        self._close_search()
-        self.query_one("#transcript", LineView).show()
-        self.action_found(1)
-
-    def action_found(self, by: int) -> None:
-        """Scroll to the next place that was found, or the one before."""
-        if not self._find:
-            self.say(f"No search yet: {self.speakeasy.key_of('search')} begins one")
-            return
-        view = self.query_one("#transcript", LineView)
-        rows = [row for row, line in enumerate(view.lines) if any(s.ink == "match" for s in line)]
-        if not rows:
-            self.say(f"{self._find}: not in the transcript")
-            return
-        self._found = (self._found + by) % len(rows) if self._found >= 0 or by > 0 else -1
-        self._found %= len(rows)
-        top = max(0, rows[self._found] - view.size.height // 2)
-        view.scroll_to(y=top, animate=False, immediate=True, force=True)
-        self.say(f"{self._find}: {self._found + 1} of {plural(len(rows), 'line')}")
 
     # ------------------------------------------------------------------ lines
 
@@ -299,13 +268,13 @@ class Detail(Deeds):
         """Several lanes may work on a long file, and what comes is seldom the last of it: the
         chunks before and behind are not broken into lines again.
         """
-        if (width, self._find) != self._wrapped_for:
-            self._wrapped, self._wrapped_for = {}, (width, self._find)
+        if (width, self.find) != self._wrapped_for:
+            self._wrapped, self._wrapped_for = {}, (width, self.find)
         lines: list[Line] = []
         for chunk in chunks:
             known = self._wrapped.get(chunk.index)
             if known is None or known[0] is not chunk:
-                parts = (segment_lines(part, width, self._find) for part in chunk.segments)
+                parts = (segment_lines(part, width, self.find) for part in chunk.segments)
                 known = self._wrapped[chunk.index] = chunk, list(chain.from_iterable(parts))
             lines += known[1]
         return lines
@@ -314,8 +283,10 @@ class Detail(Deeds):
         return [overview.justified([Span(f" {self._said}")], [], width)]
 
     def _footer(self, width: int) -> list[Line]:
-        entries = [(self.speakeasy.key_of(name), text) for name, text in FOOTER]
-        return [overview.keys_line(entries, width)]
+        text = WITH_TEXT if self._ordered else []
+        entries = dict([("back", "back"), *deeds(self.job), *text, *FURTHER])
+        named = ((self.speakeasy.key_of(name), what) for name, what in entries.items())
+        return [overview.keys_line(named, width)]
 
 
 _start = attrgetter("start")

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Input
 
 from speakeasy_tui.core.settings import DEFAULTS, help_of
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.values import SettingsError, choices_of, convert
 from speakeasy_tui.tui import format as shown
-from speakeasy_tui.tui.field import Field
+from speakeasy_tui.tui.field import FieldBar
 from speakeasy_tui.tui.ink import Lines
 from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.overview import keys_line
 from speakeasy_tui.tui.rows import Line, Span
+from speakeasy_tui.tui.screens.screen import Result, SpeakeasyScreen
 from speakeasy_tui.tui.typed import unescaped
 
 NOTHING = "–"
 """Stands where a value is empty."""
-
-Result = TypeVar("Result")
 
 
 def text_of(value: object) -> str:
@@ -44,7 +41,7 @@ def text_of(value: object) -> str:
             return str(value)
 
 
-class Form(Screen[Result]):
+class Form(SpeakeasyScreen[Result]):
     """Base of the screens on which settings are changed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -87,7 +84,11 @@ class Form(Screen[Result]):
 
     def entries(self) -> list[tuple[str, str]]:
         """Keys and words of the footer."""
-        return [("⏎", "change"), ("^r", "default"), ("esc", "back")]
+        return [
+            (self.speakeasy.key_of("choose"), "change"),
+            (self.speakeasy.key_of("default"), "default"),
+            ("esc", "back"),
+        ]
 
     # ------------------------------------------------------------------ looks
 
@@ -95,12 +96,7 @@ class Form(Screen[Result]):
         yield Lines(lambda width: [self.title_line(width)], id="head")
         yield Listing(self._lines, id="form")
         yield Lines(self._help, id="form-help")
-        field = Field(id="filter")
-        field.cursor_blink = False
-        field.can_focus = False
-        with Horizontal(id="filter-bar"):
-            yield Lines(lambda width: [(Span(" = ", "key"),)], id="slash")
-            yield field
+        yield FieldBar("=")
         yield Lines(self._footer, id="footer")
 
     def on_mount(self) -> None:
@@ -167,11 +163,9 @@ class Form(Screen[Result]):
             after = (choices.index(str(value)) + 1) % len(choices)
             self._take(name, choices[after])
         else:
-            field = self.query_one("#filter", Field)
-            field.value = text_of(value)
-            field.can_focus = True
-            self.query_one("#filter-bar").display = True
-            self.set_focus(field)
+            bar = self.query_one(FieldBar)
+            bar.field.value = text_of(value)
+            bar.open()
 
     @on(Input.Submitted, "#filter")
     def _typed(self, event: Input.Submitted) -> None:
@@ -180,10 +174,7 @@ class Form(Screen[Result]):
             self._close()
 
     def _close(self) -> None:
-        field = self.query_one("#filter", Field)
-        self.set_focus(self.query_one(Listing))
-        field.can_focus = False
-        self.query_one("#filter-bar").display = False
+        self.query_one(FieldBar).close(self.query_one(Listing))
 
     def _take(self, name: str, given: object) -> bool:
         try:
@@ -200,7 +191,7 @@ class Form(Screen[Result]):
 
     def action_back(self) -> None:
         """Out of the field, or close."""
-        if self.query_one("#filter-bar").display:
+        if self.query_one(FieldBar).display:
             self._said, self._wrong = "", False
             self._close()
             self._show()

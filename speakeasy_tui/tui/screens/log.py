@@ -12,15 +12,17 @@ from typing import ClassVar
 import aiofiles
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from speakeasy_tui.core.job import Job
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
+from speakeasy_tui.tui.field import FieldBar
 from speakeasy_tui.tui.ink import Lines, LineView
+from speakeasy_tui.tui.marking import inked, matches
 from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.rows import Line, Span, short_path
+from speakeasy_tui.tui.screens.searching import SEARCH, Searching
 
 TAIL = 1 << 18
 """Bytes read of each log's end when the screen opens."""
@@ -70,11 +72,15 @@ def speaks_of(job: Job, text: str) -> bool:
     return bool(re.search(number, text)) or job.path.rsplit("/", 1)[-1] in text
 
 
-class LogScreen(Screen[None]):
+class LogScreen(Searching):
     """The end of the logs; new lines appear as they are written."""
 
+    SEARCHED = "lines shown"
+    NEWEST_FIRST = True
+
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,l", "dismiss", "Back", id="back", tooltip="Back"),
+        Binding("escape,q,l", "back", "Back", id="back", tooltip="Back"),
+        *SEARCH,
         Binding("w", "level", "Level", id="log_level",
                 tooltip="Everything, warnings and errors, or errors alone"),
         Binding("tab", "source(1)", "Next log", id="log_source",
@@ -98,10 +104,13 @@ class LogScreen(Screen[None]):
         """Of the logs that have lines, the runner's first."""
         self._fits = False
         """Whether any line fits what is wanted."""
+        self._said = ""
 
     def compose(self) -> ComposeResult:
         yield Lines(self._title, id="head")
         yield LineView(self._lines, follow=True, id="log")
+        yield FieldBar("/", "words in the lines shown")
+        yield Lines(lambda width: [justified([Span(f" {self._said}")], [], width)], id="status")
         yield Lines(self._footer, id="footer")
 
     async def on_mount(self) -> None:
@@ -129,6 +138,8 @@ class LogScreen(Screen[None]):
             view.show(follow=True)
         else:
             gone = len(self._shown(dropped, view.width))
+            if self.found is not None:
+                self.found -= gone
             view.extend(self._shown(new[-MOST:], view.width), follow=True, dropped=gone)
 
     async def _grown(self, path: Path) -> tuple[float, list[str]]:
@@ -164,17 +175,19 @@ class LogScreen(Screen[None]):
         sources = self._sources()
         wanted = sources[self._source % len(sources)]
         lines: list[Line] = []
-        for name, text in texts:
-            level = level_of(text)
+        for name, written in texts:
+            level = level_of(written)
             if level < self._level or (wanted and name != wanted):
                 continue
-            if self._only_job and self._job is not None and not speaks_of(self._job, text):
+            if self._only_job and self._job is not None and not speaks_of(self._job, written):
                 continue
             label = shown.fit(name, 10)
             ink = ("", "warning", "failed")[level]
-            parts = shown.wrap(printable(text), max(20, width - 10))
-            lines.append((Span(label, "quiet"), Span(parts[0], ink)))
-            lines += [(Span(" " * 10), Span(part, ink)) for part in parts[1:]]
+            text = printable(written)
+            parts = shown.wrap(text, max(20, width - 10))
+            marked = inked(text, parts, list(matches(text, self.find)), ink)
+            lines.append((Span(label, "quiet"), *next(marked)))
+            lines += [(Span(" " * 10), *line) for line in marked]
         return lines
 
     def _title(self, width: int) -> list[Line]:
@@ -188,10 +201,24 @@ class LogScreen(Screen[None]):
         return [justified(left, right, width)]
 
     def _footer(self, width: int) -> list[Line]:
-        entries = [("esc", "back"), ("w", "level"), ("tab", "which log"), ("G", "follow the end")]
-        if self._job is not None:
-            entries.insert(2, ("f", "all lines" if self._only_job else "only the file's"))
-        return [keys_line(entries, width)]
+        file = [("log_file", "all lines" if self._only_job else "only the file's")]
+        entries = [
+            ("back", "back"),
+            ("search", "search"),
+            ("log_level", "level"),
+            *(file if self._job is not None else []),
+            ("log_source", "which log"),
+            ("last", "follow the end"),
+        ]
+        return [keys_line(((self.speakeasy.key_of(name), text) for name, text in entries), width)]
+
+    def say(self, text: str) -> None:
+        self._said = printable(text)
+        self.query_one("#status", Lines).show()
+
+    @property
+    def searched(self) -> LineView:
+        return self.query_one("#log", LineView)
 
     def _anew(self) -> None:
         for lines in self.query(Lines):

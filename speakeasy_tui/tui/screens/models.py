@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
+from typing import ClassVar, NamedTuple
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from speakeasy_tui.core.engineprotocol import FetchDone, FetchFailed, FetchProgress, fetch_decoder
 from speakeasy_tui.core.models import (
@@ -31,9 +30,7 @@ from speakeasy_tui.tui.listing import Listing
 from speakeasy_tui.tui.overview import justified, keys_line
 from speakeasy_tui.tui.rows import Line, Span, bar
 from speakeasy_tui.tui.screens.confirm import Confirm
-
-if TYPE_CHECKING:
-    from speakeasy_tui.tui.app import SpeakeasyApp
+from speakeasy_tui.tui.screens.screen import SpeakeasyScreen
 
 Download = tuple[asyncio.subprocess.Process, FetchProgress | None]
 """The process that gets a model, and how far it is."""
@@ -66,7 +63,7 @@ def all_models() -> list[Model]:
     return sorted(rows, key=lambda row: row.local is None)
 
 
-class ModelsScreen(Screen[None]):
+class ModelsScreen(SpeakeasyScreen[None]):
     """The models."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -98,7 +95,7 @@ class ModelsScreen(Screen[None]):
     @property
     def fetching(self) -> dict[str, Download]:
         """Downloads under way, by model; they outlive the screen."""
-        return cast("SpeakeasyApp", self.app).downloads
+        return self.speakeasy.downloads
 
     def _tick(self) -> None:
         """Show how far downloads are; one that an earlier screen began may have ended."""
@@ -136,18 +133,20 @@ class ModelsScreen(Screen[None]):
                 spans += [*bar(share, 20), Span(f" {share:4.0%}")]
             elif model.local is not None:
                 room = max(4, width - 52)
-                where = {"starter": "the starter, installed with the program"}
+                where = {"starter": "came with the program"}
                 path = where.get(model.local.source, str(model.local.path))
                 spans.append(Span(shown.cut_middle(printable(path), room), "quiet"))
             lines.append(tuple(spans))
         return lines
 
     def _footer(self, width: int) -> list[Line]:
-        return [
-            keys_line(
-                (("⏎", "get"), ("x", "stop download"), ("d", "delete"), ("esc", "back")), width
-            )
-        ]
+        entries = (
+            ("choose", "get"),
+            ("model_cancel", "stop download"),
+            ("model_delete", "delete"),
+        )
+        named = [(self.speakeasy.key_of(name), text) for name, text in entries]
+        return [keys_line([*named, ("esc", "back")], width)]
 
     def _say(self, text: str) -> None:
         self._said = printable(text)
@@ -167,12 +166,14 @@ class ModelsScreen(Screen[None]):
         if model.local is not None:
             self._say(f"{model.name} is here; queue files with it: --model {model.name}")
         elif model.name in self.fetching:
-            self._say(f"{model.name} is on its way; x gives up")
+            self._say(
+                f"{model.name} is on its way; {self.speakeasy.key_of('model_cancel')} gives up"
+            )
         else:
             self.app.run_worker(self._fetch(model.name), exclusive=False)
 
     async def _fetch(self, name: str) -> None:
-        app = cast("SpeakeasyApp", self.app)
+        app = self.speakeasy
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "speakeasy_tui.engine.fetch", name,
             stdin=asyncio.subprocess.DEVNULL,

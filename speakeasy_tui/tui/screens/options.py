@@ -71,7 +71,7 @@ class OptionsScreen(Form[None]):
         return name in self._differing and name not in self._changed
 
     def entries(self) -> list[tuple[str, str]]:
-        return [("r", "run again"), *super().entries()]
+        return [(self.speakeasy.key_of("run_with"), "run again"), *super().entries()]
 
     def action_run(self) -> None:
         """Run the files with what was changed, and close when that is done."""

@@ -86,12 +86,13 @@ class Steering(Arranging):
             if agreed:
                 self.speakeasy.stop_and_leave()
 
+        leave = self.speakeasy.key_of("leave")
         self.app.clear_notifications()
         self.app.push_screen(
             Confirm(
                 "Stop the work and leave?",
                 "Running files are given back to the queue; what is finished of them is kept. "
-                "speakeasy goes on with it. To leave and let it work: q.",
+                f"speakeasy goes on with it. To leave and let it work: {leave}.",
                 "stop and leave",
             ),
             answer,

@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from speakeasy_tui.core.job import Job, State
+from speakeasy_tui.core.job import FINAL_STATES, Job, State
 from speakeasy_tui.core.protocol import Rerun
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.tui import format as shown
@@ -112,9 +112,8 @@ class SummaryScreen(Asking):
             facts.append(f"{shown.plural(told.warned, 'file')} with a warning")
         lines += [(), *((Span(f"  {fact}"),) for fact in facts), ()]
         if self._kinds:
-            lines.append(
-                (Span("  failed, by reason", "title"), Span("   ⏎ runs them again", "quiet"))
-            )
+            hint = f"   {self.speakeasy.key_of('choose')} runs them again"
+            lines.append((Span("  failed, by reason", "title"), Span(hint, "quiet")))
         return lines
 
     def _reasons(self, width: int) -> list[Line]:
@@ -127,7 +126,13 @@ class SummaryScreen(Asking):
             lines.append(
                 (Span(f"  {text}  ", "failed"), Span(shown.fit(printable(names), room), "quiet"))
             )
-        return lines or [(Span("  Nothing failed.", "done"),)]
+        if lines:
+            return lines
+        if not self._summary.counts:
+            return [(Span("  Nothing has been queued yet.", "quiet"),)]
+        if not self._summary.counts.keys() & FINAL_STATES:
+            return [(Span("  No file has been finished yet.", "quiet"),)]
+        return [(Span("  Nothing failed.", "done"),)]
 
     def _slowest(self, width: int) -> list[Line]:
         if not self._summary.slowest:
@@ -145,7 +150,7 @@ class SummaryScreen(Asking):
         return lines
 
     def _footer(self, width: int) -> list[Line]:
-        again = [("⏎", "run those again")] if self._kinds else []
+        again = [(self.speakeasy.key_of("choose"), "run those again")] if self._kinds else []
         return [keys_line([*again, ("esc", "back")], width)]
 
     @on(Listing.Chosen)
