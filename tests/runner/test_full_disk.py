@@ -174,6 +174,9 @@ def test_a_runner_that_can_write_nothing_from_the_start_leaves_the_queue_alone(
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=small, check=False)
     assert done.returncode == NO_ROOM
     assert "Traceback" not in done.stderr
+    with home.runner_log.open("ab") as log:  # where its last words find no room either
+        unheard = subprocess.run(command, stdout=log, stderr=log, preexec_fn=small, check=False)
+    assert unheard.returncode == NO_ROOM
     assert [job.state for job in read_jobs(home)] == [State.QUEUED]
     assert not list(home.state.glob("queue.damaged*"))
 
