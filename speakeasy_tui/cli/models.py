@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli.door import with_home
 from speakeasy_tui.cli.grammar import Door
-from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, table, warn
+from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, stdout, table, warn
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.values import nearest
 
@@ -194,16 +194,18 @@ class _Bar:
         if self._live and (now - self._last >= 0.1 or share == 1.0):
             self._last = now
             cells = round(30 * share)
-            sys.stdout.write(f"\r\x1b[K{text}  [{'#' * cells}{'.' * (30 - cells)}]")
-            sys.stdout.flush()
+            with stdout() as out:
+                out.write(f"\r\x1b[K{text}  [{'#' * cells}{'.' * (30 - cells)}]")
+                out.flush()
             self._shown = True
         elif not self._live and int(share * 10) > self._tenth:
             self._tenth = int(share * 10)
-            say(text)
-            sys.stdout.flush()
+            with stdout() as out:
+                say(text)
+                out.flush()
 
     def close(self) -> None:
         """Leave the line."""
         if self._shown:
-            sys.stdout.write("\n")
+            say()
             self._shown = False
