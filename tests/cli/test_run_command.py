@@ -43,6 +43,22 @@ def test_a_folder_is_done_mirrored_and_the_second_time_skipped(
     assert "3 skipped" in done.stdout
 
 
+def test_equal_names_in_several_folders_are_told_apart_by_their_folders(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    for day in ("monday", "tuesday", "friday"):
+        (tmp_path / day).mkdir()
+        shutil.copy(recordings / "a.wav", tmp_path / day / "001.wav")
+    assert speakeasy("run", "monday", "tuesday", "friday", *SIM, "-f", "txt").returncode == 0
+    names = {"monday/001.txt", "tuesday/001.txt", "friday/001.txt"}
+    assert {
+        str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/**/*.*")
+    } == names
+    listed = b"".join(b"%s/001.wav\n" % day for day in (b"monday", b"tuesday", b"friday"))
+    done = speakeasy("run", "-", *SIM, "-f", "txt", stdin=listed)
+    assert done.returncode == 0 and "3 skipped" in done.stdout
+
+
 def test_beside_a_runner_there_is_no_foreground_and_the_events_end_all_the_same(
     speakeasy, recordings: Path
 ) -> None:
