@@ -120,7 +120,8 @@ def _explain(error: Exception) -> int:
     match error:
         case RefusedError() | LinkError():
             warn(f"speakeasy: {error}" + (f"\n  {error.hint}" if error.hint else ""))
-            return EXIT_USAGE if isinstance(error, RefusedError) else EXIT_MACHINE
+            wrong = isinstance(error, RefusedError) and not error.later
+            return EXIT_USAGE if wrong else EXIT_MACHINE
         case DatabaseError():
             warn(f"speakeasy: {error}\n  {error.hint}")
             return 1

@@ -122,6 +122,7 @@ def fetch(name: str) -> int:
         FetchProgress,
         fetch_decoder,
     )
+    from speakeasy_tui.core.models import find_local
 
     bar = _Bar(name)
     end: FetchDone | FetchFailed | None = None
@@ -168,6 +169,11 @@ def fetch(name: str) -> int:
     bar.close()
     if isinstance(end, FetchDone):
         say(f"{name} is here: {end.path}")
+        return 0
+    local = find_local(name)
+    if local is not None and isinstance(end, FetchFailed) and end.offline:
+        warn(f"speakeasy: {end.message}: whether there is a newer one is not known")
+        say(f"{name} is here: {local.path}")
         return 0
     text = child.stderr.read().decode("utf-8", "replace").strip().splitlines()
     said = end.message if end is not None else (text[-1] if text else "the fetcher said nothing")

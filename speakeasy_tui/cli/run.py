@@ -114,7 +114,8 @@ def run_headless(
         code = EXIT_INTERRUPTED
         after = _farewell(command, settings.foreground, follow)
     except (LinkError, RefusedError, HomeError) as error:
-        code = EXIT_MACHINE if isinstance(error, LinkError) else EXIT_NOTHING
+        lacking = isinstance(error, LinkError) or (isinstance(error, RefusedError) and error.later)
+        code = EXIT_MACHINE if lacking else EXIT_NOTHING
         if as_json:  # whoever reads the events waits for the last one
             jobs = list(follow.jobs.values()) if follow is not None else []
             reporter.finish(Summary(jobs, time.monotonic() - begun, code))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -393,3 +394,29 @@ def test_a_recording_named_as_a_list_ends_with_2_and_queues_nothing(
     assert done.returncode == 2
     assert "a list is text" in done.stderr
     assert not (tmp_path / "home" / "queue.db").exists()
+
+
+def test_a_variable_that_cannot_be_meant_is_named_with_how_to_have_it_read_anew(
+    speakeasy, recordings: Path
+) -> None:
+    bad, good = {"SPEAKEASY_SIM_SPEED": "fast"}, {"SPEAKEASY_SIM_SPEED": "5000"}
+    done = speakeasy("run", "recordings", *SIM, env=bad)
+    assert done.returncode == 3
+    assert "SPEAKEASY_SIM_SPEED: 'fast' is not a speed" in done.stdout
+    assert "keeps the old one: speakeasy runner stop" in done.stdout
+    speakeasy("runner", "stop")
+    assert speakeasy("run", "recordings", *SIM, env=good).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["run", "add"])
+def test_a_queue_without_room_is_the_machines_lack_and_no_wrong_usage(
+    speakeasy, recordings: Path, command: str
+) -> None:
+    speakeasy("add", "recordings/a.wav", *SIM)
+    pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))  # as on a full disk
+    done = speakeasy(command, "recordings/b.wav", *SIM)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    assert done.returncode == 3
+    assert "the disk of the queue" in done.stderr and "make room" in done.stderr
