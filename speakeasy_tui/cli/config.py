@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli.door import absolute_in_file, settings_of, with_home
 from speakeasy_tui.cli.grammar import Door
-from speakeasy_tui.cli.say import Stop, say, warn
+from speakeasy_tui.cli.say import Stop, say, stdout, warn
 from speakeasy_tui.core.configfile import write_setting
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import ALL_FIELDS, help_of
@@ -26,7 +25,8 @@ def config() -> None:
 @with_home
 def path(home: Home) -> int:
     """Print where the config file is."""
-    sys.stdout.buffer.write(os.fsencode(home.config_file) + b"\n")
+    with stdout() as out:
+        out.buffer.write(os.fsencode(home.config_file) + b"\n")
     return 0
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
 from speakeasy_tui.cli.door import settings_of, with_home
-from speakeasy_tui.cli.say import say, say_json
+from speakeasy_tui.cli.say import say, say_json, stdout
 from speakeasy_tui.core.paths import Home
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ def doctor(as_json: bool, smoke: bool, home: Home) -> int:
             say(f"{check.level:<8} {check.check}: {check.message}")
             if check.hint:
                 say(f"{'':<8} -> {check.hint}")
-            sys.stdout.flush()
+            with stdout() as out:
+                out.flush()
     if as_json:
         say_json(found)
     bad = sum(check.level == "error" for check in found)

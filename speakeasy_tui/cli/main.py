@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -11,7 +12,7 @@ from speakeasy_tui import __version__
 from speakeasy_tui.cli import config, doctor, models, queue, run, runner, status, window
 from speakeasy_tui.cli.demo import demo
 from speakeasy_tui.cli.grammar import Door
-from speakeasy_tui.cli.say import Stop, warn
+from speakeasy_tui.cli.say import Stop, Unprinted, warn
 from speakeasy_tui.core.paths import Home, HomeError
 from speakeasy_tui.core.values import SettingsError
 
@@ -65,8 +66,8 @@ def main() -> None:
     code = _run(sys.argv[1:])
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        _stdout_is_gone()
+    except OSError as error:
+        code = _unprinted(Unprinted(error)) or code
     sys.exit(code)
 
 
@@ -103,9 +104,10 @@ def _run(args: list[str]) -> int:
         return stop.code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        _stdout_is_gone()
-        return 0
+    except Unprinted as error:
+        return _unprinted(error)
+    except SystemExit:  # what click makes of a BrokenPipeError: the reader of a help text has left
+        return _unprinted(Unprinted(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     except Exception as error:
         return _explain(error)
 
@@ -118,7 +120,8 @@ def _explain(error: Exception) -> int:
     match error:
         case RefusedError() | LinkError():
             warn(f"speakeasy: {error}" + (f"\n  {error.hint}" if error.hint else ""))
-            return EXIT_USAGE if isinstance(error, RefusedError) else EXIT_MACHINE
+            wrong = isinstance(error, RefusedError) and not error.later
+            return EXIT_USAGE if wrong else EXIT_MACHINE
         case DatabaseError():
             warn(f"speakeasy: {error}\n  {error.hint}")
             return 1
@@ -148,9 +151,12 @@ def _keep_traceback() -> str:
     return f"please report it with the end of {log}"
 
 
-def _stdout_is_gone() -> None:
-    """Whoever read our output has left (``| head``): let the flush at exit go nowhere."""
+def _unprinted(error: Unprinted) -> int:
+    """Let the flush at exit go nowhere; that a reader has left (``| head``) is no failure."""
+    if not error.reader_left:
+        warn(f"speakeasy: {error}")
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0 if error.reader_left else 1
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from speakeasy_tui.cli.door import with_home
 from speakeasy_tui.cli.grammar import Door
-from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, table, warn
+from speakeasy_tui.cli.say import Stop, mebibytes, say, say_json, stdout, table, warn
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.values import nearest
 
@@ -122,6 +122,7 @@ def fetch(name: str) -> int:
         FetchProgress,
         fetch_decoder,
     )
+    from speakeasy_tui.core.models import find_local
 
     bar = _Bar(name)
     end: FetchDone | FetchFailed | None = None
@@ -169,6 +170,11 @@ def fetch(name: str) -> int:
     if isinstance(end, FetchDone):
         say(f"{name} is here: {end.path}")
         return 0
+    local = find_local(name)
+    if local is not None and isinstance(end, FetchFailed) and end.offline:
+        warn(f"speakeasy: {end.message}: whether there is a newer one is not known")
+        say(f"{name} is here: {local.path}")
+        return 0
     text = child.stderr.read().decode("utf-8", "replace").strip().splitlines()
     said = end.message if end is not None else (text[-1] if text else "the fetcher said nothing")
     raise Stop(f"{name} could not be had: {said}", 3, WAYS_OUT.format(name=name))
@@ -194,16 +200,18 @@ class _Bar:
         if self._live and (now - self._last >= 0.1 or share == 1.0):
             self._last = now
             cells = round(30 * share)
-            sys.stdout.write(f"\r\x1b[K{text}  [{'#' * cells}{'.' * (30 - cells)}]")
-            sys.stdout.flush()
+            with stdout() as out:
+                out.write(f"\r\x1b[K{text}  [{'#' * cells}{'.' * (30 - cells)}]")
+                out.flush()
             self._shown = True
         elif not self._live and int(share * 10) > self._tenth:
             self._tenth = int(share * 10)
-            say(text)
-            sys.stdout.flush()
+            with stdout() as out:
+                say(text)
+                out.flush()
 
     def close(self) -> None:
         """Leave the line."""
         if self._shown:
-            sys.stdout.write("\n")
+            say()
             self._shown = False

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from speakeasy_tui.core.job import Batch
     from speakeasy_tui.core.protocol import AnyRequest, Ok
 
+_ID = click.IntRange(max=2**63 - 1)
+"""A job's; SQLite has no larger numbers."""
 _NONE_BEGINS = "paused: no runner was at work, and none begins. Go on: speakeasy resume"
 
 
@@ -60,7 +62,7 @@ def add(paths: tuple[str, ...], flags: dict[str, object], home: Home) -> int:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="[ID]...", type=int)
+@click.argument("ids", nargs=-1, metavar="[ID]...", type=_ID)
 @click.option("--failed", is_flag=True, help="All that failed or are quarantined.")
 @with_home
 def rerun(ids: tuple[int, ...], failed: bool, home: Home) -> int:
@@ -79,7 +81,7 @@ def rerun(ids: tuple[int, ...], failed: bool, home: Home) -> int:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="ID...", type=int, required=True)
+@click.argument("ids", nargs=-1, metavar="ID...", type=_ID, required=True)
 @with_home
 def hold(ids: tuple[int, ...], home: Home) -> int:
     """Keep jobs waiting until released.
@@ -93,7 +95,7 @@ def hold(ids: tuple[int, ...], home: Home) -> int:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="ID...", type=int, required=True)
+@click.argument("ids", nargs=-1, metavar="ID...", type=_ID, required=True)
 @with_home
 def release(ids: tuple[int, ...], home: Home) -> int:
     """Undo hold."""
@@ -106,7 +108,7 @@ def release(ids: tuple[int, ...], home: Home) -> int:
 
 
 @click.command()
-@click.argument("ids", nargs=-1, metavar="ID...", type=int, required=True)
+@click.argument("ids", nargs=-1, metavar="ID...", type=_ID, required=True)
 @with_home
 def cancel(ids: tuple[int, ...], home: Home) -> int:
     """Cancel jobs; running ones are stopped."""

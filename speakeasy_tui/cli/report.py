@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from speakeasy_tui.cli.profile import lines as profile_lines
-from speakeasy_tui.cli.say import because, clock, say, say_json, several, times, warn
+from speakeasy_tui.cli.say import because, clock, say, say_json, several, stdout, times, warn
 from speakeasy_tui.core.job import FINAL_STATES, Batch, Job, State, public
 from speakeasy_tui.core.protocol import Event
 from speakeasy_tui.core.text import printable
@@ -153,8 +153,7 @@ class PlainReporter:
         width = shutil.get_terminal_size().columns - 1
         text = printable("  ".join(parts))[:width]
         if text != self._shown:
-            sys.stdout.write(f"\r\x1b[K{text}")
-            sys.stdout.flush()
+            _paint(text)
             self._shown = text
 
     def finish(self, summary: Summary) -> None:
@@ -199,13 +198,20 @@ class PlainReporter:
     def _line(self, text: str) -> None:
         self._clear()
         say(printable(text))
-        sys.stdout.flush()
+        with stdout() as out:
+            out.flush()
 
     def _clear(self) -> None:
         if self._shown:
-            sys.stdout.write("\r\x1b[K")
-            sys.stdout.flush()
+            _paint("")
             self._shown = ""
+
+
+def _paint(text: str) -> None:
+    """Put `text` in the place of the status line."""
+    with stdout() as out:
+        out.write(f"\r\x1b[K{text}")
+        out.flush()
 
 
 def failures(jobs: Sequence[Job]) -> list[str]:

@@ -22,7 +22,7 @@ from speakeasy_tui.cli.door import (
     with_job_options,
     with_paths,
 )
-from speakeasy_tui.cli.say import Stop, several, warn
+from speakeasy_tui.cli.say import Stop, Unprinted, several, warn
 from speakeasy_tui.core.paths import Home, HomeError
 
 if TYPE_CHECKING:
@@ -114,13 +114,17 @@ def run_headless(
         code = EXIT_INTERRUPTED
         after = _farewell(command, settings.foreground, follow)
     except (LinkError, RefusedError, HomeError) as error:
-        code = EXIT_MACHINE if isinstance(error, LinkError) else EXIT_NOTHING
+        lacking = isinstance(error, LinkError) or (isinstance(error, RefusedError) and error.later)
+        code = EXIT_MACHINE if lacking else EXIT_NOTHING
         if as_json:  # whoever reads the events waits for the last one
             jobs = list(follow.jobs.values()) if follow is not None else []
             reporter.finish(Summary(jobs, time.monotonic() - begun, code))
         raise
-    except BrokenPipeError:
-        # The reader of our lines has left. The work goes on; there is nobody to tell.
+    except Unprinted as error:
+        if not error.reader_left:
+            warn(f"speakeasy: {error}")
+            for line in _farewell(command, settings.foreground, follow):
+                warn(f"speakeasy: {line}" if not line.startswith(" ") else line)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_INTERRUPTED, []
     jobs = list(follow.jobs.values()) if follow is not None else []
@@ -128,7 +132,7 @@ def run_headless(
     summary = Summary(jobs, took, code)
     if costs is not None:
         summary.profile = costs.detail(audio_s=summary.audio_s, wall_s=took)
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(Unprinted):  # a terminal that was closed
         reporter.finish(summary)
     for line in after:
         warn(f"speakeasy: {line}" if not line.startswith(" ") else line)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import sys
+from collections.abc import Iterator
+from typing import TextIO
 
 from speakeasy_tui.core.text import printable, printable_lines
 
@@ -16,24 +20,50 @@ class Stop(Exception):
         self.hint = hint
 
 
+class Unprinted(Exception):
+    """stdout took no more."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"stdout cannot be written: {error.strerror}")
+        self.reader_left = error.errno in {errno.EPIPE, errno.EIO}
+        """Nobody is there to tell: the pipe's other end is closed, or the terminal."""
+
+
+@contextlib.contextmanager
+def stdout() -> Iterator[TextIO]:
+    """To print on; what may be raised is not an `OSError` like any other.
+
+    Raises:
+        Unprinted: its reader has left, or its disk is full.
+    """
+    try:
+        yield sys.stdout
+    except OSError as error:
+        raise Unprinted(error) from None
+
+
 def say(text: str = "") -> None:
     """A line, or several, of a command's result."""
-    sys.stdout.write(printable_lines(text) + "\n")
+    with stdout() as out:
+        out.write(printable_lines(text) + "\n")
 
 
 def warn(text: str) -> None:
-    """A line beside the result: notices and errors."""
-    sys.stdout.flush()
-    sys.stderr.write(printable_lines(text) + "\n")
-    sys.stderr.flush()
+    """A line beside the result: notices and errors. One that cannot be printed is lost."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.write(printable_lines(text) + "\n")
+        sys.stderr.flush()
 
 
 def say_json(value: object) -> None:
     """One line of JSON, at once."""
     import msgspec
 
-    sys.stdout.buffer.write(msgspec.json.encode(value) + b"\n")
-    sys.stdout.buffer.flush()
+    with stdout() as out:
+        out.buffer.write(msgspec.json.encode(value) + b"\n")
+        out.buffer.flush()
 
 
 def several(count: int, noun: str) -> str:

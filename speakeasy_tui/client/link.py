@@ -60,11 +60,12 @@ class NoRunner(LinkError):
 
 
 class RefusedError(Exception):
-    """The runner said no; `hint` says what to do."""
+    """The runner said no; `hint` says what to do, `later` that it may do it another time."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.message)
         self.hint = refused.hint
+        self.later = refused.later
 
 
 def _check_owner(path: Path) -> None:

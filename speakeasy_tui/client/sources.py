@@ -46,7 +46,9 @@ def find_sources(
     A path that exists is that file, folder or list, whatever characters it has; only one
     that does not is read as a glob. Entries of a list need not exist: each becomes a row
     that says so. Transcripts that a shell's ``*`` put beside their recording are left out,
-    and `note` is told.
+    and `note` is told. A source's root is what an output folder mirrors the tree below: a
+    folder itself, of several the one they lie in, of a glob its fixed part, of what a list
+    names by a relative path the list's folder.
 
     Args:
         paths: as given; ``-`` reads a list from stdin, relative to `cwd`.
@@ -72,7 +74,7 @@ def find_sources(
             found.update(dict.fromkeys(_list("the list on stdin", data, plain_entries, base)))
         else:
             found.update(dict.fromkeys(_argument(path, base)))
-    return list(found)
+    return _with_their_names(list(found))
 
 
 def adds(sources: list[Source], options: JobOptions, *, start: bool) -> list[Add]:
@@ -104,6 +106,36 @@ def _argument(path: bytes, base: bytes) -> Iterator[Source]:
             yield from _existing(_absolute(match, base), root)
         return
     raise SourceError(f"{_show(path)}: no such file or folder")
+
+
+def _with_their_names(sources: list[Source]) -> list[Source]:
+    """Several folders keep their names below an output folder, as with ``cp -r``.
+
+    Recorders number their files: monday/001.wav and tuesday/001.wav are not to meet there. Folders
+    of the same name keep what leads to them, too.
+    """
+    given = {source.path for source in sources if source.path == source.root}
+    outermost = {path: _outermost(path, given) for path in given}
+    folders = set(outermost.values())
+    if len(folders) < 2:
+        return sources
+    roots = {path: os.path.dirname(path) for path in folders}
+    if len({os.path.basename(path) for path in folders}) < len(folders):
+        roots = dict.fromkeys(folders, os.path.commonpath(list(roots.values())))
+    return [
+        Source(source.path, roots[outermost[source.path]]) if source.path in given else source
+        for source in sources
+    ]
+
+
+def _outermost(path: bytes, given: set[bytes]) -> bytes:
+    """The one of `given` in which `path` lies, itself perhaps, that lies in no other of them."""
+    found = path
+    while path != b"/":
+        path = os.path.dirname(path)
+        if path in given:
+            found = path
+    return found
 
 
 def _existing(absolute: bytes, root: bytes = b"") -> Iterator[Source]:
@@ -150,13 +182,18 @@ def _list(
 
 
 def _entries(entries: Iterable[bytes], base: bytes) -> Iterator[Source]:
-    """Entries of a list; folders among them are searched, missing files are kept."""
+    """Entries of a list; folders among them are searched, missing files are kept.
+
+    Where a relative one lies below the list, that is part of its name: ``find`` names a tree.
+    """
     for entry in entries:
         if b"\0" in entry:
             raise ManifestError(f"{_show(entry)}: cannot be a file name")
         absolute = _absolute(entry, base)
-        folder = os.path.isdir(absolute)
-        yield Source(absolute, absolute if folder else b"")
+        if not os.path.isabs(entry) and absolute.startswith(os.path.join(base, b"")):
+            yield Source(absolute, base)
+        else:
+            yield Source(absolute, absolute if os.path.isdir(absolute) else b"")
 
 
 def _without_outputs(paths: list[bytes]) -> list[bytes]:

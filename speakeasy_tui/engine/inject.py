@@ -37,6 +37,8 @@ KINDS = (*TEXTS, *SIGNALS, "hang", "disk")
 class BadSpec(ValueError):
     """``SPEAKEASY_FAULTS`` cannot be read; the message says what is wrong and what would do."""
 
+    hint = "correct the variable; a runner that is there keeps the old one: speakeasy runner stop"
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -202,7 +202,7 @@ class RealEngine:
             variables.check()
         except BadSpec as error:
             text = printable(str(error))
-            self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint="correct the variable"))
+            self._end(LoadFailed(text=text, kind=ErrorKind.MODEL, hint=error.hint))
         self._model = self._decoder = None
         self._front.begin(command.device, engines=command.engines)
 

@@ -190,7 +190,7 @@ class SimulatedEngine:
                     LoadFailed(
                         text=printable(str(error)),
                         kind=ErrorKind.MODEL,
-                        hint="correct the variable",
+                        hint=error.hint,
                     )
                 )
                 raise SystemExit(2) from None

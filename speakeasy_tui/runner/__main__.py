@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -45,15 +46,21 @@ def main() -> int:
             serve(home, settings, begin=not given.stopped)
         )  # not closed: that waits for all threads
     except LockedError as error:
-        print(error, file=sys.stderr)
+        _say(error)
         return ANOTHER_RUNS
     except DiskError as error:
-        print(error, file=sys.stderr)
+        _say(error)
         return NO_ROOM
     except (SettingsError, DatabaseError, OSError) as error:
-        print(error, file=sys.stderr)
+        _say(error)
         return NO_ROOM if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT} else 1
     return 0
+
+
+def _say(error: Exception) -> None:
+    """Last words, for the log; a full disk may have no room even for them."""
+    with contextlib.suppress(OSError):
+        print(error, file=sys.stderr, flush=True)
 
 
 def _rotate(log: Path) -> None:

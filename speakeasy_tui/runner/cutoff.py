@@ -13,14 +13,19 @@ from speakeasy_tui.runner.store import Store
 
 
 def put_right(
-    store: Store, flights: Collection[int], changed: Callable[[int], None], why: str
+    store: Store,
+    flights: Collection[int],
+    changed: Callable[[int], None],
+    done: Callable[[int], None],
+    why: str,
 ) -> tuple[int, int]:
     """Complete commits that were cut off, and give back what nobody works on.
 
     Args:
         store: of the queue.
         flights: jobs that are at work, and left alone.
-        changed: is told each job that is different then.
+        changed: is told each job that is given back.
+        done: is told each job that is completed.
         why: for the rows that are given back.
 
     Returns:
@@ -38,7 +43,7 @@ def put_right(
         named = staging.finish_staged(items, overwrite=store.options(job).overwrite)
         if len(named) == len(items) and store.state(job) is State.RUNNING:
             store.done(job, "completed after a restart")
-            changed(job)
+            done(job)
             completed += 1
         else:
             store.unstage(job, named)

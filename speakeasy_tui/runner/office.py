@@ -154,7 +154,7 @@ class Office:
         return say.Ok(count=len(changed), note=note, undo=undo if undo.ids else None)
 
     def _unknown(self, ids: list[int]) -> say.Refused | None:
-        missing = [job for job in ids if self._runner.store.state(job) is None]
+        missing = [job for job in dict.fromkeys(ids) if self._runner.store.state(job) is None]
         if not missing:
             return None
         named = ", ".join(str(job) for job in missing[:10])

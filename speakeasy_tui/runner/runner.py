@@ -13,7 +13,6 @@ import msgspec
 
 from speakeasy_tui.core.job import (
     Batch,
-    ErrorKind,
     JobError,
     Pause,
     RunnerState,
@@ -407,12 +406,14 @@ class Runner:
         folder = self.home.state
         message = f"the disk of the queue ({folder}) is full"
         hint = "make room; the batch goes on by itself"
-        self.disk_full(os.fsencode(folder), JobError(ErrorKind.DISK, message, hint))
+        self.watch.wait_for_room(os.fsencode(folder))
+        self.pause_batch(Pause("disk", message, hint))
 
     def disk_full(self, folder: bytes, error: JobError) -> None:
         """Something found no room in `folder`."""
         self.watch.wait_for_room(folder)
-        self.pause_batch(Pause("disk", error.message, error.hint))
+        if self.working():  # else a person has the say, or another file has met it before
+            self.pause_batch(Pause("disk", error.message, error.hint))
 
     # ------------------------------------------------------------------ telling
 

@@ -239,6 +239,8 @@ class Work:
             # Parts may have been staged before: what stands on disk decides at the resume.
             for flight in flights:
                 self.flights.pop(flight.id, None)
+                if self.store.state(flight.id) is State.DONE:
+                    self._telling.emit("done", flight.id)
             self._telling.store_full(error)
         finally:  # whatever happened: a runner with something in flight never ends by itself
             for flight in flights:
@@ -254,8 +256,7 @@ class Work:
             after = "a change of the file"
             self.retry(job, error, cure="begins again", charged=True, alone=True, after=after)
         elif error.kind is ErrorKind.DISK:
-            self.flights.pop(job, None)
-            self.store.give_back(job, outcome="disk", message=error.message)
+            self.retry(job, error, cure="given back", charged=False, alone=True)
             self._telling.disk_full(flight.prepared.plan.folder, error)
         else:
             self.flights.pop(job, None)
@@ -346,4 +347,7 @@ class Work:
 
     def recover(self, why: str = "the runner had ended") -> tuple[int, int]:
         """As `put_right`, of what is not in flight."""
-        return put_right(self.store, self.flights, self._telling.changed, why)
+        telling = self._telling
+        return put_right(
+            self.store, self.flights, telling.changed, lambda job: telling.emit("done", job), why
+        )

@@ -20,7 +20,7 @@ from speakeasy_tui.cli.main import main
 from speakeasy_tui.cli.models import fetch
 from speakeasy_tui.core.engineprotocol import EngineFacts, FetchDone, FetchProgress, GpuFacts
 from speakeasy_tui.core.lines import encode
-from speakeasy_tui.core.models import REPOSITORIES
+from speakeasy_tui.core.models import REPOSITORIES, starter
 from speakeasy_tui.core.paths import Home
 from tests.fake_nvml import FakeGpu, FakeNvml
 
@@ -199,6 +199,17 @@ def test_a_download_that_fails_names_the_ways_out(speakeasy) -> None:
     assert done.returncode == 3
     for way in ("HF_ENDPOINT", "--model FOLDER", "speakeasy-tui[starter]"):
         assert way in done.stderr
+
+
+def test_a_model_that_is_here_can_be_got_without_the_hub(speakeasy) -> None:
+    if starter() is None:
+        pytest.skip("no starter model")
+    done = speakeasy(
+        "models", "get", "tiny.en", env={"HF_ENDPOINT": "http://127.0.0.1:9", "no_proxy": "*"}
+    )
+    assert done.returncode == 0
+    assert "tiny.en is here: " in done.stdout
+    assert "cannot be reached" in done.stderr
 
 
 def test_a_download_shows_its_progress_and_where_the_model_is(

@@ -90,6 +90,18 @@ def test_an_unknown_id_changes_nothing(speakeasy, recordings: Path, command: str
     assert states(speakeasy) == ["queued"] * 3
 
 
+@pytest.mark.parametrize("command", ["rerun", "hold", "release", "cancel"])
+def test_an_id_that_no_queue_can_have_is_wrong_usage_and_no_internal_error(
+    speakeasy, recordings: Path, command: str
+) -> None:
+    speakeasy("add", "recordings", *SIM)
+    done = speakeasy(command, str(2**63))
+    assert done.returncode == 2
+    assert "internal error" not in done.stderr and str(2**63) in done.stderr
+    done = speakeasy(command, "77", "77")
+    assert "no job with the id 77;" in done.stderr
+
+
 def test_the_queue_is_read_without_a_runner_and_started_by_one(
     speakeasy, recordings: Path, tmp_path: Path
 ) -> None:

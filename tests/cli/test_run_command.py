@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,22 @@ def test_a_folder_is_done_mirrored_and_the_second_time_skipped(
     done = speakeasy("run", "recordings", *SIM, "-f", "txt,json")
     assert done.returncode == 0
     assert "3 skipped" in done.stdout
+
+
+def test_equal_names_in_several_folders_are_told_apart_by_their_folders(
+    speakeasy, recordings: Path, tmp_path: Path
+) -> None:
+    for day in ("monday", "tuesday", "friday"):
+        (tmp_path / day).mkdir()
+        shutil.copy(recordings / "a.wav", tmp_path / day / "001.wav")
+    assert speakeasy("run", "monday", "tuesday", "friday", *SIM, "-f", "txt").returncode == 0
+    names = {"monday/001.txt", "tuesday/001.txt", "friday/001.txt"}
+    assert {
+        str(path.relative_to(tmp_path / "out")) for path in tmp_path.glob("out/**/*.*")
+    } == names
+    listed = b"".join(b"%s/001.wav\n" % day for day in (b"monday", b"tuesday", b"friday"))
+    done = speakeasy("run", "-", *SIM, "-f", "txt", stdin=listed)
+    assert done.returncode == 0 and "3 skipped" in done.stdout
 
 
 def test_beside_a_runner_there_is_no_foreground_and_the_events_end_all_the_same(
@@ -377,3 +394,29 @@ def test_a_recording_named_as_a_list_ends_with_2_and_queues_nothing(
     assert done.returncode == 2
     assert "a list is text" in done.stderr
     assert not (tmp_path / "home" / "queue.db").exists()
+
+
+def test_a_variable_that_cannot_be_meant_is_named_with_how_to_have_it_read_anew(
+    speakeasy, recordings: Path
+) -> None:
+    bad, good = {"SPEAKEASY_SIM_SPEED": "fast"}, {"SPEAKEASY_SIM_SPEED": "5000"}
+    done = speakeasy("run", "recordings", *SIM, env=bad)
+    assert done.returncode == 3
+    assert "SPEAKEASY_SIM_SPEED: 'fast' is not a speed" in done.stdout
+    assert "keeps the old one: speakeasy runner stop" in done.stdout
+    speakeasy("runner", "stop")
+    assert speakeasy("run", "recordings", *SIM, env=good).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["run", "add"])
+def test_a_queue_without_room_is_the_machines_lack_and_no_wrong_usage(
+    speakeasy, recordings: Path, command: str
+) -> None:
+    speakeasy("add", "recordings/a.wav", *SIM)
+    pid = json.loads(speakeasy("runner", "status", "--json").stdout)["pid"]
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))  # as on a full disk
+    done = speakeasy(command, "recordings/b.wav", *SIM)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    assert done.returncode == 3
+    assert "the disk of the queue" in done.stderr and "make room" in done.stderr

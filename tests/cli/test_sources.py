@@ -115,9 +115,35 @@ def test_an_entry_that_is_not_there_is_kept_for_its_row(place: bytes) -> None:
     assert found(place, write(place, "list.txt", b"gone.wav\n")) == [b"gone.wav"]
 
 
-def test_a_folder_in_a_list_is_searched_as_its_own_root(place: bytes) -> None:
-    write(place, "list.txt", b"sub\n")
-    assert find_sources(["list.txt"], cwd=place) == [Source(place + b"/sub", place + b"/sub")]
+def test_what_a_list_names_by_a_relative_path_is_mirrored_below_the_lists_folder(
+    place: bytes,
+) -> None:
+    entries = b"a.wav\nsub\nsub/c.wav\n" + place + b"/sub/c.wav\n" + place + b"/sub\n"
+    write(place, "list.txt", entries)
+    assert find_sources(["list.txt"], cwd=place) == [
+        Source(place + b"/a.wav", place),
+        Source(place + b"/sub", place),
+        Source(place + b"/sub/c.wav", place),
+        Source(place + b"/sub/c.wav", b""),
+        Source(place + b"/sub", place + b"/sub"),
+    ]
+    write(place, "sub/list.txt", b"../a.wav\n")
+    assert find_sources(["sub/list.txt"], cwd=place) == [Source(place + b"/a.wav", b"")]
+
+
+def test_several_folders_keep_their_names_as_one_alone_need_not(tmp_path: Path) -> None:
+    base = os.fsencode(tmp_path)
+    for name in ("monday/cd", "tuesday", "old/monday"):
+        (tmp_path / name).mkdir(parents=True)
+
+    def roots(*paths: str) -> list[bytes]:
+        return [os.path.relpath(source.root, base) for source in find_sources(paths, cwd=base)]
+
+    assert roots("monday") == [b"monday"]
+    assert roots("monday", "monday/cd") == [b"monday", b"monday/cd"]
+    assert roots("monday", "tuesday", "monday/cd") == [b".", b".", b"."]
+    assert roots("tuesday", "old/monday") == [b".", b"old"]
+    assert roots("monday", "old/monday") == [b".", b"."]
 
 
 def test_stdin_gives_a_list_by_lines_or_nul(place: bytes) -> None:

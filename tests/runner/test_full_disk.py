@@ -16,7 +16,7 @@ import pytest
 
 from speakeasy_tui.client.link import RefusedError
 from speakeasy_tui.core import protocol as say
-from speakeasy_tui.core.job import Pause, RunnerState, State
+from speakeasy_tui.core.job import ErrorKind, JobError, Pause, RunnerState, State
 from speakeasy_tui.core.leaving import NO_ROOM
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
@@ -174,6 +174,9 @@ def test_a_runner_that_can_write_nothing_from_the_start_leaves_the_queue_alone(
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=small, check=False)
     assert done.returncode == NO_ROOM
     assert "Traceback" not in done.stderr
+    with home.runner_log.open("ab") as log:  # where its last words find no room either
+        unheard = subprocess.run(command, stdout=log, stderr=log, preexec_fn=small, check=False)
+    assert unheard.returncode == NO_ROOM
     assert [job.state for job in read_jobs(home)] == [State.QUEUED]
     assert not list(home.state.glob("queue.damaged*"))
 
@@ -187,6 +190,38 @@ async def test_a_persons_pause_outlasts_a_full_disk(home: Home) -> None:
         runner.store_full(StoreFullError("database or disk is full"))
         runner.watch.look()
         assert runner.pause == person
+    finally:
+        runner.store.close()
+
+
+async def test_a_persons_pause_outlasts_a_full_disk_of_the_outputs(home: Home) -> None:
+    runner = Runner(home, Settings(), Server())
+    try:
+        runner.store.add([Found(b"/r/a.wav")], JobOptions(engine="sim"))
+        person = Pause("person", "paused", "resume goes on")
+        runner.pause_batch(person)
+        runner.disk_full(os.fsencode(home.state), JobError(ErrorKind.DISK, "no room", ""))
+        runner.watch.look()
+        assert runner.pause == person
+    finally:
+        runner.store.close()
+
+
+async def test_a_full_disk_that_several_files_meet_is_told_as_one_pause(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = Runner(home, Settings(), Server())
+    told: list[str] = []
+    monkeypatch.setattr(runner, "emit", lambda event, **_: told.append(event))
+    try:
+        runner.start()
+        for name in ("a.txt", "b.txt", "c.txt"):
+            runner.disk_full(
+                os.fsencode(home.state), JobError(ErrorKind.DISK, f"{name}: no room", "")
+            )
+        assert runner.pause is not None and runner.pause.message == "a.txt: no room"
+        runner.watch.look()  # there is room
+        assert told == ["paused", "resumed"]
     finally:
         runner.store.close()
 

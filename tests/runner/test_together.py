@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from speakeasy_tui.core.job import JobError, State
+from speakeasy_tui.core.job import ErrorKind, JobError, State
 from speakeasy_tui.core.settings import JobOptions, Settings
 from speakeasy_tui.core.transcript import Chunk, Segment
-from speakeasy_tui.runner import outputs
+from speakeasy_tui.runner import outputs, staging
 from speakeasy_tui.runner.commit import CHANGED, commit
 from speakeasy_tui.runner.feeder import MOST_TOGETHER, Feeder, Room
 from speakeasy_tui.runner.flight import Flight, Prepared
@@ -22,6 +22,7 @@ from speakeasy_tui.runner.queueing import Found
 from speakeasy_tui.runner.record import Claim
 from speakeasy_tui.runner.store import Store
 from speakeasy_tui.runner.work import Work
+from speakeasy_tui.runner.writing import StoreFullError
 
 SIMULATED = Model("simulated", "", "simulated engine")
 
@@ -280,3 +281,46 @@ def test_a_full_disk_in_the_middle_leaves_nothing_claimed(
     assert len(shop.claims(jobs)) == 3
     assert not shop.store.owner(os.fsencode(shop.folder / "a.txt"))
     assert shop.feeder.empty
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_a_disk_that_fills_up_between_several_commits_hides_no_done(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, one_by_one: bool
+) -> None:
+    jobs = shop.add("a.wav", "b.wav", "c.wav")
+    flights = shop.begin(jobs)
+    kept, calls = shop.store.done, 0
+
+    def full(job: int, message: str) -> None:
+        nonlocal calls
+        calls += 1
+        if one_by_one and calls == 1:  # then each is tried by itself
+            raise sqlite3.OperationalError("of another kind")
+        if calls == 3:
+            raise StoreFullError("database or disk is full")
+        kept(job, message)
+
+    with monkeypatch.context() as small:
+        small.setattr(shop.store, "done", full)
+        asyncio.run(shop.work.finish(flights))
+    shop.work.recover("the disk of the queue was full")
+    assert [shop.store.state(job) for job in jobs] == [State.DONE] * 3
+    assert sorted(shop.told.events[-3:]) == [("done", job) for job in jobs]
+    assert sum(event == "done" for event, _ in shop.told.events) == 3
+
+
+def test_outputs_that_find_no_room_are_told_as_a_retry_that_is_not_charged(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [job] = shop.add("a.wav")
+    [flight] = shop.begin([job])
+
+    def full(*_: object, **__: object) -> None:
+        raise outputs.OutputError(JobError(ErrorKind.DISK, "no room"))
+
+    with monkeypatch.context() as small:
+        small.setattr(staging, "write_parts", full)
+        asyncio.run(shop.work.finish([flight]))
+    assert shop.told.events[-1] == ("retry", job)
+    assert shop.store.state(job) is State.QUEUED
+    assert shop.store.charged(job) == (0, 0)
