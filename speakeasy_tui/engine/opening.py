@@ -22,13 +22,18 @@ _HEADER = "4096"
 """Bytes."""
 
 
-def open_media(path: bytes) -> Any:
+def open_media(path: bytes, begin: int = 0) -> Any:
     """PyAV's container of a file.
+
+    Args:
+        path: the file.
+        begin: byte at which it begins, where it was joined to another (`datasize.Data.then`).
 
     Raises:
         SourceError: it is none, or names other files.
     """
     with open(path, "rb") as file:
+        file.seek(begin)
         head = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if head.startswith(_PLAYLISTS):
         raise SourceError(
@@ -38,9 +43,12 @@ def open_media(path: bytes) -> Any:
     # container may refer to to files.
     name = "file:" + os.fsdecode(path)
     # Packets of PCM are some milliseconds long, and each costs what any packet does.
-    options = {"max_size": str(_PCM_PACKET)} if head.startswith((b"RIFF", b"RF64")) else {}
-    if options and (data := datasize.find(path)) is not None and data.runs_on:
-        options["ignore_length"] = "1"
+    options = {"max_size": str(_PCM_PACKET)} if head.startswith(datasize.WAVS) else {}
+    if options and (data := datasize.find(path, begin)) is not None:
+        if data.runs_on:
+            options["ignore_length"] = "1"
+        if begin or data.then:
+            name = f"subfile,,start,{begin},end,{data.then},,:{name}"
     if head[8:16] == b"WAVEfmt " and head[20:24] == _MONO_PCM:
         # Its header says all. Looking further costs more than the rest of the front end on a
         # short clip, and is there for DTS disguised as stereo.

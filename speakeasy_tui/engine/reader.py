@@ -8,8 +8,8 @@ from typing import Any
 
 import av
 
-from speakeasy_tui.engine import promise, tags
-from speakeasy_tui.engine.opening import open_media
+from speakeasy_tui.engine import datasize, promise, tags
+from speakeasy_tui.engine.opening import audio_stream, open_media
 from speakeasy_tui.engine.promise import ELEMENTARY, Promise
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.tape import Samples
@@ -72,36 +72,38 @@ class Reader:
         """Decode everything, a block at a time."""
         bytes_tell = self._container.format.name in ELEMENTARY
         flac = self._container.format.name == "flac"
-        decode = self._stream.codec_context.decode
         line = self._line
-        # This runs for every 20 to 70 ms of sound.
-        for packet in self._packets():
-            try:
-                frames = decode(packet)
-            except av.error.EOFError:
-                break
-            except MemoryError:
-                raise
-            except av.error.FFmpegError:
-                self._broken()
-                continue
-            if bytes_tell and packet.size:
-                self._follow_bytes(packet, bool(frames))
-            for frame in frames:
-                at = None
-                if flac and not self._begun and frame.sample_rate:
-                    self._learn_unit(frame.sample_rate)
-                if not bytes_tell and (pts := frame.pts) is not None:
-                    at = pts * self._unit - self._origin
-                    if not self._begun:
-                        at = self._first(at, packet)
-                self._begun = True
-                if not self.decoded and frame.samples:
-                    self.decoded = True
-                line.add(frame, at, self._lost_some)
-                self._lost_some = False
-            if line.ready:
-                yield from line.blocks()
+        for container, stream in self._parts():
+            decode = stream.codec_context.decode
+            bytes_or_order_tell = bytes_tell or container is not self._container
+            # This runs for every 20 to 70 ms of sound.
+            for packet in self._packets(container, stream):
+                try:
+                    frames = decode(packet)
+                except av.error.EOFError:
+                    break
+                except MemoryError:
+                    raise
+                except av.error.FFmpegError:
+                    self._broken()
+                    continue
+                if bytes_tell and packet.size:
+                    self._follow_bytes(packet, bool(frames))
+                for frame in frames:
+                    at = None
+                    if flac and not self._begun and frame.sample_rate:
+                        self._learn_unit(frame.sample_rate)
+                    if not bytes_or_order_tell and (pts := frame.pts) is not None:
+                        at = pts * self._unit - self._origin
+                        if not self._begun:
+                            at = self._first(at, packet)
+                    self._begun = True
+                    if not self.decoded and frame.samples:
+                        self.decoded = True
+                    line.add(frame, at, self._lost_some)
+                    self._lost_some = False
+                if line.ready:
+                    yield from line.blocks()
         if bytes_tell and self.promised.seconds is None and self._good_end is not None:
             self._tail = self._lost(self._left_over(self._good_end))
         yield from line.blocks(last=True)
@@ -181,12 +183,26 @@ class Reader:
         rate = max(rate, nominal if rate == 0.0 else 0.0)
         return max(0, count) / rate if rate else 0.0
 
-    def _packets(self) -> Iterator[Any]:
-        """All packets of the track; a broken stretch of the container is stepped over."""
+    def _parts(self) -> Iterator[tuple[Any, Any]]:
+        """The container and its track, then those of all wavs that were joined to it."""
+        yield self._container, self._stream
+        if self._container.format.name != "wav":
+            return
+        data = datasize.find(self._path)
+        while data is not None and data.then:
+            try:
+                with open_media(self._path, data.then) as container:
+                    yield container, audio_stream(container)[0]
+            except SourceError:
+                self._broken()  # how much it promised is missing in the end
+            data = datasize.find(self._path, data.then)
+
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        """All packets of a track; a broken stretch of the container is stepped over."""
         count = failed = 0
         while failed < _RETRIES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in container.demux(stream):
                     yield packet
                     failed = 0
                     count += 1
