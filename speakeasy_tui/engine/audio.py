@@ -94,7 +94,7 @@ class Recording:
             said.append(f"the file breaks off at {self.seconds:.1f} s without the mark of its end")
         if said:
             seconds = round(self.missing_s, 3) or None
-            self.warnings.append(JobWarning("incomplete_audio", "; ".join(said), seconds))
+            self.warnings.insert(0, JobWarning("incomplete_audio", "; ".join(said), seconds))
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,12 @@ def _wav(path: bytes, head: bytes, begin: int) -> Data | None:
             there = os.path.getsize(path)
             if size == 0xFFFFFFFF and long:
                 return Data(begin + at + 8, long, rate) if rate else None
+            data, outer = begin + at + 8, struct.unpack("<I", head[4:8])[0]
+            if rate and (then := _joined(path, data + size, begin + 8 + outer)):
+                return Data(data, size, rate, then=then)
             placeholder = size in _UNKNOWN and there < size
             if placeholder or not (0 < size < 0xFFFFFF00 and rate):
                 return None
-            data, outer = begin + at + 8, struct.unpack("<I", head[4:8])[0]
-            if then := _joined(path, data + size, begin + 8 + outer):
-                return Data(data, size, rate, then=then)
             if _runs_on(path, data + size, there, rate):
                 return Data(data, there - data, rate, runs_on=True)
             if 0 < outer < 0xFFFFFF00:  # the smaller of both: one of them may be damaged

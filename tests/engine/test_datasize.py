@@ -95,6 +95,15 @@ def test_of_wavs_that_were_joined_all_are_heard(
         assert agree(recording.samples[begin:stop], SOUND[begin:stop])
 
 
+def test_of_wavs_that_were_joined_an_empty_one_adds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    empty = part((0.0, 0.0))
+    path.write_bytes(empty + part((0.0, 20.0), width=3) + empty)
+    recording = hear(path)
+    assert np.array_equal(recording.samples, SOUND)
+    assert recording.warnings == []
+
+
 def test_of_wavs_that_were_joined_a_last_one_that_is_cut_off_says_so(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(part((0.0, 8.0)) + part((8.0, 20.0), rate=48_000)[: 44 + 48_000 * 2 * 5])
