@@ -90,6 +90,11 @@ class Recording:
         if self.missing_s:
             whole = self.seconds + reader.missing_at_end()
             said.append(f"{self.missing_s:.1f} s of {whole:.1f} s could not be decoded")
+        elif reader.unplaced:
+            said.append(
+                f"{reader.unplaced // 1000:,} kB of the file could not be decoded; "
+                "it may be another recording that was joined to this one"
+            )
         if promised.unended:
             said.append(f"the file breaks off at {self.seconds:.1f} s without the mark of its end")
         if said:

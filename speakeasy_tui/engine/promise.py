@@ -36,6 +36,15 @@ _SAMPLES = 0.05
 _ROUGH = frozenset({"mpegts", "avi", "asf", "flv"})
 """Their promise is that of the whole container, or rounded: 2 % of it may be missing."""
 
+_BEGINS = {
+    "mov,mp4,m4a,3gp,3g2,mj2": re.compile(rb"\0\0\0.ftyp", re.S),
+    "aiff": re.compile(rb"FORM.{4}AIF[FC]", re.S),
+    "flv": re.compile(rb"FLV\x01"),
+    "tta": re.compile(rb"TTA1"),
+}
+"""How files begin of formats of which FFmpeg hears only the first of those that were joined."""
+_MOST_BEHIND = 2**24
+"""Bytes behind the sound in which another is looked for: an index is shorter."""
 _MOST_JOINED = 10_000
 """Files in one that are looked at beforehand; more are heard all the same."""
 
@@ -151,6 +160,14 @@ def _head(path: bytes, size: int = _HEAD, at: int = 0) -> bytes:
     with open(path, "rb") as file:
         file.seek(at)
         return file.read(size)
+
+
+def joined(path: bytes, name: str, end: int) -> int:
+    """Byte at which another file of the format `name` begins behind byte `end`; 0: none does."""
+    begins = _BEGINS.get(name)
+    if begins is not None and (found := begins.search(_head(path, _MOST_BEHIND, end))):
+        return end + found.start()
+    return 0
 
 
 def _xing(path: bytes) -> float | None:

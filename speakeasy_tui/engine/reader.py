@@ -19,6 +19,8 @@ _RETRIES = 100
 """Times a container may break in a row before its end is believed."""
 _ALIVE_PACKETS = 2_000
 """Packets after which to say so, whether anything came of them or not."""
+_SURPLUS = 1.0
+"""Seconds, by the bytes that hold them, that may be damaged without leaving a gap."""
 _JOINT = 60.0
 """Seconds; a longer gap in a transport stream is a joint."""
 
@@ -53,9 +55,11 @@ class Reader:
         """Byte behind the last packet that could be decoded."""
         self._heard_end = 0
         """Byte behind the last packet that gave sound."""
-        self._good_bytes = 0
+        self._good_bytes = self._bad_bytes = 0
         self._tail = 0.0
         """Seconds that are missing at the end by the bytes that are."""
+        self.unplaced = 0
+        """Bytes that could not be decoded; how long they are, and where, may not be known."""
         self._other_end = 0.0
         """Seconds up to which other tracks of the container go."""
         self.damaged = 0
@@ -86,9 +90,13 @@ class Reader:
                     raise
                 except av.error.FFmpegError:
                     self._broken()
+                    self._bad_bytes += packet.size
                     continue
                 if bytes_tell and packet.size:
                     self._follow_bytes(packet, bool(frames))
+                elif frames and packet.pos is not None:
+                    self._good_end = packet.pos + packet.size
+                    self._good_bytes += packet.size
                 for frame in frames:
                     at = None
                     if flac and not self._begun and frame.sample_rate:
@@ -104,8 +112,11 @@ class Reader:
                     self._lost_some = False
                 if line.ready:
                     yield from line.blocks()
-        if bytes_tell and self.promised.seconds is None and self._good_end is not None:
-            self._tail = self._lost(self._left_over(self._good_end))
+        if self._good_end is not None:
+            if bytes_tell and self.promised.seconds is None:
+                self._tail = self._lost(self._left_over(self._good_end))
+            elif not bytes_tell and self._alone():
+                self.unplaced = self._unplaced(self._good_end)
         yield from line.blocks(last=True)
         self.damaged += line.bad
         self.decoded = self.decoded and (line.heard or not line.bad)
@@ -175,6 +186,16 @@ class Reader:
         # In an aac packets are counted as if nothing lay between them, so what does is left over.
         begin = tags.id3_size(self._path) if self._container.format.name == "aac" else good_end
         return left and left - tags.size_between(self._path, begin, self._size)
+
+    def _unplaced(self, good_end: int) -> int:
+        """Bytes that gave no sound, though the format is none whose bytes are counted."""
+        left = self._bad_bytes
+        if self._lost_some:
+            left = max(left, self._left_over(good_end))
+        elif not left:  # FFmpeg is content, as with an index at the end
+            another = promise.joined(self._path, self._container.format.name, good_end)
+            left = self._size - another if another else 0
+        return left if self._lost(left) > _SURPLUS else 0
 
     def _lost(self, count: int) -> float:
         """Seconds that `count` bytes hold, at the rate so far or the one FFmpeg names."""
