@@ -78,6 +78,11 @@ class Recording:
                     "none of the audio could be decoded: it is damaged or protected (DRM)",
                     "play it to check, then copy or convert it again",
                 )
+            if (promised.seconds or 0.0) > promised.slack:
+                raise SourceError(
+                    f"nothing is there of the {promised.seconds:.1f} s that the file promises",
+                    "it was cut off: copy it again",
+                )
             raise SourceError(
                 "the audio track is empty: it holds no samples",
                 "the recording was probably never started; remove it from the queue",

@@ -41,6 +41,10 @@ def open_media(path: bytes, begin: int = 0) -> Any:
         raise SourceError(
             "not a recording: a text that names other files", "queue the files that it names"
         )
+    if head.startswith(b"RIFX"):
+        raise SourceError(  # FFmpeg opens it, takes its bytes in the wrong order, and hears noise
+            "a wav whose bytes are in the other order (RIFX)", "convert it to wav, with SoX, say"
+        )
     # "file:" keeps a name such as "http:…" or "concat:…" a file name, and confines what a
     # container may refer to to files.
     name = "file:" + os.fsdecode(path)
@@ -66,6 +70,10 @@ def open_media(path: bytes, begin: int = 0) -> Any:
         raise SourceError(
             "not an audio or video file, or damaged beyond recognition",
             "play it to check; if it plays, convert it to wav or mp3",
+        ) from None
+    except av.error.EOFError:
+        raise SourceError(
+            "the file breaks off before its sound begins", "it was cut off: copy it again"
         ) from None
     except (av.error.FFmpegError, ValueError) as error:
         # The own classes derive from OSError where there is a matching errno.

@@ -211,6 +211,7 @@ class Reader:
             return
         data = datasize.find(self._path)
         while data is not None and data.then:
+            self._alive(self._line.at)
             try:
                 with open_media(self._path, data.then) as container:
                     yield container, audio_stream(container)[0]

@@ -95,6 +95,14 @@ def test_of_wavs_that_were_joined_all_are_heard(
         assert agree(recording.samples[begin:stop], SOUND[begin:stop])
 
 
+def test_of_wavs_that_were_joined_each_is_a_sign_of_life(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(part((0.0, 0.01)) * 500)
+    heard: list[float] = []
+    assert decode(os.fsencode(path), heard.append).seconds == pytest.approx(5.0)
+    assert len(heard) >= 499
+
+
 def test_of_wavs_that_were_joined_an_empty_one_adds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     empty = part((0.0, 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -76,6 +77,16 @@ def prose(path: Path) -> Path:
     return path
 
 
+def swapped(path: Path) -> Path:
+    sound = speech(2.0)
+    path.write_bytes(
+        b"RIFX" + struct.pack(">I", 36 + sound.nbytes)
+        + b"WAVEfmt " + struct.pack(">IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16)
+        + b"data" + struct.pack(">I", sound.nbytes) + sound.astype(">i2").tobytes()
+    )  # fmt: skip
+    return path
+
+
 def noise(path: Path) -> Path:
     path.write_bytes(np.random.default_rng(0).bytes(50_000))
     return path
@@ -95,6 +106,7 @@ def noise(path: Path) -> Path:
         (empty, "empty (0 bytes)"),
         (prose, "not an audio or video file"),
         (noise, "not an audio or video file"),
+        (swapped, "RIFX"),
         (lambda path: path.with_name("x" * 300), "name is too long"),
     ],
     ids=lambda value: getattr(value, "__name__", None) if callable(value) else value,

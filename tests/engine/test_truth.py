@@ -126,6 +126,29 @@ def test_an_mp4_without_its_index_fails_clearly(whole: dict[str, Path], tmp_path
     assert caught.value.kind is ErrorKind.INPUT
 
 
+CLUSTER = b"\x1f\x43\xb6\x75"
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "more"),
+    [
+        ("mkv", CLUSTER, 0),
+        ("mkv", CLUSTER, 40),
+        ("wav", b"data", 8),
+        ("ogg", b"OpusTags", 0),
+        ("flac", b"fLaC", 42),
+    ],
+)
+def test_a_file_that_is_cut_off_before_its_sound_is_not_called_empty(
+    whole: dict[str, Path], tmp_path: Path, name: str, mark: bytes, more: int
+) -> None:
+    data = whole[name].read_bytes()
+    with pytest.raises(SourceError) as caught:
+        hear(changed(whole[name], tmp_path, data[: data.find(mark) + more]))
+    assert caught.value.kind is ErrorKind.INPUT
+    assert caught.value.hint == "it was cut off: copy it again"
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
