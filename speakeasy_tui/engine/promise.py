@@ -36,6 +36,18 @@ _SAMPLES = 0.05
 _ROUGH = frozenset({"mpegts", "avi", "asf", "flv"})
 """Their promise is that of the whole container, or rounded: 2 % of it may be missing."""
 
+_BEGINS = {
+    "mov,mp4,m4a,3gp,3g2,mj2": re.compile(rb"\0\0\0.ftyp", re.S),
+    "aiff": re.compile(rb"FORM.{4}AIF[FC]", re.S),
+    "flv": re.compile(rb"FLV\x01"),
+    "tta": re.compile(rb"TTA1"),
+}
+"""How files begin of formats of which FFmpeg hears only the first of those that were joined."""
+_MOST_BEHIND = 2**24
+"""Bytes behind the sound in which another is looked for: an index is shorter."""
+_MOST_JOINED = 10_000
+"""Files in one that are looked at beforehand; more are heard all the same."""
+
 _HEAD = 64 * 1024
 _XING = re.compile(rb"(?:Xing|Info)\0\0\0[\x01\x03\x05\x07\x09\x0b\x0d\x0f](.{4})", re.S)
 _VBRI = re.compile(rb"VBRI.{10}(.{4})", re.S)
@@ -69,6 +81,8 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             data = datasize.find(path)
             said = data.seconds if data and data.seconds <= LONGEST else None
             seconds = max(said, own or 0.0) if said else own
+            if data and data.then and seconds is not None:
+                seconds = _with_joined(path, data.then, seconds)
             return Promise(seconds, _slack(name, codec, seconds or 0.0))
         case "ogg":
             ended, last = _ogg_end(path)
@@ -94,6 +108,19 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
         whole = container.duration / 1_000_000
         return Promise(whole, _slack(name, codec, whole), shared)
     return Promise(None)
+
+
+def _with_joined(path: bytes, then: int, seconds: float) -> float | None:
+    """`seconds` and those of all wavs from byte `then` on; None: one does not say."""
+    for _ in range(_MOST_JOINED):
+        data = datasize.find(path, then)
+        if data is None:
+            return None
+        seconds += data.seconds
+        then = data.then
+        if not then:
+            break
+    return seconds
 
 
 def _slack(name: str, codec: str, seconds: float) -> float:
@@ -133,6 +160,14 @@ def _head(path: bytes, size: int = _HEAD, at: int = 0) -> bytes:
     with open(path, "rb") as file:
         file.seek(at)
         return file.read(size)
+
+
+def joined(path: bytes, name: str, end: int) -> int:
+    """Byte at which another file of the format `name` begins behind byte `end`; 0: none does."""
+    begins = _BEGINS.get(name)
+    if begins is not None and (found := begins.search(_head(path, _MOST_BEHIND, end))):
+        return end + found.start()
+    return 0
 
 
 def _xing(path: bytes) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import av
 
-from speakeasy_tui.engine import promise, tags
-from speakeasy_tui.engine.opening import open_media
+from speakeasy_tui.engine import datasize, promise, tags
+from speakeasy_tui.engine.opening import audio_stream, open_media
 from speakeasy_tui.engine.promise import ELEMENTARY, Promise
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.tape import Samples
@@ -19,6 +19,8 @@ _RETRIES = 100
 """Times a container may break in a row before its end is believed."""
 _ALIVE_PACKETS = 2_000
 """Packets after which to say so, whether anything came of them or not."""
+_SURPLUS = 1.0
+"""Seconds, by the bytes that hold them, that may be damaged without leaving a gap."""
 _JOINT = 60.0
 """Seconds; a longer gap in a transport stream is a joint."""
 
@@ -53,9 +55,11 @@ class Reader:
         """Byte behind the last packet that could be decoded."""
         self._heard_end = 0
         """Byte behind the last packet that gave sound."""
-        self._good_bytes = 0
+        self._good_bytes = self._bad_bytes = 0
         self._tail = 0.0
         """Seconds that are missing at the end by the bytes that are."""
+        self.unplaced = 0
+        """Bytes that could not be decoded; how long they are, and where, may not be known."""
         self._other_end = 0.0
         """Seconds up to which other tracks of the container go."""
         self.damaged = 0
@@ -72,38 +76,47 @@ class Reader:
         """Decode everything, a block at a time."""
         bytes_tell = self._container.format.name in ELEMENTARY
         flac = self._container.format.name == "flac"
-        decode = self._stream.codec_context.decode
         line = self._line
-        # This runs for every 20 to 70 ms of sound.
-        for packet in self._packets():
-            try:
-                frames = decode(packet)
-            except av.error.EOFError:
-                break
-            except MemoryError:
-                raise
-            except av.error.FFmpegError:
-                self._broken()
-                continue
-            if bytes_tell and packet.size:
-                self._follow_bytes(packet, bool(frames))
-            for frame in frames:
-                at = None
-                if flac and not self._begun and frame.sample_rate:
-                    self._learn_unit(frame.sample_rate)
-                if not bytes_tell and (pts := frame.pts) is not None:
-                    at = pts * self._unit - self._origin
-                    if not self._begun:
-                        at = self._first(at, packet)
-                self._begun = True
-                if not self.decoded and frame.samples:
-                    self.decoded = True
-                line.add(frame, at, self._lost_some)
-                self._lost_some = False
-            if line.ready:
-                yield from line.blocks()
-        if bytes_tell and self.promised.seconds is None and self._good_end is not None:
-            self._tail = self._lost(self._left_over(self._good_end))
+        for container, stream in self._parts():
+            decode = stream.codec_context.decode
+            bytes_or_order_tell = bytes_tell or container is not self._container
+            # This runs for every 20 to 70 ms of sound.
+            for packet in self._packets(container, stream):
+                try:
+                    frames = decode(packet)
+                except av.error.EOFError:
+                    break
+                except MemoryError:
+                    raise
+                except av.error.FFmpegError:
+                    self._broken()
+                    self._bad_bytes += packet.size
+                    continue
+                if bytes_tell and packet.size:
+                    self._follow_bytes(packet, bool(frames))
+                elif frames and packet.pos is not None:
+                    self._good_end = packet.pos + packet.size
+                    self._good_bytes += packet.size
+                for frame in frames:
+                    at = None
+                    if flac and not self._begun and frame.sample_rate:
+                        self._learn_unit(frame.sample_rate)
+                    if not bytes_or_order_tell and (pts := frame.pts) is not None:
+                        at = pts * self._unit - self._origin
+                        if not self._begun:
+                            at = self._first(at, packet)
+                    self._begun = True
+                    if not self.decoded and frame.samples:
+                        self.decoded = True
+                    line.add(frame, at, self._lost_some)
+                    self._lost_some = False
+                if line.ready:
+                    yield from line.blocks()
+        if self._good_end is not None:
+            if bytes_tell and self.promised.seconds is None:
+                self._tail = self._lost(self._left_over(self._good_end))
+            elif not bytes_tell and self._alone():
+                self.unplaced = self._unplaced(self._good_end)
         yield from line.blocks(last=True)
         self.damaged += line.bad
         self.decoded = self.decoded and (line.heard or not line.bad)
@@ -174,6 +187,16 @@ class Reader:
         begin = tags.id3_size(self._path) if self._container.format.name == "aac" else good_end
         return left and left - tags.size_between(self._path, begin, self._size)
 
+    def _unplaced(self, good_end: int) -> int:
+        """Bytes that gave no sound, though the format is none whose bytes are counted."""
+        left = self._bad_bytes
+        if self._lost_some:
+            left = max(left, self._left_over(good_end))
+        elif not left:  # FFmpeg is content, as with an index at the end
+            another = promise.joined(self._path, self._container.format.name, good_end)
+            left = self._size - another if another else 0
+        return left if self._lost(left) > _SURPLUS else 0
+
     def _lost(self, count: int) -> float:
         """Seconds that `count` bytes hold, at the rate so far or the one FFmpeg names."""
         nominal = (self._container.bit_rate or 0) / 8
@@ -181,12 +204,27 @@ class Reader:
         rate = max(rate, nominal if rate == 0.0 else 0.0)
         return max(0, count) / rate if rate else 0.0
 
-    def _packets(self) -> Iterator[Any]:
-        """All packets of the track; a broken stretch of the container is stepped over."""
+    def _parts(self) -> Iterator[tuple[Any, Any]]:
+        """The container and its track, then those of all wavs that were joined to it."""
+        yield self._container, self._stream
+        if self._container.format.name != "wav":
+            return
+        data = datasize.find(self._path)
+        while data is not None and data.then:
+            self._alive(self._line.at)
+            try:
+                with open_media(self._path, data.then) as container:
+                    yield container, audio_stream(container)[0]
+            except SourceError:
+                self._broken()  # how much it promised is missing in the end
+            data = datasize.find(self._path, data.then)
+
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        """All packets of a track; a broken stretch of the container is stepped over."""
         count = failed = 0
         while failed < _RETRIES:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in container.demux(stream):
                     yield packet
                     failed = 0
                     count += 1

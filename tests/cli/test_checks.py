@@ -246,7 +246,7 @@ def test_ctrl_c_ends_a_download_and_its_process(tmp_path, environment) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert process.returncode == 130
-    assert "what has arrived is kept" in err
+    assert "whole files are kept" in err
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 
@@ -268,7 +268,7 @@ def test_ctrl_c_while_a_download_is_being_started_ends_it_too(monkeypatch, capsy
     finally:
         started[0].kill()
     assert signal.getsignal(signal.SIGINT) is before
-    assert "what has arrived is kept" in capsys.readouterr().err
+    assert "whole files are kept" in capsys.readouterr().err
 
 
 def test_the_demo_without_the_starter_says_what_to_install(monkeypatch, tmp_path, capsys) -> None:

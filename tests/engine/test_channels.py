@@ -15,7 +15,6 @@ import pytest
 from speakeasy_tui.engine.audio import RATE, decode
 
 Pcm = npt.NDArray[np.int16]
-TONE = (8000 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.int16)
 PCM_GUID = bytes.fromhex("0100000000001000800000aa00389b71")
 
 
@@ -33,10 +32,18 @@ def wav(path: Path, channels: Pcm, mask: int | None = None, rate: int = RATE) ->
     return path
 
 
-def only(number: int, count: int) -> Pcm:
-    """`TONE` on one of `count` channels."""
-    channels = np.zeros((len(TONE), count), np.int16)
-    channels[:, number] = TONE
+def tone(hertz: float, rate: int = RATE) -> Pcm:
+    return (8000 * np.sin(2 * np.pi * hertz * np.arange(2 * rate) / rate)).astype(np.int16)
+
+
+TONE = tone(440)
+
+
+def only(number: int, count: int, sound: Pcm | None = None) -> Pcm:
+    """`sound`, or a tone, on one of `count` channels."""
+    sound = TONE if sound is None else sound
+    channels = np.zeros((len(sound), count), np.int16)
+    channels[:, number] = sound
     return channels
 
 
@@ -71,6 +78,35 @@ def test_of_sound_for_named_loudspeakers_the_dialogue_is_what_ffmpeg_makes_of_it
 def test_loudspeakers_above_ones_head_are_heard_all_the_same(tmp_path: Path, mask: int) -> None:
     count = mask.bit_count()
     assert level(wav(tmp_path / "a.wav", only(count - 1, count), mask)) > LEVEL / 30
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000, 192_000])
+@pytest.mark.parametrize(
+    ("mask", "number"),
+    [(0xB, 2), (0xF, 3), (0x3F, 3), (0x63F, 3), (0x9, 1), (0x803, 2), (0x2033, 4), (0x10003, 2)],
+    ids=["2.1", "3.1", "5.1", "7.1", "a subwoofer and one", "above", "front above", "back above"],
+)
+def test_a_recorders_track_that_is_named_after_a_loudspeaker_ffmpeg_leaves_out_is_heard(
+    tmp_path: Path, mask: int, number: int, rate: int
+) -> None:
+    count = mask.bit_count()
+    path = wav(tmp_path / "a.wav", only(number, count, tone(440, rate)), mask, rate)
+    assert level(path) == pytest.approx(LEVEL / count, rel=0.02)
+
+
+@pytest.mark.parametrize("rate", [RATE, 48_000])
+@pytest.mark.parametrize("mask", [0xF, 0x3F, 0x63F], ids=["3.1", "5.1", "7.1"])
+def test_the_rumble_of_a_subwoofer_takes_nothing_from_the_dialogue(
+    tmp_path: Path, mask: int, rate: int
+) -> None:
+    count = mask.bit_count()
+    dialogue = only(2, count, tone(440, rate))
+    alone = level(wav(tmp_path / "a.wav", dialogue, mask, rate))
+    assert alone > 1.3 * LEVEL / count
+    dialogue[:, 3] = tone(100, rate)
+    assert level(wav(tmp_path / "a.wav", dialogue, mask, rate)) == pytest.approx(alone, rel=0.01)
+    dialogue[:, 3] = np.random.default_rng(3).integers(-1, 2, len(dialogue))  # dither
+    assert level(wav(tmp_path / "a.wav", dialogue, mask, rate)) == pytest.approx(alone, rel=0.01)
 
 
 @pytest.mark.parametrize("rate", [RATE, 48_000])

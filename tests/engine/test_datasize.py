@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from speakeasy_tui.engine.audio import RATE, Decoded, decode
+from speakeasy_tui.engine.audio import RATE, Decoded, Samples, decode
 from tests.fuzz.corpus import Format, speech, write
 
 SOUND = speech(20.0)
@@ -49,13 +50,88 @@ def test_sound_behind_the_size_that_the_header_says_is_heard(
     assert recording.warnings == []
 
 
-def test_of_wavs_that_were_joined_the_second_is_heard_too(tmp_path: Path) -> None:
-    path = wav(tmp_path / "a.wav")
-    path.write_bytes(path.read_bytes() * 2)
+def part(
+    seconds: tuple[float, float], rate: int = RATE, channels: int = 1, width: int = 2, tail: int = 0
+) -> bytes:
+    """A wav of a stretch of `SOUND`, in another form, with a list of `tail` bytes behind it."""
+    sound = SOUND[round(seconds[0] * RATE) : round(seconds[1] * RATE)].astype(np.int64)
+    shaped = np.repeat(np.repeat(sound, rate // RATE), channels) << 8 * (width - 2)
+    data = shaped.astype("<i8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes()
+    block = channels * width
+    fmt = struct.pack("<HHIIHH", 1, channels, rate, rate * block, block, 8 * width)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
+    if tail:
+        body += b"LIST" + struct.pack("<I", tail) + b"INFO" + bytes(tail - 4)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def agree(heard: Samples, wanted: Samples) -> bool:
+    """Whether one sounds like the other."""
+    first, second = (samples.astype(np.float64) for samples in (heard, wanted[: len(heard)]))
+    return bool(np.corrcoef(first, second)[0, 1] > 0.9)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"rate": 48_000}, {"channels": 2}, {"width": 3}, {"rate": 48_000, "channels": 6}],
+    ids=["the same format", "another rate", "stereo", "24 bits", "six tracks"],
+)
+@pytest.mark.parametrize("tail", [0, 26], ids=["", "a list between"])
+@pytest.mark.parametrize("second", [0.4, 7.0])
+def test_of_wavs_that_were_joined_all_are_heard(
+    tmp_path: Path, form: dict[str, int], tail: int, second: float
+) -> None:
+    path = tmp_path / "a,,:%d b|.wav"
+    end = 11.0 + second
+    path.write_bytes(
+        part((0.0, 11.0), tail=tail) + part((11.0, end), **form) + part((end, 20.0), tail=tail)
+    )
     recording = hear(path)
-    assert recording.seconds == pytest.approx(40.0, abs=0.01)
-    assert np.array_equal(recording.samples[-len(SOUND) :], SOUND)
+    assert recording.expected_s == pytest.approx(20.0)
     assert recording.warnings == []
+    assert recording.seconds == pytest.approx(20.0, abs=0.01)
+    edges = [round(at * RATE) for at in (0.0, 11.0, end, 20.0)]
+    for begin, stop in itertools.pairwise(edges):
+        assert agree(recording.samples[begin:stop], SOUND[begin:stop])
+
+
+def test_of_wavs_that_were_joined_each_is_a_sign_of_life(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(part((0.0, 0.01)) * 500)
+    heard: list[float] = []
+    assert decode(os.fsencode(path), heard.append).seconds == pytest.approx(5.0)
+    assert len(heard) >= 499
+
+
+def test_of_wavs_that_were_joined_an_empty_one_adds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    empty = part((0.0, 0.0))
+    path.write_bytes(empty + part((0.0, 20.0), width=3) + empty)
+    recording = hear(path)
+    assert np.array_equal(recording.samples, SOUND)
+    assert recording.warnings == []
+
+
+def test_of_wavs_that_were_joined_a_last_one_that_is_cut_off_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(part((0.0, 8.0)) + part((8.0, 20.0), rate=48_000)[: 44 + 48_000 * 2 * 5])
+    recording = hear(path)
+    assert recording.seconds == pytest.approx(13.0, abs=0.01)
+    assert recording.missing_s == pytest.approx(7.0, abs=0.05)
+    assert [warning.kind for warning in recording.warnings] == ["incomplete_audio"]
+
+
+def test_of_wavs_that_were_joined_one_that_cannot_be_decoded_does_not_cost_the_others(
+    tmp_path: Path,
+) -> None:
+    unknown = bytearray(part((8.0, 12.0)))
+    unknown[20:22] = b"\xee\xee"  # a format that nobody knows
+    path = tmp_path / "a.wav"
+    path.write_bytes(part((0.0, 8.0)) + unknown + part((12.0, 20.0), channels=2))
+    recording = hear(path)
+    assert agree(recording.samples[-8 * RATE :], SOUND[-8 * RATE :])
+    assert recording.missing_s == pytest.approx(4.0, abs=0.05)
+    assert [warning.kind for warning in recording.warnings] == ["incomplete_audio"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import WeakFileLock
 
 from speakeasy_tui.core.engineprotocol import (
     AnyFetch,
@@ -111,6 +112,87 @@ def test_a_cancelled_download_leaves_no_model_and_can_be_taken_up_again(
     process = start("some/model", environment)
     assert isinstance(list(messages(process))[-1], FetchDone)
     assert len(snapshot(environment)) == 1
+
+
+def unfinished(environment: dict[str, str]) -> list[str]:
+    return [path.name for path in Path(environment["HF_HOME"]).glob("hub/models--*/blobs/*.inc*")]
+
+
+def under_way(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A download whose largest file has begun to come."""
+    process = start("some/model", environment)
+    for message in messages(process):
+        if isinstance(message, FetchProgress) and message.done > 5_000_000:
+            break
+    assert len(unfinished(environment)) == 1
+    return process
+
+
+@pytest.fixture
+def slow(environment: dict[str, str]) -> FakeHub:
+    hub = FakeHub("some/model", MODEL | {"model.bin": bytes(25 * 2**20)}, delay=0.01)
+    environment["HF_ENDPOINT"] = hub.url
+    return hub
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_cancelled_download_leaves_no_part_of_a_file_on_the_disk(
+    environment: dict[str, str], slow: FakeHub, number: signal.Signals
+) -> None:
+    process = under_way(environment)
+    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)  # who is impatient does no harm
+    assert process.wait(5) == 130
+    assert unfinished(environment) == []
+
+
+def test_a_download_whose_listener_is_gone_leaves_no_part_of_a_file_on_the_disk(
+    environment: dict[str, str], slow: FakeHub
+) -> None:
+    process = under_way(environment)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(10) == 130
+    assert unfinished(environment) == []
+
+
+def test_what_a_killed_download_leaves_behind_is_removed_by_the_next(
+    environment: dict[str, str], slow: FakeHub
+) -> None:
+    process = under_way(environment)
+    process.kill()
+    process.wait()
+    (left,) = Path(environment["HF_HOME"]).glob("hub/models--*/blobs/*.incomplete")
+    os.utime(left, (1, 1))
+    other = FakeHub("Systran/faster-whisper-tiny", MODEL)  # another model
+    *_, done = messages(start("tiny", environment | {"HF_ENDPOINT": other.url}))
+    assert isinstance(done, FetchDone)
+    assert len(unfinished(environment)) == 1  # not one that we know: it is somebody else's
+    slow.delay = 0.0
+    *_, done = messages(start("some/model", environment))
+    assert isinstance(done, FetchDone)
+    assert unfinished(environment) == []
+
+
+def test_what_another_download_is_still_at_is_left_alone(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    environment["HF_ENDPOINT"] = FakeHub("some/model", MODEL).url
+    name = "models--some--model"
+    blobs = tmp_path / "hf" / "hub" / name / "blobs"
+    blobs.mkdir(parents=True)
+    for left in ("locked.1a", "fresh.2b", "dead.3c", "resumed"):
+        (blobs / f"{left}.incomplete").write_bytes(b"part")
+        if left != "fresh.2b":
+            os.utime(blobs / f"{left}.incomplete", (1, 1))
+    with WeakFileLock(blobs.parents[1] / ".locks" / name / "locked.lock"):
+        *_, done = messages(start("some/model", environment))
+    assert isinstance(done, FetchDone)
+    assert sorted(unfinished(environment)) == [
+        "fresh.2b.incomplete",
+        "locked.1a.incomplete",
+        "resumed.incomplete",
+    ]
 
 
 def test_a_model_that_is_there_needs_no_room(environment: dict[str, str], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ import pytest
 
 from speakeasy_tui.core.engineprotocol import Failed, Fault, Finished, SetBatch
 from speakeasy_tui.core.job import ErrorKind
+from speakeasy_tui.engine.audio import decode
 from speakeasy_tui.engine.source import SourceError, check
+from tests.fuzz.corpus import FORMATS, speech, write
 
 from .engine import RIVER, SAMPLES, Engine, write_wav
 
@@ -74,6 +77,16 @@ def prose(path: Path) -> Path:
     return path
 
 
+def swapped(path: Path) -> Path:
+    sound = speech(2.0)
+    path.write_bytes(
+        b"RIFX" + struct.pack(">I", 36 + sound.nbytes)
+        + b"WAVEfmt " + struct.pack(">IHHIIHH", 16, 1, 1, 16_000, 32_000, 2, 16)
+        + b"data" + struct.pack(">I", sound.nbytes) + sound.astype(">i2").tobytes()
+    )  # fmt: skip
+    return path
+
+
 def noise(path: Path) -> Path:
     path.write_bytes(np.random.default_rng(0).bytes(50_000))
     return path
@@ -93,6 +106,7 @@ def noise(path: Path) -> Path:
         (empty, "empty (0 bytes)"),
         (prose, "not an audio or video file"),
         (noise, "not an audio or video file"),
+        (swapped, "RIFX"),
         (lambda path: path.with_name("x" * 300), "name is too long"),
     ],
     ids=lambda value: getattr(value, "__name__", None) if callable(value) else value,
@@ -128,8 +142,8 @@ def test_a_video_without_sound_is_no_audio(real: Engine, tmp_path: Path) -> None
     assert "pictures only" in fails(real, path, ErrorKind.NO_AUDIO).text
 
 
-def two_tracks(path: Path) -> Path:
-    """A Matroska file with speech on two tracks, the first of an unknown codec."""
+def two_tracks(path: Path, lost: bool = True) -> Path:
+    """A Matroska file with speech on two tracks, the first of an unknown codec if `lost`."""
     with av.open(str(path), "w") as out:
         tracks = [out.add_stream(codec, rate=48_000, layout="mono") for codec in ("mp3", "opus")]
         for at in range(0, 48_000 * 5, 960):
@@ -143,8 +157,41 @@ def two_tracks(path: Path) -> Path:
             out.mux(track.encode(None))
     data = path.read_bytes()
     assert data.count(b"A_MPEG/L3") == 1
-    path.write_bytes(data.replace(b"A_MPEG/L3", b"A_UNKNOWN"))
+    if lost:
+        path.write_bytes(data.replace(b"A_MPEG/L3", b"A_UNKNOWN"))
     return path
+
+
+def cut_off(path: Path, kept: Callable[[bytes], int]) -> Path:
+    """An mp4 of which only the first bytes are there."""
+    write(path, FORMATS["m4a"]._replace(options={}), speech(5.0))
+    data = path.read_bytes()
+    path.write_bytes(data[: kept(data)])
+    return path
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.9, 1.0])
+def test_an_mp4_without_its_index_says_so(real: Engine, tmp_path: Path, kept: float) -> None:
+    path = cut_off(tmp_path / "a.m4a", lambda data: round(kept * (data.rfind(b"moov") - 4)))
+    failed = fails(real, path)
+    assert "breaks off before its index" in failed.text
+    assert "untrunc" in failed.hint
+
+
+def test_an_mp4_that_breaks_off_in_its_index_is_not_said_to_have_no_sound(
+    real: Engine, tmp_path: Path
+) -> None:
+    path = cut_off(tmp_path / "a.m4a", lambda data: data.rfind(b"moov") + 96)
+    failed = fails(real, path)
+    assert "cut off" in failed.text
+    assert "remove" not in failed.hint
+
+
+def test_of_two_tracks_it_is_said_that_one_was_heard(tmp_path: Path) -> None:
+    path = two_tracks(tmp_path / "two.mkv", lost=False)
+    (warning,) = decode(os.fsencode(path)).warnings
+    assert warning.kind == "audio_track"
+    assert warning.message.startswith("only audio track 1 of 2 was heard; ")
 
 
 def test_the_first_track_that_can_be_decoded_is_heard_and_said(
@@ -154,7 +201,7 @@ def test_the_first_track_that_can_be_decoded_is_heard_and_said(
     assert real.opened(job).audio_s == pytest.approx(5, abs=0.1)
     warnings = real.said(Finished, job)[0].warnings
     assert warnings[0].kind == "audio_track"
-    assert warnings[0].message.startswith("audio track 2 was heard")
+    assert warnings[0].message.startswith("only audio track 2 of 2 was heard, for")
 
 
 def test_a_track_without_samples_is_no_audio(real: Engine, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from speakeasy_tui.engine.opening import audio_stream, open_media
 from speakeasy_tui.engine.reader import Reader
 from speakeasy_tui.engine.source import SourceError
 from speakeasy_tui.engine.timeline import Timeline
-from tests.fuzz.corpus import FORMATS, MORE, speech, write
+from tests.fuzz.corpus import FORMATS, MORE, Format, speech, write
 
 LENGTH = 60.0
 ALL = FORMATS | MORE
@@ -121,9 +121,59 @@ def test_an_ogg_that_breaks_off_promises_nothing_but_lacks_the_mark_of_its_end(
 
 def test_an_mp4_without_its_index_fails_clearly(whole: dict[str, Path], tmp_path: Path) -> None:
     path = whole["m4a, index last"]
-    with pytest.raises(SourceError, match="damaged") as caught:
+    with pytest.raises(SourceError, match="breaks off before its index") as caught:
         hear(changed(path, tmp_path, path.read_bytes()[:100_000]))
     assert caught.value.kind is ErrorKind.INPUT
+
+
+CLUSTER = b"\x1f\x43\xb6\x75"
+
+
+@pytest.mark.parametrize(
+    ("name", "mark", "more"),
+    [
+        ("mkv", CLUSTER, 0),
+        ("mkv", CLUSTER, 40),
+        ("wav", b"data", 8),
+        ("ogg", b"OpusTags", 0),
+        ("flac", b"fLaC", 42),
+    ],
+)
+def test_a_file_that_is_cut_off_before_its_sound_is_not_called_empty(
+    whole: dict[str, Path], tmp_path: Path, name: str, mark: bytes, more: int
+) -> None:
+    data = whole[name].read_bytes()
+    with pytest.raises(SourceError) as caught:
+        hear(changed(whole[name], tmp_path, data[: data.find(mark) + more]))
+    assert caught.value.kind is ErrorKind.INPUT
+    assert caught.value.hint == "it was cut off: copy it again"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (FORMATS["m4a"], FORMATS["m4a"]),
+        (MORE["m4a, index last"], MORE["m4a, index last"]),
+        (Format("aiff", "pcm_s16be", "aiff"), Format("aiff", "pcm_s16be", "aiff")),
+        (Format("flv", "aac", "flv", 44_100), Format("flv", "aac", "flv", 44_100)),
+        (Format("tta", "tta", "tta"), Format("tta", "tta", "tta")),
+        (FORMATS["flac"], FORMATS["flac"]._replace(rate=48_000)),
+        (Format("ogg", "flac", "ogg"), Format("ogg", "flac", "ogg", 48_000)),
+        (FORMATS["ogg"], Format("ogg", "flac", "ogg", 48_000)),
+    ],
+    ids=["m4a", "m4a, index last", "aiff", "flv", "tta", "flac", "flac in ogg", "opus and flac"],
+)
+def test_what_was_joined_and_cannot_be_heard_is_said(
+    tmp_path: Path, first: Format, second: Format
+) -> None:
+    one = write(tmp_path / "one", first, speech(10.0))
+    two = write(tmp_path / "two", second, speech(15.0))
+    assert hear(one).warnings == hear(two).warnings == []
+    recording = hear(changed(one, tmp_path, one.read_bytes() + two.read_bytes()))
+    assert np.array_equal(recording.samples[: 9 * RATE], hear(one).samples[: 9 * RATE])
+    (warning,) = recording.warnings
+    assert warning.kind == "incomplete_audio"
+    assert "could not be decoded" in warning.message
 
 
 # ----------------------------------------------------------------- lengths that lie

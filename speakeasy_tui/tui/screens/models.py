@@ -71,7 +71,7 @@ class ModelsScreen(SpeakeasyScreen[None]):
         Binding("delete,d", "delete", "Delete", id="model_delete",
                 tooltip="Delete a downloaded model from the disk"),
         Binding("x", "cancel", "Stop download", id="model_cancel",
-                tooltip="Give up the download; what has arrived is kept"),
+                tooltip="Give up the download; whole files are kept"),
     ]  # fmt: skip
 
     def __init__(self) -> None:
@@ -206,7 +206,7 @@ class ModelsScreen(SpeakeasyScreen[None]):
         elif isinstance(end, FetchFailed):
             text = f"{name} could not be had: {end.message}"
         else:
-            text = f"{name}: given up; what has arrived is kept"
+            text = f"{name}: given up; whole files are kept"
         if app.screen is self:
             self._read_anew()
             self._say(text)
