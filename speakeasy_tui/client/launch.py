@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
 
-from speakeasy_tui.client.link import Link, LinkError, NoRunner, Unusable
+from speakeasy_tui import __version__
+from speakeasy_tui.client.link import Link, LinkError, NoRunner, RefusedError, Unusable
 from speakeasy_tui.core.leaving import ANOTHER_RUNS, NO_ROOM
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.protocol import Shutdown
+from speakeasy_tui.core.surroundings import surroundings
+from speakeasy_tui.core.values import SettingsError, load
 
 START_TIMEOUT = 20.0
 """Seconds; a runner that recovers a large queue from a slow disk takes a few."""
@@ -20,7 +25,8 @@ def attach(home: Home, *, begin: bool = True) -> Link:
 
     It gets its own session (the terminal's hangup does not reach it), /dev/null as stdin and
     a log file as stdout and stderr. With `begin` it goes on with what an earlier one was cut
-    off in; without, it waits to be told.
+    off in, and takes the place of one that has nothing to do and was started in another version of
+    the program, or with other settings or variables; without, it waits to be told.
 
     Raises:
         Unusable: it ended at once (the message has the end of its log), or what is there is not
@@ -28,9 +34,12 @@ def attach(home: Home, *, begin: bool = True) -> Link:
         LinkError: it did not come up in time.
     """
     try:
-        return Link.connect(home)
+        link = Link.connect(home)
     except NoRunner:
         pass
+    else:
+        if not (begin and _is_dated(home, link) and _ended(link)):
+            return link
     home.make()
     mark = home.runner_log.stat().st_size if home.runner_log.exists() else 0
     process = spawn(home, begin=begin)
@@ -54,6 +63,31 @@ def attach(home: Home, *, begin: bool = True) -> Link:
             process = spawn(home, begin=begin)
         pause = min(pause * 1.5, 0.1)
     raise LinkError(_complaint(home, mark))
+
+
+def _is_dated(home: Home, link: Link) -> bool:
+    """Whether a runner that is started now would be another one than that of `link`."""
+    try:
+        now = surroundings(load(home.config_file).settings)
+    except SettingsError:
+        return False
+    then = link.welcome
+    return then.program != __version__ or then.surroundings not in {now, ""}
+
+
+def _ended(link: Link) -> bool:
+    """Have a runner end that nobody needs, and wait until it has hung up."""
+    try:
+        link.request(Shutdown(if_free=True))
+    except RefusedError:
+        return False
+    except LinkError:
+        return True
+    with contextlib.suppress(LinkError):
+        while link.read(START_TIMEOUT) is not None:
+            pass
+    link.close()
+    return True
 
 
 def spawn(home: Home, *, begin: bool = True) -> subprocess.Popen[bytes]:

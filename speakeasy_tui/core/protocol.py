@@ -159,6 +159,9 @@ class Stop(Request):
 class Shutdown(Request):
     """End the runner; the queue stays, running files are given back."""
 
+    if_free: bool = False
+    """Refused where there is work, a pause to keep, or somebody else attached."""
+
 
 class GetStatus(Request, tag="status"):
     """Answered by `Status`."""
@@ -249,6 +252,8 @@ class Welcome(Message):
     pid: int
     home: str
     queue: str = ""
+    surroundings: str = ""
+    """`core.surroundings` of the runner's start."""
 
 
 class Ok(Message):

@@ -11,6 +11,7 @@ from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, Pause, State
 from speakeasy_tui.core.lines import encode
 from speakeasy_tui.core.paths import Home
+from speakeasy_tui.core.surroundings import surroundings
 from speakeasy_tui.core.transcript import Chunk
 from speakeasy_tui.runner.rows import Told
 from speakeasy_tui.runner.runner import Runner
@@ -29,6 +30,7 @@ class Office:
         self._server = server
         self.home: Home = runner.home
         self.queue = runner.store.queue
+        self.surroundings = surroundings(runner.settings)
         server.office = self
 
     def pulse_now(self) -> say.Pulse:
@@ -112,6 +114,8 @@ class Office:
             case say.Stop():
                 await runner.stop(now=request.now)
             case say.Shutdown():
+                if request.if_free and not self._free:
+                    return say.Refused(message="the runner is needed")
                 asyncio.get_running_loop().call_later(
                     0.05, lambda: runner.end("told to", stop=True)
                 )
@@ -120,6 +124,13 @@ class Office:
             case _:
                 return self._look_up(client, request)
         return say.Ok()
+
+    @property
+    def _free(self) -> bool:
+        """Whether nobody but who asks would miss the runner."""
+        runner = self._runner
+        busy = runner.active() or runner.scanning or runner.pause is not None
+        return not busy and len(self._server.clients) == 1
 
     def _moved(self, ids: list[int], before: dict[int, int]) -> say.Ok:
         """Tell of rows that were moved; `before` is where each stood that has another place."""

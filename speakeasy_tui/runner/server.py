@@ -46,6 +46,7 @@ class Office(Protocol):
 
     home: Home
     queue: str
+    surroundings: str
 
     async def answer(self, client: Client, request: say.AnyRequest) -> say.Message: ...
     def pulse_now(self) -> say.Pulse: ...
@@ -136,6 +137,7 @@ class Client:
             pid=os.getpid(),
             home=str(office.home.state),
             queue=office.queue,
+            surroundings=office.surroundings,
         )
 
     # ------------------------------------------------------------------ the pump

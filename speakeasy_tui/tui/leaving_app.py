@@ -103,7 +103,7 @@ class LeavingApp(ThemedApp):
         text = farewell(self.batch, self.link.up, end)
         if self.downloads:
             names = ", ".join(self.downloads)
-            text += f" The download of {names} has ended with the window; what has come is kept."
+            text += f" The download of {names} has ended with the window; whole files are kept."
         self.exit(text)
 
     def _handle_exception(self, error: Exception) -> None:

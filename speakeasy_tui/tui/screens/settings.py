@@ -9,6 +9,7 @@ from typing import ClassVar
 from speakeasy_tui.core.configfile import write_setting
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import ALL_FIELDS, JOB_FIELDS, Settings
+from speakeasy_tui.core.surroundings import OF_WINDOW
 from speakeasy_tui.core.text import printable
 from speakeasy_tui.core.values import Resolved, SettingsError, load
 from speakeasy_tui.tui import format as shown
@@ -20,7 +21,6 @@ NEW_FILES = "Holds for files queued from now on."
 RESTART = "Holds from the next start of the runner: speakeasy runner stop, then speakeasy."
 WINDOW = "Holds from the next start of the window."
 AT_ONCE = frozenset({"theme"})
-OF_WINDOW = frozenset({"mouse", "summary_at_end", "foreground"})
 
 
 class SettingsScreen(Form[None]):
