@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from typing import Protocol
 
@@ -110,6 +110,8 @@ class Feeder:
         self._search: asyncio.Task[None] | None = None
         self._hands: list[Prepared] = []
         """Ready for an engine; all ask for the same."""
+        self.settled = False
+        """Whether none of the files looked at last is to be transcribed: there may be others."""
 
     @property
     def searching(self) -> bool:
@@ -126,6 +128,9 @@ class Feeder:
     ) -> Prepared | None:
         """Have the next jobs in hand, if there are some and their model is known.
 
+        Some files are looked at, no more: when all are skipped or failed, that is `settled`, and
+        the lane sees to its engine, and to what people want, before it comes again.
+
         Args:
             room: for how many new jobs may be claimed; those claimed before are gone on with.
             suspects: whether it may be one that must run alone.
@@ -134,7 +139,8 @@ class Feeder:
         Returns:
             The first of them; `take` takes all.
         """
-        while not self._hands and self._search is None:
+        self.settled = False
+        if not self._hands and self._search is None:
             if not self._claims:
                 self._claims = self._next(room, suspects)
                 if not self._claims:
@@ -154,6 +160,7 @@ class Feeder:
                 for claim in claims:
                     self._owner.work.unclaim(claim)
                 raise
+            self.settled = not self._hands
         return self._hands[0] if self._hands else None
 
     def _next(self, room: Room, suspects: bool) -> list[Claim]:
@@ -190,10 +197,10 @@ class Feeder:
         self._put_back_hands()
         return True
 
-    def take(self) -> list[Prepared]:
-        """What is in hand; the hand is then empty."""
-        hands, self._hands = self._hands, []
-        return hands
+    def take(self) -> Iterator[Prepared]:
+        """What is in hand, one by one: where something fails, what is left stays in hand."""
+        while self._hands:
+            yield self._hands.pop(0)
 
     def let_go(self) -> None:
         """Put back what was claimed and not begun."""

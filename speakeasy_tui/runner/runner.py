@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -75,7 +75,6 @@ class Runner:
         self.scanning = 0
         """Folders being searched."""
         self._notice = ""
-        self._output_folder: bytes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._finished: list[Flight] = []
         """Files whose outputs are to be written."""
@@ -136,6 +135,7 @@ class Runner:
         """Work until told to end, or nobody needs this runner."""
         self._spawn(self.watch.run())
         self._spawn(self.watch.take_vitals())
+        self._spawn(self.watch.watch_disks())
         self._spawn(self._lengths.run())
         self._lengths.wake()
         if self._lost_queue:
@@ -265,14 +265,8 @@ class Runner:
             in_flight_s=self.work.in_flight_s(),
             speed=self.work.speed(),
         )
-        batch.why, batch.disk_free, batch.notice = self.pause, self._disk_free(), self._notice
+        batch.why, batch.disk_free, batch.notice = self.pause, self.watch.disk_free, self._notice
         return batch
-
-    def _disk_free(self) -> int | None:
-        try:
-            return shutil.disk_usage(os.fsdecode(self._output_folder or b"/")).free
-        except OSError:
-            return None
 
     # ------------------------------------------------------------------ lanes
 
@@ -356,15 +350,8 @@ class Runner:
         """No such model: what asked for it fails, the rest goes on."""
         failed = self.store.fail_waiting(request, error)
         log.warning("model: %s; %d files fail", error.message, len(failed))
-        self._spawn(self._tell_failed(failed))
+        self.tell("failed", failed)
         self.wake()
-
-    async def _tell_failed(self, jobs: list[int]) -> None:
-        """Tell of jobs that have failed, which may be all there are, and serve others meanwhile."""
-        for number, job in enumerate(jobs, 1):
-            self.emit("failed", job)
-            if number % TOLD_AT_ONCE == 0:
-                await asyncio.sleep(0)
 
     def download_cancelled(self, model: str) -> None:
         """A person gave a download up: wait for what they do next, fail nothing."""
@@ -382,7 +369,7 @@ class Runner:
     def begin_finish(self, flight: Flight) -> None:
         """Write a finished file's outputs, while its lane goes on."""
         self.watch.device_works()
-        self._output_folder = flight.prepared.plan.folder
+        self.watch.outputs_go_to(flight.prepared.plan.folder)
         self._finished.append(flight)
         if len(self._finished) == 1:  # what else is finished in this turn goes with it
             task = self._spawn(self._finish())
@@ -403,6 +390,13 @@ class Runner:
             for job, _, _ in self.store.running():
                 self.changed(job)
 
+    def cut_off(self, why: str) -> None:
+        """Lanes have let files go without a word to the queue: give them back."""
+        self.watch.cut_off = why
+        if not self.watch.settle():
+            self._wait_for_room()
+        self.wake()
+
     def _wait_for_room(self) -> None:
         folder = self.home.state
         message = f"the disk of the queue ({folder}) is full"
@@ -419,6 +413,19 @@ class Runner:
     def changed(self, job: int) -> None:
         """A row is different now."""
         self.server.changed(job)
+
+    def tell(self, event: str, jobs: Sequence[int]) -> None:
+        """As `emit`, of many jobs, which may be all there are: others are served meanwhile."""
+        for job in jobs:
+            self.server.changed(job)
+        if self.server.has_listeners:
+            self._spawn(self._tell(event, jobs))
+
+    async def _tell(self, event: str, jobs: Sequence[int]) -> None:
+        for at in range(0, len(jobs), TOLD_AT_ONCE):
+            for job in self.work.jobs(list(jobs[at : at + TOLD_AT_ONCE])):
+                self.server.event(event, job)
+            await asyncio.sleep(0)
 
     def emit(self, event: str, job: int | None = None, detail: Any = None) -> None:
         """Something happened that clients with events are told one by one."""

@@ -200,9 +200,9 @@ async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
         broken.setattr(runner.work, "recover", readonly)
         runner.wanted = RunnerState.RUNNING
         runner.store_full(StoreFullError("disk I/O error"))
-        runner.watch.look()
+        await runner.watch.look_at_disks()
     assert runner.wanted is RunnerState.PAUSED
-    runner.watch.look()
+    await runner.watch.look_at_disks()
     assert runner.wanted is RunnerState.RUNNING
 
 

@@ -223,11 +223,11 @@ def fed(shop: Shop, batch_size: int = 4, workers: int = 1) -> list[list[int]]:
         while True:
             room = Room(flights, batch_size, workers)
             if await shop.feeder.reach(room=room, suspects=not flights) is None:
-                if not shop.feeder.searching:
+                if not (shop.feeder.searching or shop.feeder.settled):
                     return lots
                 await asyncio.sleep(0)
                 continue
-            lot = shop.feeder.take()
+            lot = list(shop.feeder.take())
             lots.append([one.claim.id for one in lot])
             for one in lot:
                 flight = Flight(one, 1, 0, 0.0, audio_s=one.claim.audio_s)
@@ -280,3 +280,23 @@ def test_a_full_disk_in_the_middle_leaves_nothing_claimed(
     assert len(shop.claims(jobs)) == 3
     assert not shop.store.owner(os.fsencode(shop.folder / "a.txt"))
     assert shop.feeder.empty
+
+
+def test_what_is_not_taken_out_of_the_hand_stays_there_when_something_fails(shop: Shop) -> None:
+    jobs = shop.add("a.wav", "b.wav", "c.wav")
+    shop.feeder._hands = shop.prepare(jobs)
+    with pytest.raises(ZeroDivisionError):
+        for hand in shop.feeder.take():
+            shop.work.unclaim(hand.claim)  # as it is begun
+            raise ZeroDivisionError
+    shop.feeder.let_go()
+    assert len(shop.claims(jobs)) == 3
+
+
+def test_a_transcript_with_a_hole_is_not_written(shop: Shop) -> None:
+    jobs = shop.add("a.wav", "b.wav")
+    flights = shop.begin(jobs)
+    flights[0].done = 2  # of which one is stored
+    errors = asyncio.run(commit(shop.store, flights))
+    assert errors[0] is not None and "of 2 chunks 1 can be read" in errors[0].message
+    assert errors[1] is None and shop.files() == ["b.txt"]
