@@ -86,10 +86,9 @@ class Intake:
         self._queued_again(changed)
         return changed
 
-    def _queued_again(self, jobs: Iterable[int]) -> None:
+    def _queued_again(self, jobs: list[int]) -> None:
         """Tell everybody, and set to work."""
-        for job in jobs:
-            self._runner.emit("queued", job)
+        self._runner.tell("queued", jobs)
         self._runner.ensure_lanes()
         self._runner.wake()
 
@@ -104,10 +103,10 @@ class Intake:
             lanes = self._runner.lanes
             stopped = [job for job in ids if any(lane.abandon(job, new, word) for lane in lanes)]
         changed = self._runner.store.turn(ids, old, new)
-        for job in changed:
-            if new is State.CANCELLED:
-                self._runner.emit("cancelled", job)
-            else:
+        if new is State.CANCELLED:
+            self._runner.tell("cancelled", changed)
+        else:
+            for job in changed:
                 self._runner.changed(job)
         if not self._runner.store.waiting():
             self._runner.finder.cancel()  # nobody waits for it any more

@@ -139,7 +139,7 @@ class Office:
                 changed = turn(request.ids, State.QUEUED)
                 undo = say.Hold(ids=changed)
             case say.Cancel():
-                states = {job: store.state(job) for job in request.ids}
+                states = store.states(request.ids)
                 changed = turn(request.ids, State.CANCELLED)
                 # What ran would begin a new series: that is for a person to say.
                 waited = [job for job in changed if states[job] is not State.RUNNING]
@@ -154,7 +154,8 @@ class Office:
         return say.Ok(count=len(changed), note=note, undo=undo if undo.ids else None)
 
     def _unknown(self, ids: list[int]) -> say.Refused | None:
-        missing = [job for job in ids if self._runner.store.state(job) is None]
+        known = self._runner.store.states(ids)
+        missing = [job for job in ids if job not in known]
         if not missing:
             return None
         named = ", ".join(str(job) for job in missing[:10])
