@@ -246,8 +246,7 @@ def test_what_is_done_to_many_rows_is_a_few_statements(store: Store) -> None:
     assert store.rerun(ids).new == ids
     assert store.remove(ids) == ids
     store._db.set_trace_callback(None)
-    asked = [one for one in statements if not one.startswith("--")]  # those are triggers'
-    assert len(asked) < 30
+    assert len(set(statements)) < 30  # a trigger's are told with the text of what set it off
     assert store.restore(ids[:3]) == ids[:3]
 
 
