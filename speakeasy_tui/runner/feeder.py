@@ -22,15 +22,23 @@ MOST_TOGETHER = 16
 """Files that are looked at together."""
 
 
+class Neighbours(Protocol):
+    """All lanes, as far as a feeder knows them."""
+
+    finder: ModelFinder
+
+    def requests_for(self, device: str) -> list[str]: ...
+    def at_work(self) -> int: ...
+    def request(self, text: str) -> Request: ...
+
+
 class Owner(Protocol):
     """The runner, as far as a feeder knows it."""
 
-    finder: ModelFinder
     work: Work
 
-    def requests_for(self, device: str) -> list[str]: ...
-    def lanes_at_work(self) -> int: ...
-    def request(self, text: str) -> Request: ...
+    @property
+    def lanes(self) -> Neighbours: ...
     def model_missing(self, request: str, error: JobError) -> None: ...
     def download_cancelled(self, model: str) -> None: ...
 
@@ -181,9 +189,9 @@ class Feeder:
         if self._gifts:
             return self._gifts.pop()
         return self._owner.work.claim(
-            self._owner.requests_for(self._device),
+            self._owner.lanes.requests_for(self._device),
             suspects=suspects,
-            lanes=self._owner.lanes_at_work(),
+            lanes=self._owner.lanes.at_work(),
         )
 
     def accept(self, claims: list[Claim]) -> None:
@@ -231,14 +239,14 @@ class Feeder:
         self.let_go()
 
     async def _find(self, request: str) -> None:
-        wanted = self._owner.request(request)
+        wanted = self._owner.lanes.request(request)
         error: JobError | None = None
         try:
             if wanted.engine == "sim":
                 self._models[request] = Found("simulated", "", "simulated engine")
             else:
                 self._tell(None, "looking for the model")
-                self._models[request] = await self._owner.finder.find(
+                self._models[request] = await self._owner.lanes.finder.find(
                     wanted.model, self._device, self._tell
                 )
         except DownloadCancelledError as cancelled:

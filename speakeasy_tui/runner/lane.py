@@ -230,7 +230,7 @@ class Lane(Hearing):
                 return True
             return not self.flights and (self._take_over() or await self._help())
         self._busy = time.monotonic()
-        if self._seat.request != self._owner.request(hand.claim.request):
+        if self._seat.request != self._owner.lanes.request(hand.claim.request):
             if not self.flights:  # else: drain first
                 await self._load(hand.found, hand.claim)
             return False
@@ -248,13 +248,13 @@ class Lane(Hearing):
         """Get files from a lane that has more than it is at; only when there is nothing else."""
         if self._seat.engine is None or self._feeder.searching:
             return False
-        claims = self._owner.take_over(self)
+        claims = self._owner.lanes.take_over(self)
         self._feeder.accept(claims)
         return bool(claims)
 
     async def _help(self) -> bool:
         """Do a part of a long file that another lane has, or load the model for it."""
-        share = None if self._feeder.searching else self._owner.to_share(self)
+        share = None if self._feeder.searching else self._owner.lanes.to_share(self)
         if share is None:
             return False
         cut, lane, flight = share

@@ -33,8 +33,7 @@ class Office:
 
     def pulse_now(self) -> say.Pulse:
         """The batch and the lanes as they are."""
-        lanes = [lane.view for lane in self._runner.lanes]
-        return say.Pulse(batch=self._runner.batch(), lanes=lanes)
+        return say.Pulse(batch=self._runner.batch(), lanes=self._runner.lanes.views)
 
     def rows(self, ids: list[int]) -> list[Job]:
         """Rows as they are now."""
@@ -116,7 +115,7 @@ class Office:
                     0.05, lambda: runner.end("told to", stop=True)
                 )
             case say.CancelDownload():
-                return say.Ok(count=int(runner.finder.cancel()))
+                return say.Ok(count=int(runner.lanes.finder.cancel()))
             case _:
                 return self._look_up(client, request)
         return say.Ok()
@@ -176,7 +175,7 @@ class Office:
                     home=str(runner.home.state),
                 )
             case say.GetProfile():
-                views = [lane.view for lane in runner.lanes]
+                views = runner.lanes.views
                 return runner.ledger.profile(view.number for view in views if view.pid)
             case say.GetJobs():
                 return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))

@@ -67,9 +67,9 @@ class Watch:
         runner = self._runner
         while True:
             await asyncio.sleep(VITALS_S)
-            for lane in list(runner.lanes):
-                gpu = runner.devices.gpu(lane.view.device)
-                vitals = await asyncio.to_thread(runner.devices.vitals, gpu) if gpu else None
+            for lane in runner.lanes:
+                gpu = runner.lanes.devices.gpu(lane.view.device)
+                vitals = await asyncio.to_thread(runner.lanes.devices.vitals, gpu) if gpu else None
                 if vitals is not None:
                     lane.view.use = None if vitals.use is None else round(vitals.use, 2)
                     lane.view.memory_used = vitals.memory_used

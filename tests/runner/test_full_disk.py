@@ -154,7 +154,7 @@ async def test_a_runner_that_cannot_give_back_at_its_start_does_so_later(
         assert runner.store.state(1) is State.QUEUED
         assert runner.wanted is RunnerState.RUNNING
     finally:
-        await runner._close_lanes()
+        await runner.lanes.close("given back")
         runner.store.close()
 
 
@@ -210,7 +210,7 @@ async def test_a_file_that_met_the_full_disk_before_its_try_is_taken_again(
         await runner.watch.look_at_disks()
         await until(lambda: runner.store.state(1) is State.DONE)
     finally:
-        await runner._close_lanes()
+        await runner.lanes.close("given back")
         runner.store.close()
 
 

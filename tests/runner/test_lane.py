@@ -44,7 +44,7 @@ async def open_runner(home: Home) -> AsyncIterator[Opened]:
 
     yield start
     for runner in opened:
-        await runner._close_lanes()
+        await runner.lanes.close("given back")
         runner.store.close()
 
 

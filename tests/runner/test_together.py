@@ -87,12 +87,16 @@ class Shop:
         found = (path for path in self.folder.rglob("*") if path.suffix in {".txt", ".part"})
         return sorted(str(path.relative_to(self.folder)) for path in found)
 
-    # of a feeder's owner
+    # a feeder's owner, and all its lanes
+
+    @property
+    def lanes(self) -> Shop:
+        return self
 
     def requests_for(self, device: str) -> list[str]:
         return [request.text() for request in self.store.requests()]
 
-    def lanes_at_work(self) -> int:
+    def at_work(self) -> int:
         return 1
 
     def request(self, text: str) -> Any:
