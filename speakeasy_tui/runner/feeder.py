@@ -20,6 +20,9 @@ MAX_FLIGHTS = 1000
 """Files given to one engine at most, however short they are."""
 MOST_TOGETHER = 16
 """Files that are looked at together."""
+LOOK_PATIENCE_S = 0.2
+"""Seconds that a lane waits while files are looked at; where the disk takes longer, or does not
+answer at all, it goes on with what it has meanwhile."""
 
 
 class Neighbours(Protocol):
@@ -97,6 +100,7 @@ class Feeder:
         device: the lane's.
         tell: told of a search for a model: share downloaded or None, and a line.
         news: called when a search has ended, well or not.
+        wake: called when files have been looked at.
     """
 
     def __init__(
@@ -105,17 +109,21 @@ class Feeder:
         device: str,
         tell: Callable[[float | None, str], None],
         news: Callable[[str], None],
+        wake: Callable[[], None],
     ) -> None:
         self._owner = owner
         self._device = device
         self._tell = tell
         self._news = news
+        self._wake = wake
         self._models: dict[str, Found] = {}
         self._claims: list[Claim] = []
         """All ask for the same."""
         self._gifts: list[Claim] = []
         """Claimed for this lane from another."""
         self._search: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[list[Prepared]] | None = None
+        """At what is claimed."""
         self._hands: list[Prepared] = []
         """Ready for an engine; all ask for the same."""
         self.settled = False
@@ -125,6 +133,11 @@ class Feeder:
     def searching(self) -> bool:
         """Whether a model is being looked for or downloaded."""
         return self._search is not None
+
+    @property
+    def looking(self) -> bool:
+        """Whether files are being looked at."""
+        return self._look is not None
 
     @property
     def empty(self) -> bool:
@@ -161,15 +174,26 @@ class Feeder:
             if found is None:
                 self._search = asyncio.create_task(self._find(request))
                 return None
-            claims, self._claims = self._claims, []
-            try:
-                self._hands = await self._owner.work.prepare(claims, found)
-            except BaseException:  # a full disk, say: nobody else could take them ever after
-                for claim in claims:
-                    self._owner.work.unclaim(claim)
-                raise
-            self.settled = not self._hands
+            if self._look is None:
+                self._look = asyncio.create_task(self._owner.work.prepare(self._claims, found))
+                _, late = await asyncio.wait([self._look], timeout=LOOK_PATIENCE_S)
+                for look in late:
+                    look.add_done_callback(lambda _: self._wake())
+            if self._look.done():
+                self._see()
         return self._hands[0] if self._hands else None
+
+    def _see(self) -> None:
+        """Take what has been looked at in hand."""
+        assert self._look is not None
+        look, self._look = self._look, None
+        try:
+            self._hands = look.result()
+        except BaseException:  # a full disk, say: nobody else could take them ever after
+            self._put_back_claims()
+            raise
+        self._claims = []
+        self.settled = not self._hands
 
     def _next(self, room: Room, suspects: bool) -> list[Claim]:
         """Claim jobs for which there is room; not many before there is work for the engine."""
@@ -218,6 +242,9 @@ class Feeder:
             self._owner.work.unclaim(self._gifts.pop())
 
     def _put_back_claims(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         while self._claims:
             self._owner.work.unclaim(self._claims.pop())
 

@@ -228,7 +228,9 @@ class Lane(Hearing):
         if hand is None:
             if self._feeder.settled:
                 return True
-            return not self.flights and (self._take_over() or await self._help())
+            if self.flights or self._feeder.looking:
+                return False
+            return self._take_over() or await self._help()
         self._busy = time.monotonic()
         if self._seat.request != self._owner.lanes.request(hand.claim.request):
             if not self.flights:  # else: drain first

@@ -81,7 +81,7 @@ class Station:
         self._seat = Seat(
             owner.home, self.view, owner.lanes.devices, workers, cpu_threads, sizes, self._put
         )
-        self._feeder = Feeder(owner, device, self._searching, self._searched)
+        self._feeder = Feeder(owner, device, self._searching, self._searched, self.wake)
         self._early = Early(owner.work, self._seat, number)
         self._load_failures = 0
         self._overflow = Rung.NONE

@@ -79,6 +79,26 @@ def test_a_pause_and_a_stop_are_obeyed_while_thousands_are_skipped(
     assert desk.status().batch.counts["skipped"] < 4000
 
 
+def test_a_disk_that_does_not_answer_holds_up_nothing_that_is_at_work(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe in a recording's place stands for it: opening it does not return either."""
+    monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "20")
+    desk = Desk(home)
+    long, dead = silence(tmp_path / "long.wav", 120), silence(tmp_path / "over there.wav")
+    ids = desk.add(long, dead, start=False)
+    dead.unlink()
+    os.mkfifo(dead)
+    desk.ask(say.Start())
+    desk.until(lambda: desk.jobs()["long.wav"].state is State.DONE)
+    desk.ask(say.Stop(now=True))
+    desk.ask(say.Cancel(ids=[ids[1]]))
+    desk.ask(say.Resume())
+    desk.add(silence(tmp_path / "other.wav"))
+    assert desk.finish()["other.wav"].state is State.DONE
+    desk.close()
+
+
 def test_a_stored_chunk_that_cannot_be_read_is_done_again(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

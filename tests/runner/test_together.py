@@ -51,7 +51,7 @@ class Shop:
         self.told = Nobody()
         self.work = Work(self.store, self.told, Settings())
         self.finder: Any = None
-        self.feeder = Feeder(self, "cpu", lambda *_: None, lambda _: None)
+        self.feeder = Feeder(self, "cpu", lambda *_: None, lambda _: None, lambda: None)
 
     def add(self, *names: str, audio_s: float | None = 5.0, **options: Any) -> list[int]:
         paths = [self.folder / name for name in names]
@@ -227,9 +227,9 @@ def fed(shop: Shop, batch_size: int = 4, workers: int = 1) -> list[list[int]]:
         while True:
             room = Room(flights, batch_size, workers)
             if await shop.feeder.reach(room=room, suspects=not flights) is None:
-                if not (shop.feeder.searching or shop.feeder.settled):
+                if shop.feeder.empty and not shop.feeder.settled:
                     return lots
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
                 continue
             lot = list(shop.feeder.take())
             lots.append([one.claim.id for one in lot])
