@@ -49,7 +49,9 @@ async def commit(store: Store, flights: Sequence[Flight]) -> list[JobError | Non
     await asyncio.to_thread(_name, commits)
     _keep(store, commits, _Commit.done, durable=False)
     for one in commits:
-        one.clear_up()
+        if one.error is not None and one.error is not CHANGED:
+            await asyncio.to_thread(one.clear_up)
+            one.unstage()
     return [one.error for one in commits]
 
 
@@ -62,12 +64,20 @@ class _Commit:
         self._transcript = Transcript([], "", 0.0)
         self._message = ""
         self.staged: list[Staged] = []
+        self._named: list[bytes] = []
         self.error: JobError | None = None
         """What ended it."""
 
     def gather(self) -> None:
-        """Take what was stored of it."""
-        self._transcript = transcript_of(self._flight, self._store.chunks(self._flight.id))
+        """Take what was stored of it.
+
+        Raises:
+            ValueError: that is not all of it; a transcript with a hole is none.
+        """
+        chunks = self._store.chunks(self._flight.id)
+        if len(chunks) < self._flight.done:
+            raise ValueError(f"of {self._flight.done} chunks {len(chunks)} can be read")
+        self._transcript = transcript_of(self._flight, chunks)
         self._message = "; ".join(self._transcript.warnings)
 
     def write(self) -> None:
@@ -121,10 +131,13 @@ class _Commit:
         )
 
     def clear_up(self) -> None:
-        """Leave nothing of one that ended before it was done."""
-        if self.error is not None and self.error is not CHANGED:
-            staging.discard(self.staged)
-            self._store.unstage(self._flight.id, staging.in_place(self.staged))
+        """Leave no part of one that ended before it was done. Blocks."""
+        staging.discard(self.staged)
+        self._named = staging.in_place(self.staged)
+
+    def unstage(self) -> None:
+        """What got its name stays and is known as the job's."""
+        self._store.unstage(self._flight.id, self._named)
 
 
 def _each(commits: Iterable[_Commit], step: Callable[[_Commit], None]) -> None:

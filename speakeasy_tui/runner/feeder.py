@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from copy import copy
 from typing import Protocol
 
@@ -20,17 +20,28 @@ MAX_FLIGHTS = 1000
 """Files given to one engine at most, however short they are."""
 MOST_TOGETHER = 16
 """Files that are looked at together."""
+LOOK_PATIENCE_S = 0.2
+"""Seconds that a lane waits while files are looked at; where the disk takes longer, or does not
+answer at all, it goes on with what it has meanwhile."""
+
+
+class Neighbours(Protocol):
+    """All lanes, as far as a feeder knows them."""
+
+    finder: ModelFinder
+
+    def requests_for(self, device: str) -> list[str]: ...
+    def at_work(self) -> int: ...
+    def request(self, text: str) -> Request: ...
 
 
 class Owner(Protocol):
     """The runner, as far as a feeder knows it."""
 
-    finder: ModelFinder
     work: Work
 
-    def requests_for(self, device: str) -> list[str]: ...
-    def lanes_at_work(self) -> int: ...
-    def request(self, text: str) -> Request: ...
+    @property
+    def lanes(self) -> Neighbours: ...
     def model_missing(self, request: str, error: JobError) -> None: ...
     def download_cancelled(self, model: str) -> None: ...
 
@@ -89,6 +100,7 @@ class Feeder:
         device: the lane's.
         tell: told of a search for a model: share downloaded or None, and a line.
         news: called when a search has ended, well or not.
+        wake: called when files have been looked at.
     """
 
     def __init__(
@@ -97,24 +109,35 @@ class Feeder:
         device: str,
         tell: Callable[[float | None, str], None],
         news: Callable[[str], None],
+        wake: Callable[[], None],
     ) -> None:
         self._owner = owner
         self._device = device
         self._tell = tell
         self._news = news
+        self._wake = wake
         self._models: dict[str, Found] = {}
         self._claims: list[Claim] = []
         """All ask for the same."""
         self._gifts: list[Claim] = []
         """Claimed for this lane from another."""
         self._search: asyncio.Task[None] | None = None
+        self._look: asyncio.Task[list[Prepared]] | None = None
+        """At what is claimed."""
         self._hands: list[Prepared] = []
         """Ready for an engine; all ask for the same."""
+        self.settled = False
+        """Whether none of the files looked at last is to be transcribed: there may be others."""
 
     @property
     def searching(self) -> bool:
         """Whether a model is being looked for or downloaded."""
         return self._search is not None
+
+    @property
+    def looking(self) -> bool:
+        """Whether files are being looked at."""
+        return self._look is not None
 
     @property
     def empty(self) -> bool:
@@ -126,6 +149,9 @@ class Feeder:
     ) -> Prepared | None:
         """Have the next jobs in hand, if there are some and their model is known.
 
+        Some files are looked at, no more: when all are skipped or failed, that is `settled`, and
+        the lane sees to its engine, and to what people want, before it comes again.
+
         Args:
             room: for how many new jobs may be claimed; those claimed before are gone on with.
             suspects: whether it may be one that must run alone.
@@ -134,7 +160,8 @@ class Feeder:
         Returns:
             The first of them; `take` takes all.
         """
-        while not self._hands and self._search is None:
+        self.settled = False
+        if not self._hands and self._search is None:
             if not self._claims:
                 self._claims = self._next(room, suspects)
                 if not self._claims:
@@ -147,14 +174,26 @@ class Feeder:
             if found is None:
                 self._search = asyncio.create_task(self._find(request))
                 return None
-            claims, self._claims = self._claims, []
-            try:
-                self._hands = await self._owner.work.prepare(claims, found)
-            except BaseException:  # a full disk, say: nobody else could take them ever after
-                for claim in claims:
-                    self._owner.work.unclaim(claim)
-                raise
+            if self._look is None:
+                self._look = asyncio.create_task(self._owner.work.prepare(self._claims, found))
+                _, late = await asyncio.wait([self._look], timeout=LOOK_PATIENCE_S)
+                for look in late:
+                    look.add_done_callback(lambda _: self._wake())
+            if self._look.done():
+                self._see()
         return self._hands[0] if self._hands else None
+
+    def _see(self) -> None:
+        """Take what has been looked at in hand."""
+        assert self._look is not None
+        look, self._look = self._look, None
+        try:
+            self._hands = look.result()
+        except BaseException:  # a full disk, say: nobody else could take them ever after
+            self._put_back_claims()
+            raise
+        self._claims = []
+        self.settled = not self._hands
 
     def _next(self, room: Room, suspects: bool) -> list[Claim]:
         """Claim jobs for which there is room; not many before there is work for the engine."""
@@ -174,9 +213,9 @@ class Feeder:
         if self._gifts:
             return self._gifts.pop()
         return self._owner.work.claim(
-            self._owner.requests_for(self._device),
+            self._owner.lanes.requests_for(self._device),
             suspects=suspects,
-            lanes=self._owner.lanes_at_work(),
+            lanes=self._owner.lanes.at_work(),
         )
 
     def accept(self, claims: list[Claim]) -> None:
@@ -190,10 +229,10 @@ class Feeder:
         self._put_back_hands()
         return True
 
-    def take(self) -> list[Prepared]:
-        """What is in hand; the hand is then empty."""
-        hands, self._hands = self._hands, []
-        return hands
+    def take(self) -> Iterator[Prepared]:
+        """What is in hand, one by one: where something fails, what is left stays in hand."""
+        while self._hands:
+            yield self._hands.pop(0)
 
     def let_go(self) -> None:
         """Put back what was claimed and not begun."""
@@ -203,6 +242,9 @@ class Feeder:
             self._owner.work.unclaim(self._gifts.pop())
 
     def _put_back_claims(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
         while self._claims:
             self._owner.work.unclaim(self._claims.pop())
 
@@ -224,14 +266,14 @@ class Feeder:
         self.let_go()
 
     async def _find(self, request: str) -> None:
-        wanted = self._owner.request(request)
+        wanted = self._owner.lanes.request(request)
         error: JobError | None = None
         try:
             if wanted.engine == "sim":
                 self._models[request] = Found("simulated", "", "simulated engine")
             else:
                 self._tell(None, "looking for the model")
-                self._models[request] = await self._owner.finder.find(
+                self._models[request] = await self._owner.lanes.finder.find(
                     wanted.model, self._device, self._tell
                 )
         except DownloadCancelledError as cancelled:

@@ -19,7 +19,7 @@ from speakeasy_tui.core.faults import (
 )
 from speakeasy_tui.core.job import ErrorKind, JobError, LaneState
 from speakeasy_tui.runner.dividing import is_whole
-from speakeasy_tui.runner.engineprocess import Died, Item
+from speakeasy_tui.runner.engineprocess import KILL_PATIENCE_S, Died, Item
 from speakeasy_tui.runner.ladder import HINTS, bury, strike
 from speakeasy_tui.runner.reports import FileReport, note, stale
 from speakeasy_tui.runner.station import Station
@@ -245,8 +245,13 @@ class Hearing(Station):
         else:
             self._convict(culprit, what)
 
-    def _check_stall(self) -> None:
-        if self._seat.engine is None or self._hung or not (self.flights or self._seat.loading):
+    async def _check_stall(self) -> None:
+        if self._seat.engine is None or not (self.flights or self._seat.loading):
+            return
+        if self._hung:
+            # A process that is stuck in a driver does not even die of SIGKILL.
+            if self._watch.silent(self._hung + KILL_PATIENCE_S):
+                await self._died(Died(None, ""))
             return
         limit = self._watch.limit(loading=self._seat.loading, flights=self.flights.values())
         if self._watch.silent(limit):

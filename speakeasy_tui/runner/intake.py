@@ -45,7 +45,7 @@ class Intake:
             self._runner.scanning -= 1
         if start:
             self._runner.start()
-        self._runner.ensure_lanes()
+        self._runner.lanes.ensure()
         self._runner.wake()
         return total
 
@@ -64,7 +64,7 @@ class Intake:
             self._runner.server.event("queued", job)
             if job.id in failed:
                 self._runner.server.event("failed", job)
-        self._runner.ensure_lanes()
+        self._runner.lanes.ensure()
         self._runner.wake()
 
     def rerun(self, asked: Rerun) -> Begun:
@@ -86,11 +86,10 @@ class Intake:
         self._queued_again(changed)
         return changed
 
-    def _queued_again(self, jobs: Iterable[int]) -> None:
+    def _queued_again(self, jobs: list[int]) -> None:
         """Tell everybody, and set to work."""
-        for job in jobs:
-            self._runner.emit("queued", job)
-        self._runner.ensure_lanes()
+        self._runner.tell("queued", jobs)
+        self._runner.lanes.ensure()
         self._runner.wake()
 
     def turn(self, ids: list[int], new: State) -> list[int]:
@@ -101,16 +100,15 @@ class Intake:
         stopped: list[int] = []
         if new is not State.QUEUED:
             word = "held" if new is State.HELD else "cancelled"
-            lanes = self._runner.lanes
-            stopped = [job for job in ids if any(lane.abandon(job, new, word) for lane in lanes)]
+            stopped = [job for job in ids if self._runner.lanes.abandon(job, new, word)]
         changed = self._runner.store.turn(ids, old, new)
-        for job in changed:
-            if new is State.CANCELLED:
-                self._runner.emit("cancelled", job)
-            else:
+        if new is State.CANCELLED:
+            self._runner.tell("cancelled", changed)
+        else:
+            for job in changed:
                 self._runner.changed(job)
         if not self._runner.store.waiting():
-            self._runner.finder.cancel()  # nobody waits for it any more
+            self._runner.lanes.finder.cancel()  # nobody waits for it any more
         self._runner.wake()
         return stopped + changed
 

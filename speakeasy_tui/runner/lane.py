@@ -117,26 +117,36 @@ class Lane(Hearing):
             try:
                 more = await self._advance()
                 await self._hear(wait=not more)
-                self._check_stall()
+                await self._check_stall()
             except StoreFullError as error:
-                self._lose_everything()
-                self._owner.store_full(error)
-                await self._end_engine()
-                await asyncio.sleep(1)
+                await self._begin_anew(error)
             except Exception:
                 # A mistake of the program's must cost one engine, never the night's batch.
                 log.exception("lane %d", self.view.number)
-                with contextlib.suppress(Exception):
-                    self._give_all_back("given back after an internal error (see runner.log)")
-                await self._end_engine()
-                await asyncio.sleep(1)
+                await self._begin_anew(None)
 
-    def _lose_everything(self) -> None:
-        """Let all go without a word to the queue, which has no room; the runner gives it back."""
-        self._feeder.let_go()
-        for job in list(self.flights):
-            del self.flights[job]
-            self._work.let_go(job)
+    async def _begin_anew(self, full: StoreFullError | None) -> None:
+        """Let all go without a word to the queue, have the runner give it back, end the engine.
+
+        `full`: the queue has no room, which is why; else a mistake. Whatever fails in it, the lane
+        goes on.
+        """
+        try:
+            self._feeder.let_go()
+            for job in list(self.flights):
+                del self.flights[job]
+                self._work.let_go(job)
+            if full is not None:
+                self._owner.store_full(full)
+            else:
+                self._owner.cut_off("an internal error, see runner.log")
+        except Exception:
+            log.exception("lane %d: giving back", self.view.number)
+        try:
+            await self._end_engine()
+        except Exception:
+            log.exception("lane %d: ending its engine", self.view.number)
+        await asyncio.sleep(1)
 
     async def _hear(self, *, wait: bool) -> None:
         """Handle what is in the inbox; with `wait` there will be something, or a tick passes."""
@@ -216,9 +226,13 @@ class Lane(Hearing):
             self._room = self._room_beside(self.flights.values())
         hand = await self._feeder.reach(room=self._room, suspects=not self.flights)
         if hand is None:
-            return not self.flights and (self._take_over() or await self._help())
+            if self._feeder.settled:
+                return True
+            if self.flights or self._feeder.looking:
+                return False
+            return self._take_over() or await self._help()
         self._busy = time.monotonic()
-        if self._seat.request != self._owner.request(hand.claim.request):
+        if self._seat.request != self._owner.lanes.request(hand.claim.request):
             if not self.flights:  # else: drain first
                 await self._load(hand.found, hand.claim)
             return False
@@ -236,13 +250,13 @@ class Lane(Hearing):
         """Get files from a lane that has more than it is at; only when there is nothing else."""
         if self._seat.engine is None or self._feeder.searching:
             return False
-        claims = self._owner.take_over(self)
+        claims = self._owner.lanes.take_over(self)
         self._feeder.accept(claims)
         return bool(claims)
 
     async def _help(self) -> bool:
         """Do a part of a long file that another lane has, or load the model for it."""
-        share = None if self._feeder.searching else self._owner.to_share(self)
+        share = None if self._feeder.searching else self._owner.lanes.to_share(self)
         if share is None:
             return False
         cut, lane, flight = share
@@ -271,7 +285,7 @@ class Lane(Hearing):
         room = self._room_beside(self._early.files)
         hand = await self._feeder.reach(room=room, suspects=False, only=self.request)
         if hand is None or hand.claim.suspect:
-            return False
+            return self._feeder.settled
         for hand in self._feeder.take():
             self._early.send(hand)
         return True

@@ -13,7 +13,7 @@ STEP = 1000
 between two of them before others have to make room."""
 
 _WAITING = "state IN ('queued', 'held')"
-_AMONG = "IN (SELECT value FROM json_each(?))"
+AMONG = "IN (SELECT value FROM json_each(?))"
 
 
 class Moving(Writing):
@@ -24,10 +24,10 @@ class Moving(Writing):
         theirs, wanted = json.dumps(list(ids)), json.dumps(list(positions))
         with self._transaction() as db:
             (found,) = db.execute(
-                f"SELECT COUNT(*) FROM jobs WHERE id {_AMONG}", (theirs,)
+                f"SELECT COUNT(*) FROM jobs WHERE id {AMONG}", (theirs,)
             ).fetchone()
             taken = db.execute(
-                f"SELECT 1 FROM jobs WHERE position {_AMONG} AND id NOT {_AMONG}", (wanted, theirs)
+                f"SELECT 1 FROM jobs WHERE position {AMONG} AND id NOT {AMONG}", (wanted, theirs)
             ).fetchone()
             if found != len(set(positions)) or taken is not None:
                 return None
@@ -59,14 +59,14 @@ class Moving(Writing):
             least, most = ("MIN", "MAX") if first else ("MAX", "MIN")
             theirs = json.dumps(list(before))
             (edge,) = db.execute(
-                f"SELECT {least}(position) FROM jobs WHERE {_WAITING} AND id NOT {_AMONG}",
+                f"SELECT {least}(position) FROM jobs WHERE {_WAITING} AND id NOT {AMONG}",
                 (theirs,),
             ).fetchone()
             if edge is None or all((place < edge) is first for place in before.values()):
                 return {}
             (neighbour,) = db.execute(
                 f"SELECT {most}(position) FROM jobs "
-                f"WHERE position {'<' if first else '>'} ? AND id NOT {_AMONG}",
+                f"WHERE position {'<' if first else '>'} ? AND id NOT {AMONG}",
                 (edge, theirs),
             ).fetchone()
             begin = edge - len(before) if first else edge + 1
@@ -83,7 +83,7 @@ class Moving(Writing):
 
 def _positions(db: sqlite3.Connection, among: Iterable[int] | None = None) -> dict[int, int]:
     """Where the jobs that wait stand, in their order; all of them, or those `among` some."""
-    only = "" if among is None else f" AND id {_AMONG}"
+    only = "" if among is None else f" AND id {AMONG}"
     values = () if among is None else (json.dumps(list(among)),)
     rows = db.execute(
         f"SELECT id, position FROM jobs WHERE {_WAITING}{only} ORDER BY position", values
@@ -102,7 +102,7 @@ def _rearrange(
     _set(db, {job: after[job] for job in changed})
     if changed:
         db.execute(
-            f"UPDATE jobs SET placed = 1 WHERE {_WAITING} AND id {_AMONG}",
+            f"UPDATE jobs SET placed = 1 WHERE {_WAITING} AND id {AMONG}",
             (json.dumps(list(chosen)),),
         )
     return changed

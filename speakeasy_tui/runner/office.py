@@ -35,8 +35,7 @@ class Office:
 
     def pulse_now(self) -> say.Pulse:
         """The batch and the lanes as they are."""
-        lanes = [lane.view for lane in self._runner.lanes]
-        return say.Pulse(batch=self._runner.batch(), lanes=lanes)
+        return say.Pulse(batch=self._runner.batch(), lanes=self._runner.lanes.views)
 
     def rows(self, ids: list[int]) -> list[Job]:
         """Rows as they are now."""
@@ -120,7 +119,7 @@ class Office:
                     0.05, lambda: runner.end("told to", stop=True)
                 )
             case say.CancelDownload():
-                return say.Ok(count=int(runner.finder.cancel()))
+                return say.Ok(count=int(runner.lanes.finder.cancel()))
             case _:
                 return self._look_up(client, request)
         return say.Ok()
@@ -150,7 +149,7 @@ class Office:
                 changed = turn(request.ids, State.QUEUED)
                 undo = say.Hold(ids=changed)
             case say.Cancel():
-                states = {job: store.state(job) for job in request.ids}
+                states = store.states(request.ids)
                 changed = turn(request.ids, State.CANCELLED)
                 # What ran would begin a new series: that is for a person to say.
                 waited = [job for job in changed if states[job] is not State.RUNNING]
@@ -165,7 +164,8 @@ class Office:
         return say.Ok(count=len(changed), note=note, undo=undo if undo.ids else None)
 
     def _unknown(self, ids: list[int]) -> say.Refused | None:
-        missing = [job for job in dict.fromkeys(ids) if self._runner.store.state(job) is None]
+        known = self._runner.store.states(ids)
+        missing = [job for job in dict.fromkeys(ids) if job not in known]
         if not missing:
             return None
         named = ", ".join(str(job) for job in missing[:10])
@@ -186,7 +186,7 @@ class Office:
                     home=str(runner.home.state),
                 )
             case say.GetProfile():
-                views = [lane.view for lane in runner.lanes]
+                views = runner.lanes.views
                 return runner.ledger.profile(view.number for view in views if view.pid)
             case say.GetJobs():
                 return say.Jobs(jobs=runner.work.jobs(request.ids, request.states))

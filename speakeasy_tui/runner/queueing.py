@@ -12,11 +12,12 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from speakeasy_tui.core.job import FINAL_STATES, JobError, State
+from speakeasy_tui.core.job import FINAL_STATES, NEXT_STATES, JobError, State
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.moving import STEP, Moving
+from speakeasy_tui.runner.moving import AMONG, STEP, Moving
 from speakeasy_tui.runner.record import Request, job_identity, parse_options
 from speakeasy_tui.runner.shelf import Shelf
+from speakeasy_tui.runner.writing import StateError
 
 _FRESH = (
     "attempts = 0, charged = 0, deaths = 0, suspect = 0, progress = 0, elapsed_s = NULL, "
@@ -130,30 +131,35 @@ class Queueing(Moving):
         given = {} if options is None else structs.asdict(options)
         wanted = {name: given[name] for name in given if names is None or name in names}
         with self._transaction() as db:
-            for job in dict.fromkeys(ids):
-                row = db.execute(
-                    "SELECT state, path, options FROM jobs WHERE id = ?", (job,)
-                ).fetchone()
-                if row is None or State(row["state"]) not in old:
-                    continue
-                if wanted and not self._ask_anew(db, job, row, wanted):
-                    begun.same.append(job)
-                    continue
-                db.execute(f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id = ?", (job,))
-                begun.new.append(job)
+            begun.new = self._in_states(ids, old)
+            if wanted:
+                asked = {job: self._ask_anew(db, job, wanted) for job in begun.new}
+                begun.new = [job for job, new in asked.items() if new]
+                begun.same = [job for job, new in asked.items() if not new]
+            db.execute(
+                f"UPDATE jobs SET state = 'queued', {_FRESH} WHERE id {AMONG}",
+                (json.dumps(begun.new),),
+            )
         return begun
 
-    def _ask_anew(
-        self, db: sqlite3.Connection, job: int, row: sqlite3.Row, wanted: dict[str, Any]
-    ) -> bool:
+    def _in_states(self, ids: Iterable[int], states: Iterable[State]) -> list[int]:
+        """Those of `ids` that are in one of `states`, each once."""
+        known = self.states(ids)
+        return [job for job, state in known.items() if state in states]
+
+    def _ask_anew(self, db: sqlite3.Connection, job: int, wanted: dict[str, Any]) -> bool:
         """Change some options of a job; False when another row is just that."""
-        (text,) = db.execute("SELECT json FROM options WHERE id = ?", (row["options"],)).fetchone()
+        path, text = db.execute(
+            "SELECT path, json FROM jobs JOIN options ON jobs.options = options.id "
+            "WHERE jobs.id = ?",
+            (job,),
+        ).fetchone()
         options = structs.replace(parse_options(text), **wanted)
         request = Request.of(options).text()
         self._requests.add(request)
         cursor = db.execute(
             "UPDATE OR IGNORE jobs SET options = ?, request = ?, identity = ? WHERE id = ?",
-            (self._options_id(options), request, job_identity(row["path"], options), job),
+            (self._options_id(options), request, job_identity(path, options), job),
         )
         return bool(cursor.rowcount)
 
@@ -168,31 +174,24 @@ class Queueing(Moving):
 
     def turn(self, ids: Iterable[int], old: frozenset[State], new: State) -> list[int]:
         """Change the state of those of `ids` that are in one of `old`; returns them."""
-        changed = []
+        if any(new not in NEXT_STATES[state] for state in old):
+            raise StateError(f"{sorted(old)} → {new}")
+        finished = time.time() if new in FINAL_STATES else None
+        message = {State.CANCELLED: "cancelled", State.HELD: "held"}.get(new, "")
         with self._transaction() as db:
-            for job in ids:
-                row = db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
-                if row is None or State(row[0]) not in old:
-                    continue
-                self._turn(db, job, new)
-                finished = time.time() if new in FINAL_STATES else None
-                message = {State.CANCELLED: "cancelled", State.HELD: "held"}.get(new, "")
-                db.execute(
-                    "UPDATE jobs SET finished = ?, message = ? WHERE id = ?",
-                    (finished, message, job),
-                )
-                changed.append(job)
+            changed = self._in_states(ids, old)
+            db.execute(
+                f"UPDATE jobs SET state = ?, finished = ?, message = ? WHERE id {AMONG}",
+                (new, finished, message, json.dumps(changed)),
+            )
         return changed
 
     def remove(self, ids: Iterable[int]) -> list[int]:
         """Take jobs that are not running off the table; returns them."""
-        changed = []
         with self._transaction() as db:
-            for job in ids:
-                self._shelf.keep(db, job)
-                cursor = db.execute("DELETE FROM jobs WHERE id = ? AND state != 'running'", (job,))
-                if cursor.rowcount:
-                    changed.append(job)
+            changed = self._in_states(ids, set(State) - {State.RUNNING})
+            self._shelf.keep(db, changed)
+            db.execute(f"DELETE FROM jobs WHERE id {AMONG}", (json.dumps(changed),))
         return changed
 
     def restore(self, ids: Iterable[int]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -15,6 +16,8 @@ from speakeasy_tui.core.settings import JobOptions
 from speakeasy_tui.core.text import show_path
 from speakeasy_tui.core.transcript import Chunk, Segment
 from speakeasy_tui.runner.record import Claim, job_as_json, parse_options, to_job
+
+log = logging.getLogger(__name__)
 
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
 _AS_JSON = {whole: job_as_json(outputs=whole) for whole in (True, False)}
@@ -203,6 +206,16 @@ class Rows:
         row = self._db.execute("SELECT state FROM jobs WHERE id = ?", (job,)).fetchone()
         return None if row is None else State(row[0])
 
+    def states(self, ids: Iterable[int]) -> dict[int, State]:
+        """The states of jobs, in the order of `ids`; one that is not there is left out."""
+        wanted = list(ids)
+        rows = self._db.execute(
+            "SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(wanted),),
+        )
+        states = {row[0]: State(row[1]) for row in rows}
+        return {job: states[job] for job in wanted if job in states}
+
     def options(self, job: int) -> JobOptions:
         """What was asked of a job."""
         row = self._db.execute(
@@ -221,12 +234,20 @@ class Rows:
         ]
 
     def chunks(self, job: int) -> list[Chunk]:
-        """The finished chunks of a job in the order of the audio."""
-        rows = self._db.execute("SELECT * FROM chunks WHERE job = ? ORDER BY start", (job,))
-        return [
-            Chunk(row["number"], row["start"], row["end"], _segments.decode(row["segments"]))
-            for row in rows
-        ]
+        """The finished chunks of a job in the order of the audio.
+
+        One that cannot be read, as another version of the program may have left, is not there: it
+        is done again.
+        """
+        chunks = []
+        for row in self._db.execute("SELECT * FROM chunks WHERE job = ? ORDER BY start", (job,)):
+            try:
+                segments = _segments.decode(row["segments"])
+            except (msgspec.DecodeError, TypeError) as error:
+                log.warning("job %d: the chunk at %.0f s: %s", job, row["start"], error)
+                continue
+            chunks.append(Chunk(row["number"], row["start"], row["end"], segments))
+        return chunks
 
     def spans(self, job: int) -> list[tuple[float, float]]:
         """Starts and ends (s) of the finished chunks of a job in the order of the audio."""

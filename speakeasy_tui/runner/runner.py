@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,20 +20,14 @@ from speakeasy_tui.core.job import (
 from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
-from speakeasy_tui.runner import dividing
-from speakeasy_tui.runner.devices import Devices, total_memory, workers_for
-from speakeasy_tui.runner.dividing import Share
 from speakeasy_tui.runner.flight import Flight
 from speakeasy_tui.runner.intake import Intake
-from speakeasy_tui.runner.lane import Lane
+from speakeasy_tui.runner.lanes import Lanes
 from speakeasy_tui.runner.ledger import Ledger
 from speakeasy_tui.runner.lengths import Lengths
-from speakeasy_tui.runner.modelfinder import ModelFinder
 from speakeasy_tui.runner.overall import overall
-from speakeasy_tui.runner.record import Claim, Request
 from speakeasy_tui.runner.rescue import Journal, open_store
 from speakeasy_tui.runner.server import Server
-from speakeasy_tui.runner.sharing import take_over
 from speakeasy_tui.runner.watch import Watch
 from speakeasy_tui.runner.work import Work
 from speakeasy_tui.runner.writing import StoreFullError
@@ -46,8 +40,6 @@ COMMIT_PATIENCE_S = 5.0
 """Seconds a runner that is told to end waits for outputs that are being written."""
 ENDS_BY_ITSELF = frozenset({"disk", "device"})
 """Pauses that no person need lift: what they wait for is looked for as long as the runner is."""
-CLOSE_PATIENCE_S = 12.0
-"""Seconds it waits for its lanes: an engine that is stuck gets a few before it is killed."""
 
 
 class Runner:
@@ -58,15 +50,13 @@ class Runner:
         self.settings = settings
         self.store, self._lost_queue = open_store(home)
         self.journal = Journal(home.journal)
-        self.devices = Devices()
-        self.finder = ModelFinder(self.devices)
         self.work = Work(self.store, self, settings)
+        self.lanes = Lanes(self)
         self.server = server
         self.intake = Intake(self)
         self.ledger = Ledger()
         self.watch = Watch(self)
         self._lengths = Lengths(self.store, self)
-        self.lanes: list[Lane] = []
         self.pause: Pause | None = None
         self.wanted = RunnerState.STOPPED
         self.ended = asyncio.Event()
@@ -74,14 +64,10 @@ class Runner:
         self.scanning = 0
         """Folders being searched."""
         self._notice = ""
-        self._output_folder: bytes | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._finished: list[Flight] = []
         """Files whose outputs are to be written."""
         self._finishing: set[asyncio.Task[Any]] = set()
-        self._requests: dict[str, Request] = {}
-        self._lost: JobError | None = None
-        """Why the last lane that was retired was."""
         self._why = ""
 
     # ------------------------------------------------------------------ life
@@ -116,7 +102,7 @@ class Runner:
             self._notice = f"{self._lost_queue}; it is made again"
         if self.wanted is RunnerState.RUNNING and not (begin and self.store.waiting()):
             self._set(RunnerState.STOPPED)
-        self.ensure_lanes()
+        self.lanes.ensure()
 
     async def _rebuild(self) -> None:
         """Make a lost queue again from the journal; what has its outputs will be skipped."""
@@ -135,6 +121,7 @@ class Runner:
         """Work until told to end, or nobody needs this runner."""
         self._spawn(self.watch.run())
         self._spawn(self.watch.take_vitals())
+        self._spawn(self.watch.watch_disks())
         self._spawn(self._lengths.run())
         self._lengths.wake()
         if self._lost_queue:
@@ -144,22 +131,9 @@ class Runner:
             await asyncio.wait(self._finishing, timeout=COMMIT_PATIENCE_S)
         for task in self._tasks:
             task.cancel()
-        await self._close_lanes()
+        await self.lanes.close("given back: the runner ended")
         await self.server.goodbye(self._why or "the runner ends")
         self.store.close()
-
-    async def _close_lanes(self) -> None:
-        """Give everything back and end the engines; what does not end is left to the kernel."""
-        if not self.lanes:
-            return
-        message = "given back: the runner ended"
-        closing = [asyncio.create_task(lane.close(message)) for lane in self.lanes]
-        closed, stuck = await asyncio.wait(closing, timeout=CLOSE_PATIENCE_S)
-        for task in closed:
-            if (error := task.exception()) is not None:
-                log.error("closing a lane", exc_info=error)
-        if stuck:
-            log.error("%d lanes did not close in %.0f s", len(stuck), CLOSE_PATIENCE_S)
 
     def end(self, why: str, *, stop: bool = False) -> None:
         """End the runner. With `stop` a later start does not go on by itself."""
@@ -222,18 +196,14 @@ class Runner:
         before = self.wanted
         self._unload = False
         self.watch.started()
-        self.lanes = [lane for lane in self.lanes if not self._drop_retired(lane)]
+        for lane in self.lanes.take_off_retired():
+            self._spawn(lane.close("given back"))
         self._set(RunnerState.RUNNING)
         if before is RunnerState.PAUSED:
             self.emit("resumed")
-        self.ensure_lanes()
+        self.lanes.ensure()
         self.wake()
         return True
-
-    def _drop_retired(self, lane: Lane) -> bool:
-        if lane.retired:
-            self._spawn(lane.close("given back"))
-        return lane.retired
 
     def pause_batch(self, why: Pause) -> None:
         """Begin no more files; those running finish."""
@@ -249,9 +219,7 @@ class Runner:
         self._unload = True
         self.pause_batch(Pause("person", "stopped", "resume, or speakeasy runner start, goes on"))
         if now:
-            self.finder.cancel()
-            drops = [lane.drop_work("given back: stopped") for lane in self.lanes]
-            await asyncio.gather(*drops)
+            await self.lanes.drop_work("given back: stopped")
         self.wake()
 
     def batch(self) -> Batch:
@@ -264,70 +232,14 @@ class Runner:
             in_flight_s=self.work.in_flight_s(),
             speed=self.work.speed(),
         )
-        batch.why, batch.disk_free, batch.notice = self.pause, self._disk_free(), self._notice
+        batch.why, batch.disk_free, batch.notice = self.pause, self.watch.disk_free, self._notice
         return batch
-
-    def _disk_free(self) -> int | None:
-        try:
-            return shutil.disk_usage(os.fsdecode(self._output_folder or b"/")).free
-        except OSError:
-            return None
 
     # ------------------------------------------------------------------ lanes
 
-    def request(self, text: str) -> Request:
-        """A request from its text."""
-        if text not in self._requests:
-            self._requests[text] = msgspec.json.decode(text, type=Request)
-        return self._requests[text]
-
-    def requests_for(self, device: str) -> list[str]:
-        """The requests that a lane on `device` may take."""
-        return [
-            request.text()
-            for request in self.store.requests()
-            if device in self.devices.devices_for(request.device)
-        ]
-
-    def ensure_lanes(self) -> None:
-        """A lane for each device that queued jobs may run on."""
-        if not self.working():
-            return
-        for request in self.store.requests():
-            if not self.store.waiting(request.text()):
-                continue
-            for device in self.devices.devices_for(request.device):
-                if any(lane.view.device == device for lane in self.lanes):
-                    continue
-                taken = {lane.view.number for lane in self.lanes}
-                free = next(n for n in range(len(taken) + 1) if n not in taken)
-                crew = workers_for(self.settings, device, self.devices.memory_of(device))
-                self.lanes.append(Lane(self, free, device, *crew))
-        self.server.pulse()
-
-    def lanes_at_work(self) -> int:
-        """Lanes that are not lost."""
-        return sum(not lane.retired for lane in self.lanes)
-
-    def take_over(self, idle: Lane) -> list[Claim]:
-        """What an idle lane may have of what others were given ahead."""
-        return take_over(self.work, self.lanes, idle)
-
-    def to_share(self, idle: Lane) -> Share | None:
-        """The long file that an idle lane could help with, if there is one."""
-        return dividing.find(self.work, self.lanes, idle, self.requests_for(idle.view.device))
-
     def try_over(self, job: int) -> None:
         """A try is over: no lane works on it any more."""
-        for lane in self.lanes:
-            lane.forget(job)
-
-    def memory_share(self, device: str) -> int:
-        """Bytes of memory at which an engine on `device` is replaced."""
-        if isinstance(self.settings.recycle_mb, int):
-            return self.settings.recycle_mb * 2**20
-        engines = 1 if device == "cpu" else max(1, len(self.devices.gpus))
-        return int(0.8 * total_memory() / engines)
+        self.lanes.forget(job)
 
     def lane_changed(self) -> None:
         """A lane's line is different now."""
@@ -336,34 +248,21 @@ class Runner:
     def lane_retired(self, lane: View, error: JobError) -> None:
         """A lane takes no more work; if no other can do what waits, the batch pauses."""
         log.warning("lane %d (%s) retired: %s", lane.number, lane.device, error.message)
-        self._lost = error
+        self.lanes.lost(error)
         self.pause_if_stuck()
+        self.wake()  # the others may take what it had
 
     def pause_if_stuck(self) -> None:
         """Pause when work waits, nothing is done, and the devices it asks for are all lost."""
-        alive = [lane for lane in self.lanes if not lane.retired]
-        if self._lost is None or not self.working() or any(lane.busy for lane in alive):
-            return
-        devices = {lane.view.device for lane in alive}
-        waiting = [r for r in self.store.requests() if self.store.waiting(r.text())]
-        if any(devices & set(self.devices.devices_for(request.device)) for request in waiting):
-            self.wake()
-        elif waiting:
-            self.pause_batch(Pause("device", self._lost.message, self._lost.hint))
+        if self.working() and (lost := self.lanes.stuck()) is not None:
+            self.pause_batch(Pause("device", lost.message, lost.hint))
 
     def model_missing(self, request: str, error: JobError) -> None:
         """No such model: what asked for it fails, the rest goes on."""
         failed = self.store.fail_waiting(request, error)
         log.warning("model: %s; %d files fail", error.message, len(failed))
-        self._spawn(self._tell_failed(failed))
+        self.tell("failed", failed)
         self.wake()
-
-    async def _tell_failed(self, jobs: list[int]) -> None:
-        """Tell of jobs that have failed, which may be all there are, and serve others meanwhile."""
-        for number, job in enumerate(jobs, 1):
-            self.emit("failed", job)
-            if number % TOLD_AT_ONCE == 0:
-                await asyncio.sleep(0)
 
     def download_cancelled(self, model: str) -> None:
         """A person gave a download up: wait for what they do next, fail nothing."""
@@ -373,15 +272,14 @@ class Runner:
 
     def wake(self) -> None:
         """There may be work: tell every lane."""
-        for lane in self.lanes:
-            lane.wake()
+        self.lanes.wake()
         self._lengths.wake()
         self.server.pulse()
 
     def begin_finish(self, flight: Flight) -> None:
         """Write a finished file's outputs, while its lane goes on."""
         self.watch.device_works()
-        self._output_folder = flight.prepared.plan.folder
+        self.watch.outputs_go_to(flight.prepared.plan.folder)
         self._finished.append(flight)
         if len(self._finished) == 1:  # what else is finished in this turn goes with it
             task = self._spawn(self._finish())
@@ -402,6 +300,13 @@ class Runner:
             for job, _, _ in self.store.running():
                 self.changed(job)
 
+    def cut_off(self, why: str) -> None:
+        """Lanes have let files go without a word to the queue: give them back."""
+        self.watch.cut_off = why
+        if not self.watch.settle():
+            self._wait_for_room()
+        self.wake()
+
     def _wait_for_room(self) -> None:
         folder = self.home.state
         message = f"the disk of the queue ({folder}) is full"
@@ -420,6 +325,19 @@ class Runner:
     def changed(self, job: int) -> None:
         """A row is different now."""
         self.server.changed(job)
+
+    def tell(self, event: str, jobs: Sequence[int]) -> None:
+        """As `emit`, of many jobs, which may be all there are: others are served meanwhile."""
+        for job in jobs:
+            self.server.changed(job)
+        if self.server.has_listeners:
+            self._spawn(self._tell(event, jobs))
+
+    async def _tell(self, event: str, jobs: Sequence[int]) -> None:
+        for at in range(0, len(jobs), TOLD_AT_ONCE):
+            for job in self.work.jobs(list(jobs[at : at + TOLD_AT_ONCE])):
+                self.server.event(event, job)
+            await asyncio.sleep(0)
 
     def emit(self, event: str, job: int | None = None, detail: Any = None) -> None:
         """Something happened that clients with events are told one by one."""

@@ -152,6 +152,10 @@ class Client:
                 await asyncio.sleep(EVENTS_TICK_S if self.events else TICK_S)
         except (ConnectionError, RuntimeError) as error:
             log.info("client gone: %s", error)
+        except Exception:
+            # It would wait for ever for what nobody tells it; hung up on, it comes again.
+            log.exception("telling a client")
+            self._writer.close()
 
     async def _tell_all(self) -> None:
         """The first full picture, in pages, so that others are served meanwhile."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 KEPT = 20_000
 """Rows; older ones are gone for good."""
@@ -16,17 +18,23 @@ class Shelf:
     def __init__(self) -> None:
         self._rows: dict[int, dict[str, list[dict[str, object]]]] = {}
 
-    def keep(self, db: sqlite3.Connection, job: int) -> None:
-        """Remember a job and all that belongs to it; it is about to be deleted."""
-        kept = {}
+    def keep(self, db: sqlite3.Connection, jobs: Sequence[int]) -> None:
+        """Remember jobs and all that belongs to them; they are about to be deleted."""
+        last = jobs[-KEPT:]
+        kept: dict[int, dict[str, list[dict[str, object]]]] = {
+            job: {table: [] for table in _TABLES} for job in last
+        }
         for table in _TABLES:
             key = "id" if table == "jobs" else "job"
-            rows = db.execute(f"SELECT * FROM {table} WHERE {key} = ?", (job,))
-            kept[table] = [dict(row) for row in rows]
-        if kept["jobs"]:
-            self._rows[job] = kept
-            while len(self._rows) > KEPT:
-                del self._rows[next(iter(self._rows))]
+            rows = db.execute(
+                f"SELECT * FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))",
+                (json.dumps(last),),
+            )
+            for row in rows:
+                kept[row[key]][table].append(dict(row))
+        self._rows |= kept
+        while len(self._rows) > KEPT:
+            del self._rows[next(iter(self._rows))]
 
     def put_back(self, db: sqlite3.Connection, job: int) -> bool:
         """Insert a job again as it was; False when it is not kept or was queued anew meanwhile."""

@@ -19,8 +19,6 @@ from speakeasy_tui.core.job import Lane as View
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import Settings
 from speakeasy_tui.runner.batchsize import BatchSizes
-from speakeasy_tui.runner.devices import Devices
-from speakeasy_tui.runner.dividing import Share
 from speakeasy_tui.runner.early import Early
 from speakeasy_tui.runner.engineprocess import EngineProcess
 from speakeasy_tui.runner.feeder import Feeder
@@ -34,7 +32,7 @@ from speakeasy_tui.runner.watchdog import Watchdog
 from speakeasy_tui.runner.writing import StoreFullError
 
 if TYPE_CHECKING:
-    from speakeasy_tui.runner.lane import Lane
+    from speakeasy_tui.runner.lanes import Lanes
 
 
 class Wake(Struct, frozen=True):
@@ -46,8 +44,10 @@ class Owner(FeederOwner, Protocol):
 
     home: Home
     settings: Settings
-    devices: Devices
     ledger: Ledger
+
+    @property
+    def lanes(self) -> Lanes: ...
 
     def working(self) -> bool: ...
     def unloading(self) -> bool: ...
@@ -57,9 +57,7 @@ class Owner(FeederOwner, Protocol):
     def begin_finish(self, flight: Flight) -> None: ...
     def disk_full(self, folder: bytes, error: JobError) -> None: ...
     def store_full(self, error: StoreFullError) -> None: ...
-    def memory_share(self, device: str) -> int: ...
-    def take_over(self, idle: Lane) -> list[Claim]: ...
-    def to_share(self, idle: Lane) -> Share | None: ...
+    def cut_off(self, why: str) -> None: ...
 
 
 class Station:
@@ -68,7 +66,7 @@ class Station:
     def __init__(
         self, owner: Owner, number: int, device: str, workers: int, cpu_threads: int
     ) -> None:
-        gpu = owner.devices.gpu(device)
+        gpu = owner.lanes.devices.gpu(device)
         self.view = View(number=number, device=device, name=gpu.name if gpu else None)
         if gpu is not None:
             self.view.memory_total = gpu.memory
@@ -81,16 +79,16 @@ class Station:
         """Something has come into the inbox since it was last found empty."""
         sizes = BatchSizes(owner.work.store)
         self._seat = Seat(
-            owner.home, self.view, owner.devices, workers, cpu_threads, sizes, self._put
+            owner.home, self.view, owner.lanes.devices, workers, cpu_threads, sizes, self._put
         )
-        self._feeder = Feeder(owner, device, self._searching, self._searched)
+        self._feeder = Feeder(owner, device, self._searching, self._searched, self.wake)
         self._early = Early(owner.work, self._seat, number)
         self._load_failures = 0
         self._overflow = Rung.NONE
         self._busy = time.monotonic()
         self._hung = 0.0
         """The limit (s) that the engine overran, when that is why it was killed."""
-        self._watch = Watchdog(owner.settings, owner.memory_share(device))
+        self._watch = Watchdog(owner.settings, owner.lanes.memory_share(device))
 
     @property
     def retired(self) -> bool:
@@ -136,7 +134,8 @@ class Station:
         self._watch.heard()
         self._show(LaneState.LOADING)
         try:
-            wanted, engines = self._owner.request(claim.request), self._owner.lanes_at_work()
+            lanes = self._owner.lanes
+            wanted, engines = lanes.request(claim.request), lanes.at_work()
             if await self._seat.load(found, wanted, max(1, engines)):
                 self._hung = 0.0
                 self._watch.engine_started()

@@ -4,7 +4,6 @@ GPUs' vitals, and whether anybody needs it."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import shutil
@@ -42,8 +41,13 @@ class Watch:
         self.reserve = Reserve(runner.home.reserve)
         self._full: bytes | None = None
         """The folder in which something found no room."""
-        self.cut_off = False
-        """Whether rows may say running at which nobody is: giving them back found no room."""
+        self.cut_off = ""
+        """Why rows may say running at which nobody is: they could not be given back yet; empty:
+        none does."""
+        self._outputs = b"/"
+        """The folder that outputs went to last."""
+        self.disk_free: int | None = None
+        """Bytes, on its disk; None: not known."""
         self._device_wait = DEVICE_WAIT_S
         self._idle_since = self._paused_at = time.monotonic()
 
@@ -63,16 +67,29 @@ class Watch:
         runner = self._runner
         while True:
             await asyncio.sleep(VITALS_S)
-            for lane in list(runner.lanes):
-                gpu = runner.devices.gpu(lane.view.device)
-                vitals = await asyncio.to_thread(runner.devices.vitals, gpu) if gpu else None
+            for lane in runner.lanes:
+                gpu = runner.lanes.devices.gpu(lane.view.device)
+                vitals = await asyncio.to_thread(runner.lanes.devices.vitals, gpu) if gpu else None
                 if vitals is not None:
                     lane.view.use = None if vitals.use is None else round(vitals.use, 2)
                     lane.view.memory_used = vitals.memory_used
                     lane.view.temperature = vitals.temperature
                     runner.server.pulse()
 
+    async def watch_disks(self) -> None:
+        """How much room there is. Apart from `run`: a network share may never answer."""
+        while True:
+            try:
+                await self.look_at_disks()
+            except Exception:
+                log.exception("watching the disks")
+            await asyncio.sleep(VITALS_S)
+
     # ------------------------------------------------------------------ what it is told
+
+    def outputs_go_to(self, folder: bytes) -> None:
+        """It is the room on this folder's disk that people want to know."""
+        self._outputs = folder
 
     def wait_for_room(self, folder: bytes) -> None:
         """Something found no room in `folder`: the batch goes on when there is some."""
@@ -81,7 +98,7 @@ class Watch:
     def store_full(self) -> None:
         """The queue found no room for a change: what was in flight may not have been given back."""
         self.reserve.give_up()
-        self.cut_off = True
+        self.cut_off = "the disk of the queue was full"
 
     def paused(self) -> None:
         """The batch is paused from now on."""
@@ -96,14 +113,14 @@ class Watch:
         self._device_wait = DEVICE_WAIT_S
 
     def settle(self) -> bool:
-        """Give back what a full disk cut off; False while there is no room even for that."""
+        """Give back what was cut off; False while there is no room even for that."""
         if self.cut_off:
             try:
-                self._runner.work.recover("the disk of the queue was full")
+                self._runner.work.recover(self.cut_off)
                 self._runner.store.put("pid", str(os.getpid()))  # whose parts are to be swept
             except StoreFullError:
                 return False
-            self.cut_off = False
+            self.cut_off = ""
             self._runner.server.pulse()
         return True
 
@@ -137,8 +154,6 @@ class Watch:
                 runner.server.pulse()
         self.settle()
         self.reserve.take()
-        if self._full is not None:
-            self._try_disk_again(self._full)
         self._try_devices_again()
         runner.pause_if_stuck()
         if runner.active():
@@ -166,10 +181,26 @@ class Watch:
             log.info("trying the devices again")
             self._runner.start()
 
-    def _try_disk_again(self, folder: bytes) -> None:
-        pause = self._runner.pause
-        with contextlib.suppress(OSError):
-            disk = shutil.disk_usage(os.fsdecode(folder))
-            room = disk.free > min(DISK_ROOM, disk.total // 4)
-            if room and pause is not None and pause.kind == "disk":
-                self._runner.start()
+    async def look_at_disks(self) -> None:
+        """At the room on those that matter: the batch goes on when there is some."""
+        runner = self._runner
+        if (full := self._full) is not None:
+            free, whole = await asyncio.to_thread(_room, full)
+            room = free is not None and free > min(DISK_ROOM, whole // 4)
+            pause = runner.pause
+            if room and self._full == full and pause is not None and pause.kind == "disk":
+                runner.start()
+        free, _ = await asyncio.to_thread(_room, self._outputs)
+        if free != self.disk_free:
+            self.disk_free = free
+            if runner.active():
+                runner.server.pulse()
+
+
+def _room(folder: bytes) -> tuple[int | None, int]:
+    """Bytes free and in all on the disk of a folder; None: it cannot be asked. Blocks."""
+    try:
+        disk = shutil.disk_usage(os.fsdecode(folder))
+    except OSError:
+        return None, 0
+    return disk.free, disk.total

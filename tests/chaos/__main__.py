@@ -38,6 +38,8 @@ def main() -> int:
     }
     folder, out = work / "reels", work / "out"
     real = given.engine == "real"
+    if real:
+        os.environ["SPEAKEASY_WORKERS"] = "1"
     recordings: list[Recording]
     if real:
         cut = given.clips or clips.cut(work / "clips", given.files)
@@ -52,6 +54,11 @@ def main() -> int:
         format=FORMATS,
         output_dir=os.fspath(out),
         language="en" if real else "auto",
+        # With one worker a few clips in flight: what a fault cuts off does not meet its own.
+        batch_size=1 if real else "auto",
+        # What is recovered is the same without a search, and comes sooner.
+        beam_size=1 if real else 5,
+        fallback=not real,
     )
     if real:
         _listen(work, folder, options, recordings)

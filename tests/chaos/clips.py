@@ -12,14 +12,14 @@ import numpy as np
 from speakeasy_tui import samples
 
 RATE = 16000
-LENGTHS = ((2.5, 4.0, 6.0, 3.0, 5.0), (5.5, 3.5, 4.5), (3.2, 5.8, 4.4, 2.8))
-"""Seconds."""
+LENGTHS = ((9.0, 13.0, 11.0, 14.0, 10.0), (12.0, 9.5, 13.5), (10.5, 14.0, 8.5, 11.5))
+"""Seconds: longer ones let fewer be in flight, so that a fault cuts off fewer first tries."""
 QUIET = 300
 """Mean of the samples' magnitudes (of 32,768) below which a piece counts as silent."""
 
 
 def cut(folder: Path, count: int) -> Path:
-    """Up to `count` wav clips of 2 to 6 s in `folder`, in each of which somebody speaks."""
+    """Up to `count` wav clips of 2 to 14 s in `folder`, in each of which somebody speaks."""
     folder.mkdir(parents=True)
     number = 0
     sources = [

@@ -105,16 +105,13 @@ def deal(count: int, share: float, rng: random.Random) -> list[str]:
 
 
 def spread(faults: list[str]) -> list[str]:
-    """The same, hangs last and among files without faults: a hang takes many seconds to be
-    noticed, and of so few files a neighbour's fault would cut each off before that."""
-    hangs = [fault for fault in faults if fault.startswith("hang")]
-    rest = [fault for fault in faults if not fault.startswith("hang")]
-    for _ in range(min(2 * len(hangs), rest.count(""))):
-        rest.remove("")
-    spare = len(faults) - len(rest) - len(hangs)
-    gaps = [[""] * (spare // max(1, len(hangs))) for _ in hangs]
-    tail = [fault for gap, hang in zip(gaps, hangs, strict=True) for fault in (*gap, hang)]
-    return rest + tail + [""] * (len(faults) - len(rest) - len(tail))
+    """The same, as far apart as can be: a fault cuts off the first try of all that are in flight
+    with it, and those that were dealt one themselves would not meet theirs."""
+    dealt = [fault for fault in faults if fault]
+    apart = [""] * len(faults)
+    for number, fault in enumerate(dealt):
+        apart[(2 * number + 1) * len(faults) // (2 * len(dealt))] = fault
+    return apart
 
 
 def rules() -> str:

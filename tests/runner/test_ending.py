@@ -23,8 +23,7 @@ from speakeasy_tui.core.job import ErrorKind, LaneState, Pause, RunnerState, Sta
 from speakeasy_tui.core.leaving import ANOTHER_RUNS
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.settings import JobOptions, Settings
-from speakeasy_tui.runner import runner as runner_module
-from speakeasy_tui.runner import watch
+from speakeasy_tui.runner import lanes, watch
 from speakeasy_tui.runner.lane import Lane
 from speakeasy_tui.runner.lock import HomeLock
 from speakeasy_tui.runner.office import Office
@@ -64,9 +63,9 @@ async def test_a_lane_that_hears_something_just_then_is_closed(runner: Runner, t
 async def test_a_lane_that_does_not_close_holds_up_nobody(
     runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "CLOSE_PATIENCE_S", 0.2)
+    monkeypatch.setattr(lanes, "CLOSE_PATIENCE_S", 0.2)
     stuck, well = Lane(runner, 0, "cuda:0", 1, 1), Lane(runner, 1, "cuda:1", 1, 1)
-    runner.lanes = [stuck, well]
+    runner.lanes._all = [stuck, well]
 
     async def never(message: str) -> None:
         await asyncio.Event().wait()
@@ -187,7 +186,7 @@ async def test_outputs_that_cannot_be_committed_fail_their_file_and_leave_nothin
     assert "database is locked" in job.error.message
     await asyncio.sleep(0)
     assert not runner.active()
-    await runner._close_lanes()
+    await runner.lanes.close("given back")
 
 
 async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
@@ -200,9 +199,9 @@ async def test_a_disk_with_room_that_cannot_be_written_is_tried_again(
         broken.setattr(runner.work, "recover", readonly)
         runner.wanted = RunnerState.RUNNING
         runner.store_full(StoreFullError("disk I/O error"))
-        runner.watch.look()
+        await runner.watch.look_at_disks()
     assert runner.wanted is RunnerState.PAUSED
-    runner.watch.look()
+    await runner.watch.look_at_disks()
     assert runner.wanted is RunnerState.RUNNING
 
 

@@ -150,11 +150,11 @@ async def test_a_runner_that_cannot_give_back_at_its_start_does_so_later(
             runner.recover()
             assert runner.pause is not None and runner.pause.kind == "disk"
             assert [job.state for job in runner.work.jobs(None)] == [State.QUEUED]
-        runner.watch.look()
+        await runner.watch.look_at_disks()
         assert runner.store.state(1) is State.QUEUED
         assert runner.wanted is RunnerState.RUNNING
     finally:
-        await runner._close_lanes()
+        await runner.lanes.close("given back")
         runner.store.close()
 
 
@@ -189,6 +189,7 @@ async def test_a_persons_pause_outlasts_a_full_disk(home: Home) -> None:
         runner.pause_batch(person)
         runner.store_full(StoreFullError("database or disk is full"))
         runner.watch.look()
+        await runner.watch.look_at_disks()
         assert runner.pause == person
     finally:
         runner.store.close()
@@ -241,10 +242,10 @@ async def test_a_file_that_met_the_full_disk_before_its_try_is_taken_again(
             small.setattr(runner.store, "claim_outputs", full)
             runner.start()
             await until(lambda: runner.wanted is RunnerState.PAUSED)
-        runner.watch.look()
+        await runner.watch.look_at_disks()
         await until(lambda: runner.store.state(1) is State.DONE)
     finally:
-        await runner._close_lanes()
+        await runner.lanes.close("given back")
         runner.store.close()
 
 

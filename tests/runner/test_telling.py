@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from speakeasy_tui.client.launch import attach
-from speakeasy_tui.client.link import Link
+from speakeasy_tui.client.link import Link, LinkError
 from speakeasy_tui.core import protocol as say
 from speakeasy_tui.core.job import Job, State
 from speakeasy_tui.core.lines import MAX_LINE, encode
@@ -87,3 +89,19 @@ def test_a_running_row_is_told_as_it_stands_now(
     assert told.progress > 0 and told.elapsed_s is not None
     link.close()
     desk.close()
+
+
+def test_who_can_be_told_nothing_any_more_is_hung_up_on(desk: Desk, tmp_path: Path) -> None:
+    """As clients come again then; a row that was damaged under the runner stands for the reason."""
+    (job,) = desk.add(silence(tmp_path / "a.wav"), start=False)
+    damage = "UPDATE jobs SET warnings = ?"
+    with closing(sqlite3.connect(desk.home.database)) as db, db:
+        db.execute(damage, ("nonsense",))
+    deadline = time.monotonic() + 10
+    desk.ask(say.Hold(ids=[job]))
+    with pytest.raises(LinkError):
+        while time.monotonic() < deadline:
+            desk.link.read(1)
+    with closing(sqlite3.connect(desk.home.database)) as db, db:
+        db.execute(damage, ("[]",))
+    desk.again()

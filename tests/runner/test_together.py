@@ -52,7 +52,7 @@ class Shop:
         self.told = Nobody()
         self.work = Work(self.store, self.told, Settings())
         self.finder: Any = None
-        self.feeder = Feeder(self, "cpu", lambda *_: None, lambda _: None)
+        self.feeder = Feeder(self, "cpu", lambda *_: None, lambda _: None, lambda: None)
 
     def add(self, *names: str, audio_s: float | None = 5.0, **options: Any) -> list[int]:
         paths = [self.folder / name for name in names]
@@ -88,12 +88,16 @@ class Shop:
         found = (path for path in self.folder.rglob("*") if path.suffix in {".txt", ".part"})
         return sorted(str(path.relative_to(self.folder)) for path in found)
 
-    # of a feeder's owner
+    # a feeder's owner, and all its lanes
+
+    @property
+    def lanes(self) -> Shop:
+        return self
 
     def requests_for(self, device: str) -> list[str]:
         return [request.text() for request in self.store.requests()]
 
-    def lanes_at_work(self) -> int:
+    def at_work(self) -> int:
         return 1
 
     def request(self, text: str) -> Any:
@@ -224,11 +228,11 @@ def fed(shop: Shop, batch_size: int = 4, workers: int = 1) -> list[list[int]]:
         while True:
             room = Room(flights, batch_size, workers)
             if await shop.feeder.reach(room=room, suspects=not flights) is None:
-                if not shop.feeder.searching:
+                if shop.feeder.empty and not shop.feeder.settled:
                     return lots
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.01)
                 continue
-            lot = shop.feeder.take()
+            lot = list(shop.feeder.take())
             lots.append([one.claim.id for one in lot])
             for one in lot:
                 flight = Flight(one, 1, 0, 0.0, audio_s=one.claim.audio_s)
@@ -324,3 +328,23 @@ def test_outputs_that_find_no_room_are_told_as_a_retry_that_is_not_charged(
     assert shop.told.events[-1] == ("retry", job)
     assert shop.store.state(job) is State.QUEUED
     assert shop.store.charged(job) == (0, 0)
+
+
+def test_what_is_not_taken_out_of_the_hand_stays_there_when_something_fails(shop: Shop) -> None:
+    jobs = shop.add("a.wav", "b.wav", "c.wav")
+    shop.feeder._hands = shop.prepare(jobs)
+    with pytest.raises(ZeroDivisionError):
+        for hand in shop.feeder.take():
+            shop.work.unclaim(hand.claim)  # as it is begun
+            raise ZeroDivisionError
+    shop.feeder.let_go()
+    assert len(shop.claims(jobs)) == 3
+
+
+def test_a_transcript_with_a_hole_is_not_written(shop: Shop) -> None:
+    jobs = shop.add("a.wav", "b.wav")
+    flights = shop.begin(jobs)
+    flights[0].done = 2  # of which one is stored
+    errors = asyncio.run(commit(shop.store, flights))
+    assert errors[0] is not None and "of 2 chunks 1 can be read" in errors[0].message
+    assert errors[1] is None and shop.files() == ["b.txt"]
