@@ -202,7 +202,7 @@ async def test_a_persons_pause_outlasts_a_full_disk_of_the_outputs(home: Home) -
         person = Pause("person", "paused", "resume goes on")
         runner.pause_batch(person)
         runner.disk_full(os.fsencode(home.state), JobError(ErrorKind.DISK, "no room", ""))
-        runner.watch.look()
+        await runner.watch.look_at_disks()
         assert runner.pause == person
     finally:
         runner.store.close()
@@ -221,7 +221,7 @@ async def test_a_full_disk_that_several_files_meet_is_told_as_one_pause(
                 os.fsencode(home.state), JobError(ErrorKind.DISK, f"{name}: no room", "")
             )
         assert runner.pause is not None and runner.pause.message == "a.txt: no room"
-        runner.watch.look()  # there is room
+        await runner.watch.look_at_disks()  # there is room
         assert told == ["paused", "resumed"]
     finally:
         runner.store.close()
