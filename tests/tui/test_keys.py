@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from speakeasy_tui.client.board import Changes
 from speakeasy_tui.core import protocol as p
 from speakeasy_tui.core.job import RunnerState, State
 from speakeasy_tui.core.paths import Home
@@ -730,6 +731,19 @@ async def test_a_folder_without_recordings_is_not_called_0_files(home: Home) -> 
         assert last.startswith(" a add files")
         await pilot.press("S")
         assert "Nothing has been queued yet" in screen_text(app)
+
+
+async def test_the_keys_are_those_of_an_empty_table_as_soon_as_it_is_known_to_be_empty(
+    home: Home,
+) -> None:
+    app = make_app(ScriptedRunner([], batch_of([], state=RunnerState.IDLE), []), home)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(lambda: "Nothing is queued" in screen_text(app), pilot)
+        app.synced = False
+        app.board.show_overview()
+        app.apply_changes(Changes(synced=True))  # as where the batch was told a moment before
+        await pilot.pause()
+        assert screen_text(app).rstrip().splitlines()[-1].startswith(" a add files")
 
 
 async def test_what_is_just_being_started_is_not_called_stopped(home: Home) -> None:

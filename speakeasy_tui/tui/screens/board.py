@@ -108,9 +108,11 @@ class Board(Steering):
             here = self.table.cursor_job
             self.table.apply(changes.jobs, changes.gone)
             if here is not None and here.id in changes.jobs:
-                self._show_row()
+                self.show_status()
         if changes.batch is not None or changes.lanes is not None:
             self._show_overview_soon()
+        if changes.jobs or changes.gone or changes.synced:
+            self.query_one("#footer", Lines).show()
         self.tell_emptiness()
 
     def _show_overview_soon(self) -> None:
