@@ -53,7 +53,8 @@ class Encoded:
         self._kept: list[Tensor] = []
         """Memory of torch's that CTranslate2 looks at."""
         if self._on_cpu:
-            listen = whisper.encode if encoder is None else lambda one: encoder([one])
+            # Of bfloat16 numpy has not heard, and CTranslate2's decoder wants float32 on a CPU.
+            listen = whisper.encode if encoder is None else lambda one: encoder([one]).float()
             rows = known or [None] * len(features)
             self._rows = [
                 np.asarray(listen(one)) if row is None else row

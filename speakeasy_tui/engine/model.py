@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from speakeasy_tui.core.engineprotocol import Load
 from speakeasy_tui.core.faults import classify
 from speakeasy_tui.core.job import ErrorKind
-from speakeasy_tui.engine import cublas, shortwindow, vram
+from speakeasy_tui.engine import cpu, cublas, shortwindow, vram
 from speakeasy_tui.engine.echo import ECHO, PastEchoes
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
@@ -156,15 +156,15 @@ class Model:
         return Encoded(self.whisper, features, known, self.encoder)
 
     def _take_torch(self) -> None:
-        """Have torch listen and write on a GPU, where it can and there is room for its weights.
+        """Have torch do what it does faster: on a GPU listen and write, where there is room for its
+        weights; on a CPU with AMX listen.
 
-        ``SPEAKEASY_TORCH`` says otherwise: ``none``; ``decoder`` or ``all``, on a CPU, too.
+        ``SPEAKEASY_TORCH`` says otherwise, for either.
         """
-        usual = "all" if self.device == "cuda" and not self._quantize else "none"
-        wanted = chosen("SPEAKEASY_TORCH", usual)
+        wanted = chosen("SPEAKEASY_TORCH", self._usual_of_torch)
         if wanted == "none":
             return
-        part = "decoder"
+        part = "encoder" if wanted == "encoder" else "decoder"
         try:
             from speakeasy_tui.engine.withtorch import Torch
 
@@ -175,11 +175,13 @@ class Model:
                 self.index,
                 self.compute_type,
                 self._cpu_threads,
+                alone=wanted == "encoder",
             )
-            self.searcher = torch.searcher(self._workers)
-            if self.device == "cuda":
-                sys.setswitchinterval(SWITCH_S)
-            if wanted == "all":
+            if wanted != "encoder":
+                self.searcher = torch.searcher(self._workers)
+                if self.device == "cuda":
+                    sys.setswitchinterval(SWITCH_S)
+            if wanted != "decoder":
                 part = "encoder"
                 self.encoder = torch.encoder()
         except (ImportError, ValueError, OSError, RuntimeError) as error:
@@ -187,6 +189,13 @@ class Model:
                 raise
             print(f"engine: without torch's {part}: {error}", file=sys.stderr, flush=True)
             self._empty_cache()
+
+    @property
+    def _usual_of_torch(self) -> str:
+        if self.device == "cuda":
+            return "none" if self._quantize else "all"
+        # Who asks for float32 wants no less. bfloat16 is nearer to it than int8 is.
+        return "encoder" if cpu.tiles() and self.compute_type.startswith("int8") else "none"
 
     def spare(self) -> None:
         """Give back the GPU's memory that torch keeps for later; CTranslate2 cannot reach it."""

@@ -20,6 +20,7 @@ from functools import partial
 from typing import NoReturn, Protocol
 
 from speakeasy_tui.core.leaving import leave
+from speakeasy_tui.engine import cpu
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -99,22 +100,8 @@ def prepare_environment(cache: str | None) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # NVML counts GPUs in this order; CUDA by itself puts the fastest first.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    if _wide_vectors():
+    if cpu.wide_vectors():
         os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
-
-
-def _wide_vectors() -> bool:
-    """Whether AVX-512 pays on this CPU: CTranslate2 leaves it to whoever asks for it.
-
-    It costs clock speed on Intel's early ones; on AMD's (Zen 4 and later, which have BF16) it
-    does not, and a window of tiny.en takes 7 % less time (docs/throughput.md).
-    """
-    try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-            head = file.read(8192)
-    except OSError:
-        return False
-    return "AuthenticAMD" in head and "avx512_bf16" in head
 
 
 def main() -> NoReturn:

@@ -7,7 +7,7 @@ import os
 from speakeasy_tui.engine.inject import BadSpec
 
 CHOICES = {
-    "SPEAKEASY_TORCH": ("none", "decoder", "all"),
+    "SPEAKEASY_TORCH": ("none", "encoder", "decoder", "all"),
     "SPEAKEASY_WINDOWS": ("short", "shared"),
 }
 

@@ -12,7 +12,7 @@ import torch
 from faster_whisper.audio import pad_or_trim
 
 from speakeasy_tui.core.models import starter
-from speakeasy_tui.engine import vram, withtorch
+from speakeasy_tui.engine import cpu, vram, withtorch
 from speakeasy_tui.engine.decode import Decoder
 from speakeasy_tui.engine.encoded import Encoded
 from speakeasy_tui.engine.inject import Injector
@@ -105,6 +105,40 @@ def test_an_encoder_that_hears_something_else_is_not_taken(
     assert model.encoder is None
     assert model.searcher is not None, "the decoder is another matter"
     assert "without torch's encoder: its output lies" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("tiles", "compute_type", "listens"),
+    [(True, "int8", True), (True, "auto", True), (True, "float32", False), (False, "int8", False)],
+)
+def test_on_a_cpu_with_tiles_torch_listens_beside_int8(
+    monkeypatch: pytest.MonkeyPatch, tiles: bool, compute_type: str, listens: bool
+) -> None:
+    monkeypatch.delenv("SPEAKEASY_TORCH", raising=False)
+    monkeypatch.setattr(cpu, "tiles", lambda: tiles)
+    model = Model(load_command(compute_type=compute_type), Injector())
+    assert (model.encoder is not None) == listens
+    assert model.searcher is None
+
+
+def test_torch_alone_hears_no_less_than_ctranslate2_in_int8(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SPEAKEASY_TORCH", "encoder")
+    small = Model(load_command(compute_type="int8"), Injector())
+    windows = [window[:, :1000] for window in features(small)]
+    true = [np.asarray(model.whisper.encode(window)) for window in windows]
+    alone = Encoded(small.whisper, windows, encoder=small.encoder)
+    for number, window in enumerate(windows):
+        ours, theirs = np.asarray(alone.rows([number])), np.asarray(small.whisper.encode(window))
+        assert ours.dtype == theirs.dtype == np.float32
+        away = [np.linalg.norm(one - true[number]) for one in (ours, theirs)]
+        assert away[0] < 1.2 * away[1]
+    pieces = [Window((spoken_piece(small, sentences()[n][1]),)) for n in (3, 4, 8)]
+    results = Decoder(small, Meter(), lambda: None).decode(pieces)
+    said = ["".join(s.text for s in result.piece.segments).lower() for result in results]
+    for n, text in zip((3, 4, 8), said, strict=True):
+        assert sentences()[n][0].split()[-1].lower().strip(".,;!?") in text
 
 
 def test_an_encoder_that_takes_longer_is_not_worth_it() -> None:
