@@ -119,6 +119,7 @@ def test_on_a_cpu_with_tiles_torch_listens_beside_int8(
     model = Model(load_command(compute_type=compute_type), Injector())
     assert (model.encoder is not None) == listens
     assert model.searcher is None
+    assert model.batch_sizes() == ((6, 6) if listens else (8, 8)), "torch itself takes memory"
 
 
 def test_torch_alone_hears_no_less_than_ctranslate2_in_int8(
