@@ -279,7 +279,7 @@ def test_on_a_gpu_that_torch_feeds_no_thread_waits_long_for_pythons_lock(
     class Writing:
         """torch on a GPU, which this machine has not."""
 
-        def __init__(self, *_: Any) -> None:
+        def __init__(self, *_: Any, **__: Any) -> None:
             pass
 
         def searcher(self, workers: int) -> Any:
@@ -289,6 +289,7 @@ def test_on_a_gpu_that_torch_feeds_no_thread_waits_long_for_pythons_lock(
             raise ValueError("not on this machine")
 
     model = Model(load_command(), Injector())
+    monkeypatch.delenv("SPEAKEASY_TORCH", raising=False)
     usual = sys.getswitchinterval()
     monkeypatch.setattr(withtorch, "Torch", Writing)
     model.device = "cuda"
