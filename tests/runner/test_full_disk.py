@@ -49,7 +49,7 @@ def at_work(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A runner whose engine has files in flight."""
     monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "20")
     desk = Desk(home)
-    desk.add(*(silence(tmp_path / f"{number}.wav", 90) for number in range(6)))
+    desk.add(*(silence(tmp_path / f"{number}.wav", 60) for number in range(4)))
     desk.until(lambda: desk.status().batch.counts["running"] >= 2)
     yield desk
     desk.close()
@@ -80,7 +80,7 @@ def test_a_batch_that_waits_for_room_outlasts_everybodys_leaving(
     monkeypatch.setenv("SPEAKEASY_SIM_SPEED", "20")
     monkeypatch.setenv("SPEAKEASY_LINGER_S", "0.5")
     desk = Desk(home)
-    desk.add(*(silence(tmp_path / f"{number}.wav", 90) for number in range(3)))
+    desk.add(*(silence(tmp_path / f"{number}.wav", 60) for number in range(3)))
     desk.until(lambda: desk.status().batch.counts["running"] >= 2)
     with no_room(desk.pid):
         desk.until(lambda: paused(desk))
