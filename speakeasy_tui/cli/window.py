@@ -71,6 +71,7 @@ def open_window(
 
     `flags` hold for what is added from it, too; without them that is as `settings` say.
     """
+    from speakeasy_tui.client.launch import gives_way
     from speakeasy_tui.core.configfile import write_setting
     from speakeasy_tui.core.protocol import GetStatus, Start, Status
     from speakeasy_tui.core.settings import JobOptions, options_of
@@ -85,6 +86,8 @@ def open_window(
     with connector(home, settings.foreground) as connect:
         # With files to queue the window is there sooner than a runner that has to be started.
         link = live_link(home) if requests and not settings.foreground else None
+        if link is not None and gives_way(home, link):
+            link = None
         if not requests:
             link = connect()
             told = link.request(GetStatus())

@@ -38,7 +38,7 @@ def attach(home: Home, *, begin: bool = True) -> Link:
     except NoRunner:
         pass
     else:
-        if not (begin and _is_dated(home, link) and _ended(link)):
+        if not (begin and gives_way(home, link)):
             return link
     home.make()
     mark = home.runner_log.stat().st_size if home.runner_log.exists() else 0
@@ -63,6 +63,11 @@ def attach(home: Home, *, begin: bool = True) -> Link:
             process = spawn(home, begin=begin)
         pause = min(pause * 1.5, 0.1)
     raise LinkError(_complaint(home, mark))
+
+
+def gives_way(home: Home, link: Link) -> bool:
+    """Have the runner of `link` end if it is dated and nobody needs it; whether it has."""
+    return _is_dated(home, link) and _ended(link)
 
 
 def _is_dated(home: Home, link: Link) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from speakeasy_tui.client.launch import attach
 from speakeasy_tui.core.paths import Home
 from tests.cli.conftest import Speakeasy, write_wav
+from tests.tui.test_terminal import Terminal
 
 SIM = ("--engine", "sim", "-f", "txt", "--output-dir", "out")
 FAULT = {"SPEAKEASY_FAULTS": "abort:*b.wav"}
@@ -39,6 +40,21 @@ def test_a_run_is_done_with_the_variables_that_it_is_given(
     assert speakeasy("run", "b.wav", *SIM, env=after).returncode == 0
     assert attempts(speakeasy) == {"a.wav": 1, "b.wav": 2}
     assert pid(speakeasy) != first
+
+
+def test_a_window_is_opened_with_the_variables_that_it_is_given(
+    speakeasy: Speakeasy, environment: dict[str, str], tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "a.wav")
+    write_wav(tmp_path / "b.wav")
+    assert speakeasy("run", "a.wav", *SIM).returncode == 0
+    program = (sys.executable, "-m", "speakeasy_tui", str(tmp_path / "b.wav"), *SIM[:-1])
+    terminal = Terminal(*program, str(tmp_path / "out"), **(environment | FAULT))
+    try:
+        terminal.read_until(lambda output: b"the batch has ended" in output, 30)
+    finally:
+        terminal.close()
+    assert attempts(speakeasy) == {"a.wav": 1, "b.wav": 2}
 
 
 def test_settings_of_the_runner_hold_for_the_next_run_those_of_files_need_no_other_runner(
