@@ -267,7 +267,7 @@ class Model:
         """
         if self.device == "cpu":
             size = CPU_BATCH if self._width <= CPU_WIDTH else CPU_BATCH // 2
-            if self.encoder is not None:  # for the 190 MB that torch takes; it took no longer
+            if self.encoder is not None:  # for the 190 MB that torch takes (docs/throughput.md)
                 size = size * 3 // 4
             return size, size
         free = vram.free_bytes(self.index)
