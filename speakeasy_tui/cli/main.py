@@ -12,7 +12,7 @@ from speakeasy_tui import __version__
 from speakeasy_tui.cli import config, doctor, models, queue, run, runner, status, window
 from speakeasy_tui.cli.demo import demo
 from speakeasy_tui.cli.grammar import Door
-from speakeasy_tui.cli.say import Stop, Unprinted, warn
+from speakeasy_tui.cli.say import Stop, Unprinted, print_no_more, warn
 from speakeasy_tui.core.paths import Home, HomeError
 from speakeasy_tui.core.values import SettingsError
 
@@ -155,7 +155,7 @@ def _unprinted(error: Unprinted) -> int:
     """Let the flush at exit go nowhere; that a reader has left (``| head``) is no failure."""
     if not error.reader_left:
         warn(f"speakeasy: {error}")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_no_more()
     return 0 if error.reader_left else 1
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -22,7 +20,7 @@ from speakeasy_tui.cli.door import (
     with_job_options,
     with_paths,
 )
-from speakeasy_tui.cli.say import Stop, Unprinted, several, warn
+from speakeasy_tui.cli.say import Stop, Unprinted, print_no_more, several, warn
 from speakeasy_tui.core.paths import Home, HomeError
 
 if TYPE_CHECKING:
@@ -125,7 +123,7 @@ def run_headless(
             warn(f"speakeasy: {error}")
             for line in _farewell(command, settings.foreground, follow):
                 warn(f"speakeasy: {line}" if not line.startswith(" ") else line)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print_no_more()
         return EXIT_INTERRUPTED, []
     jobs = list(follow.jobs.values()) if follow is not None else []
     took = (follow.ended if follow is not None and follow.ended else time.monotonic()) - begun

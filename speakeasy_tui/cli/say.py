@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import sys
 from collections.abc import Iterator
 from typing import TextIO
@@ -40,6 +41,11 @@ def stdout() -> Iterator[TextIO]:
         yield sys.stdout
     except OSError as error:
         raise Unprinted(error) from None
+
+
+def print_no_more() -> None:
+    """Let what is printed from now on, and the flush at exit, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def say(text: str = "") -> None:

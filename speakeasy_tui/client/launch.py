@@ -9,7 +9,7 @@ import sys
 import time
 
 from speakeasy_tui import __version__
-from speakeasy_tui.client.link import Link, LinkError, NoRunner, RefusedError, Unusable
+from speakeasy_tui.client.link import Link, LinkError, NoRunner, RefusedError, Silent, Unusable
 from speakeasy_tui.core.leaving import ANOTHER_RUNS, NO_ROOM
 from speakeasy_tui.core.paths import Home
 from speakeasy_tui.core.protocol import Shutdown
@@ -72,20 +72,28 @@ def gives_way(home: Home, link: Link) -> bool:
 
 def _is_dated(home: Home, link: Link) -> bool:
     """Whether a runner that is started now would be another one than that of `link`."""
+    then = link.welcome
+    if not then.surroundings:  # of a version that would end whoever needs it
+        return False
     try:
         now = surroundings(load(home.config_file).settings)
     except SettingsError:
         return False
-    then = link.welcome
-    return then.program != __version__ or then.surroundings not in {now, ""}
+    return (then.program, then.surroundings) != (__version__, now)
 
 
 def _ended(link: Link) -> bool:
-    """Have a runner end that nobody needs, and wait until it has hung up."""
+    """Have a runner end that nobody needs, and wait until it has hung up.
+
+    Raises:
+        Silent: it does not answer.
+    """
     try:
         link.request(Shutdown(if_free=True))
     except RefusedError:
         return False
+    except Silent:
+        raise
     except LinkError:
         return True
     with contextlib.suppress(LinkError):

@@ -13,9 +13,8 @@ OF_WINDOW = frozenset({"theme", "mouse", "summary_at_end", "foreground", "keys"}
 """Settings that are the window's alone."""
 _OF_COMMAND = frozenset({"HOME", "PLAIN", "COMPLETE"})
 """Variables of ours that say nothing to a runner."""
-_OF_OTHERS = ("CUDA_", "CT2_", "HF_")
+_OF_OTHERS = ("CUDA_", "CT2_", "HF_", "LD_LIBRARY_PATH")
 """Beginnings of other programs' variables that its engines heed."""
-_PATHS = "LD_LIBRARY_PATH"
 
 
 def surroundings(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
@@ -24,16 +23,13 @@ def surroundings(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     What travels with each job, and what is the window's, is no part of it.
     """
     ours = {ENV_PREFIX + name for name in RESERVED_ENV - _OF_COMMAND}
+    runners = [name for name in ALL_FIELDS if name not in OF_WINDOW.union(JOB_FIELDS)]
     told = [
-        *((name, repr(getattr(settings, name))) for name in ALL_FIELDS if _is_runners(name)),
+        *((name, repr(getattr(settings, name))) for name in runners),
         *sorted(
             (name, text)
             for name, text in environ.items()
-            if text and (name in ours or name == _PATHS or name.startswith(_OF_OTHERS))
+            if text and (name in ours or name.startswith(_OF_OTHERS))
         ),
     ]
     return hashlib.sha256(repr(told).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _is_runners(name: str) -> bool:
-    return name not in JOB_FIELDS and name not in OF_WINDOW

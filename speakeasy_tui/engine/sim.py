@@ -40,8 +40,8 @@ from speakeasy_tui.engine.inject import BadSpec, Injector, Trap
 from speakeasy_tui.engine.source import SourceError, check
 from speakeasy_tui.engine.wire import Mailbox, Meter, Writer
 
-CHUNK_S = 30.0
 BATCH = 4
+CHUNK_S = 30.0
 AHEAD = 2
 """Files opened before the ones in work are finished."""
 DECODE_SPEED = 20.0

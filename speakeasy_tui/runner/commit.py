@@ -50,8 +50,7 @@ async def commit(store: Store, flights: Sequence[Flight]) -> list[JobError | Non
     _keep(store, commits, _Commit.done, durable=False)
     for one in commits:
         if one.error is not None and one.error is not CHANGED:
-            await asyncio.to_thread(one.clear_up)
-            one.unstage()
+            one.unstage(await asyncio.to_thread(one.clear_up))
     return [one.error for one in commits]
 
 
@@ -64,7 +63,6 @@ class _Commit:
         self._transcript = Transcript([], "", 0.0)
         self._message = ""
         self.staged: list[Staged] = []
-        self._named: list[bytes] = []
         self.error: JobError | None = None
         """What ended it."""
 
@@ -130,14 +128,14 @@ class _Commit:
             "rerun it: what was transcribed is kept; runner.log says more",
         )
 
-    def clear_up(self) -> None:
-        """Leave no part of one that ended before it was done. Blocks."""
+    def clear_up(self) -> list[bytes]:
+        """Leave no part of one that ended before it was done; returns what got its name. Blocks."""
         staging.discard(self.staged)
-        self._named = staging.in_place(self.staged)
+        return staging.in_place(self.staged)
 
-    def unstage(self) -> None:
+    def unstage(self, named: list[bytes]) -> None:
         """What got its name stays and is known as the job's."""
-        self._store.unstage(self._flight.id, self._named)
+        self._store.unstage(self._flight.id, named)
 
 
 def _each(commits: Iterable[_Commit], step: Callable[[_Commit], None]) -> None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
+from speakeasy_tui.runner.rows import AMONG
 from speakeasy_tui.runner.writing import Writing
 
 STEP = 1000
@@ -13,7 +14,6 @@ STEP = 1000
 between two of them before others have to make room."""
 
 _WAITING = "state IN ('queued', 'held')"
-AMONG = "IN (SELECT value FROM json_each(?))"
 
 
 class Moving(Writing):

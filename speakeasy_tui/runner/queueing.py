@@ -14,8 +14,9 @@ from msgspec import Struct, structs
 
 from speakeasy_tui.core.job import FINAL_STATES, NEXT_STATES, JobError, State
 from speakeasy_tui.core.settings import JobOptions
-from speakeasy_tui.runner.moving import AMONG, STEP, Moving
+from speakeasy_tui.runner.moving import STEP, Moving
 from speakeasy_tui.runner.record import Request, job_identity, parse_options
+from speakeasy_tui.runner.rows import AMONG
 from speakeasy_tui.runner.shelf import Shelf
 from speakeasy_tui.runner.writing import StateError
 

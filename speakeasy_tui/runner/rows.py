@@ -19,6 +19,9 @@ from speakeasy_tui.runner.record import Claim, job_as_json, parse_options, to_jo
 
 log = logging.getLogger(__name__)
 
+AMONG = "IN (SELECT value FROM json_each(?))"
+"""Of SQL: as one of those of a list in JSON."""
+
 _segments = msgspec.json.Decoder(tuple[Segment, ...])
 _AS_JSON = {whole: job_as_json(outputs=whole) for whole in (True, False)}
 _SPELLED = {whole: job_as_json(outputs=whole, spelled=True) for whole in (True, False)}
@@ -210,7 +213,7 @@ class Rows:
         """The states of jobs, in the order of `ids`; one that is not there is left out."""
         wanted = list(ids)
         rows = self._db.execute(
-            "SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?))",
+            f"SELECT id, state FROM jobs WHERE id {AMONG}",
             (json.dumps(wanted),),
         )
         states = {row[0]: State(row[1]) for row in rows}

@@ -6,6 +6,8 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
+from speakeasy_tui.runner.rows import AMONG
+
 KEPT = 20_000
 """Rows; older ones are gone for good."""
 
@@ -27,7 +29,7 @@ class Shelf:
         for table in _TABLES:
             key = "id" if table == "jobs" else "job"
             rows = db.execute(
-                f"SELECT * FROM {table} WHERE {key} IN (SELECT value FROM json_each(?))",
+                f"SELECT * FROM {table} WHERE {key} {AMONG}",
                 (json.dumps(last),),
             )
             for row in rows:

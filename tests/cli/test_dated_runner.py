@@ -27,17 +27,15 @@ def attempts(speakeasy: Speakeasy) -> dict[str, int]:
     return {Path(row["path"]).name: row["attempts"] for row in rows}
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [({}, FAULT), ({"CUDA_VISIBLE_DEVICES": "1"}, FAULT)], ids=["none", "more"]
-)
+@pytest.mark.parametrize("before", [{}, {"CUDA_VISIBLE_DEVICES": "1"}], ids=["none", "others"])
 def test_a_run_is_done_with_the_variables_that_it_is_given(
-    speakeasy: Speakeasy, tmp_path: Path, before: dict[str, str], after: dict[str, str]
+    speakeasy: Speakeasy, tmp_path: Path, before: dict[str, str]
 ) -> None:
     write_wav(tmp_path / "a.wav")
     write_wav(tmp_path / "b.wav")
     assert speakeasy("run", "a.wav", *SIM, env=before).returncode == 0
     first = pid(speakeasy)
-    assert speakeasy("run", "b.wav", *SIM, env=after).returncode == 0
+    assert speakeasy("run", "b.wav", *SIM, env=FAULT).returncode == 0
     assert attempts(speakeasy) == {"a.wav": 1, "b.wav": 2}
     assert pid(speakeasy) != first
 
