@@ -64,6 +64,8 @@ class Promise(NamedTuple):
     """It is the length of the container, and there are other tracks that may be longer."""
     unended: bool = False
     """The format marks its end, and the mark is missing: what came after is not known."""
+    then: int = 0
+    """As `datasize.Data`: where the next of joined wavs begins."""
 
 
 def read(path: bytes, container: Any, stream: Any) -> Promise:
@@ -83,7 +85,8 @@ def read(path: bytes, container: Any, stream: Any) -> Promise:
             seconds = max(said, own or 0.0) if said else own
             if data and data.then and seconds is not None:
                 seconds = _with_joined(path, data.then, seconds)
-            return Promise(seconds, _slack(name, codec, seconds or 0.0))
+            then = data.then if data else 0
+            return Promise(seconds, _slack(name, codec, seconds or 0.0), then=then)
         case "ogg":
             ended, last = _ogg_end(path)
             if own and last is not None and not company(container, stream):

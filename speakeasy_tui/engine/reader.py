@@ -207,17 +207,16 @@ class Reader:
     def _parts(self) -> Iterator[tuple[Any, Any]]:
         """The container and its track, then those of all wavs that were joined to it."""
         yield self._container, self._stream
-        if self._container.format.name != "wav":
-            return
-        data = datasize.find(self._path)
-        while data is not None and data.then:
+        then = self.promised.then
+        while then:
             self._alive(self._line.at)
             try:
-                with open_media(self._path, data.then) as container:
+                with open_media(self._path, then) as container:
                     yield container, audio_stream(container)[0]
             except SourceError:
                 self._broken()  # how much it promised is missing in the end
-            data = datasize.find(self._path, data.then)
+            data = datasize.find(self._path, then)
+            then = data.then if data is not None else 0
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """All packets of a track; a broken stretch of the container is stepped over."""
